@@ -1,0 +1,38 @@
+# Everything here needs Python 3.11 and make, and nothing else: the first
+# command sets up .venv, the later ones use it again.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_ENABLE_ONEDNN_OPTS ?= 1
+
+.PHONY: quickstart test lint format clean
+
+$(VENV)/.user: setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.user
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+## pre-train, fine-tune, export and query a small model on two cores
+quickstart: $(VENV)/.user
+	$(BIN)/unilmv2 quickstart $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+## ruff, then every test, doctest and README command
+test: lint
+	$(BIN)/pytest --numprocesses 2 $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,141 @@
+"""The authors' configuration keys, translated to constructor arguments."""
+
+import math
+import numbers
+
+_SIZES = {
+    "vocab_size": "vocabulary_size",
+    "hidden_size": "hidden_dim",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "intermediate_size": "intermediate_dim",
+    "max_position_embeddings": "max_sequence_length",
+    "type_vocab_size": "num_segments",
+}
+_SEGMENTS = {
+    "source_type_id": "source_segment_id",
+    "target_type_id": "target_segment_id",
+}
+
+
+def _whole(config, key, minimum):
+    value = config.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        value = "no such key" if key not in config else repr(value)
+    elif value >= minimum:
+        return value
+    raise ValueError(
+        f"The configuration must hold an integer of at least {minimum} under "
+        f"{key!r}. Received: {value}"
+    )
+
+
+def _real(config, key, default, below=math.inf):
+    value = config.get(key, default)
+    if (
+        not isinstance(value, numbers.Real)
+        or isinstance(value, bool)
+        or not 0 <= value < below
+    ):
+        raise ValueError(
+            f"The configuration must hold a number of at least 0 and below "
+            f"{below} under {key!r}. Received: {value!r}"
+        )
+    return float(value)
+
+
+def _check_activation(config):
+    activation = config.get("hidden_act", "gelu")
+    if activation != "gelu":
+        raise ValueError(
+            'The configuration must have "hidden_act": "gelu" (the exact '
+            f"one): no other is implemented. Received: {activation!r}"
+        )
+
+
+def _dropout(config):
+    dropout = _real(config, "hidden_dropout_prob", 0.1, below=1)
+    attention = _real(config, "attention_probs_dropout_prob", dropout, below=1)
+    if attention != dropout:
+        raise ValueError(
+            "The model has one dropout rate, so hidden_dropout_prob and "
+            f"attention_probs_dropout_prob must agree. Received: {dropout} "
+            f"and {attention}. Pass config= as a dict with the rate you want "
+            "under both keys; without training they make no difference."
+        )
+    return dropout
+
+
+def backbone_arguments(config):
+    """Translates an official configuration to `UniLMv2Backbone` arguments.
+
+    Args:
+        config: dict of official keys. Required are `vocab_size`,
+            `hidden_size`, `num_hidden_layers`, `num_attention_heads`,
+            `intermediate_size`, `max_position_embeddings`, `type_vocab_size`,
+            and `max_rel_pos` where `rel_pos_bins` is above 0. Optional are
+            `rel_pos_bins` (0), `layer_norm_eps` (1e-12), `hidden_act`
+            ("gelu") and `hidden_dropout_prob` (0.1), with which
+            `attention_probs_dropout_prob` must agree, as there is one dropout
+            rate. Other keys are not looked at.
+
+    Returns:
+        A dict.
+
+    Raises:
+        ValueError: if a value is absent or out of range, named by its
+            official key.
+
+    Example:
+
+    >>> arguments = backbone_arguments({
+    ...     "vocab_size": 101, "hidden_size": 32, "num_hidden_layers": 2,
+    ...     "num_attention_heads": 4, "intermediate_size": 64,
+    ...     "max_position_embeddings": 64, "type_vocab_size": 2})
+    >>> arguments["hidden_dim"], arguments["num_relative_buckets"]
+    (32, 0)
+    """
+    _check_activation(config)
+    arguments = {
+        argument: _whole(config, key, minimum=1)
+        for key, argument in _SIZES.items()
+    }
+    arguments["dropout"] = _dropout(config)
+    arguments["layer_norm_epsilon"] = _real(config, "layer_norm_eps", 1e-12)
+    buckets = _whole({"rel_pos_bins": 0, **config}, "rel_pos_bins", minimum=0)
+    arguments["num_relative_buckets"] = buckets
+    if buckets:
+        arguments["max_relative_distance"] = _whole(config, "max_rel_pos", 1)
+    return arguments
+
+
+def segment_arguments(config):
+    """Translates the segment ids of source and target.
+
+    Args:
+        config: dict of official keys, of which `source_type_id` and
+            `target_type_id` are optional here.
+
+    Returns:
+        A dict with `source_segment_id` and `target_segment_id`, each only if
+        the configuration names it.
+
+    Raises:
+        ValueError: if an id is not a whole number below `type_vocab_size`.
+
+    Example:
+
+    >>> segment_arguments({"type_vocab_size": 6, "target_type_id": 5})
+    {'target_segment_id': 5}
+    """
+    arguments = {}
+    for key, argument in _SEGMENTS.items():
+        if key in config:
+            segment = _whole(config, key, minimum=0)
+            if segment >= config["type_vocab_size"]:
+                raise ValueError(
+                    f"{key!r} must be below type_vocab_size="
+                    f"{config['type_vocab_size']}. Received: {segment}"
+                )
+            arguments[argument] = segment
+    return arguments

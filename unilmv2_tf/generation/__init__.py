@@ -1,0 +1,6 @@
+"""Samplers, in `keras.ops` only."""
+
+from unilmv2_tf.generation.beam_search_sampler import BeamSearchSampler
+from unilmv2_tf.generation.ngram_rule import repeated_ngram_penalty
+
+__all__ = ["BeamSearchSampler", "repeated_ngram_penalty"]

@@ -1,0 +1,150 @@
+import keras
+from keras import ops
+
+from unilmv2_tf.layers.visibility import step_visibility
+
+# Far below any score, and still finite in float16.
+MASKED_SCORE = -3e4
+
+
+def mask_to_bias(mask, dtype):
+    """Turns a mask into numbers to add to attention scores.
+
+    Args:
+        mask: bool tensor of any shape, True where attention is allowed.
+        dtype: string. The dtype of the result.
+
+    Returns:
+        A tensor of the same shape: 0 where allowed, a large negative number
+        elsewhere.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.layers import mask_to_bias
+    >>> [float(x) for x in mask_to_bias(np.array([True, False]), "float32")]
+    [0.0, -30000.0]
+    """
+    return ops.where(
+        mask, ops.cast(0, dtype=dtype), ops.cast(MASKED_SCORE, dtype=dtype)
+    )
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class BlockAttentionBias(keras.layers.Layer):
+    """What is added to the attention scores, block by block.
+
+    A row is `[context | revealed | pseudo]`. Most of its visibility square is
+    empty, and in the context block it says no more than the padding mask, so
+    the square is never built: the parts below are all that attention needs.
+    They are computed once a call and shared by all transformer layers.
+
+        context_padding   (batch, 1, 1, n)           context keys that are there
+        context           (1, heads, n, n)           relative positions
+        revealed          (batch, heads, m, n + m)   visibility and positions
+        pseudo            (batch, heads, m, n + 2m)  visibility and positions
+
+    Args:
+        relative_position_bias: a `RelativePositionBias`, or `None` for a model
+            without one. Then `context` is absent and heads is 1.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        padding_mask: int tensor of shape `(batch, n)`, 0 on padding.
+        steps: optional int tensor of shape `(batch, m)`: the step of each
+            revealed token and of its pseudo mask, 0 in unused slots. `None`
+            for a row that is context only.
+        target_positions: int tensor of shape `(batch, m)`, the position ids of
+            the tokens in the slots. Needed with `steps`.
+        context_positions: optional int tensor of shape `(batch, n)`. Defaults
+            to `0 .. n - 1`.
+
+    Returns:
+        A dict of the tensors above.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.layers import BlockAttentionBias
+    >>> from unilmv2_tf.layers import RelativePositionBias
+    >>> layer = BlockAttentionBias(RelativePositionBias(num_heads=4))
+    >>> bias = layer(
+    ...     np.ones((2, 6), "int32"),
+    ...     steps=np.array([[1, 1, 2], [1, 2, 0]]),
+    ...     target_positions=np.array([[3, 4, 1], [2, 5, 0]]),
+    ... )
+    >>> {name: tuple(part.shape) for name, part in sorted(bias.items())}
+    {'context': (1, 4, 6, 6), 'context_padding': (2, 1, 1, 6),
+     'pseudo': (2, 4, 3, 12), 'revealed': (2, 4, 3, 9)}
+
+    Reference:
+        Bao et al., 2020, section 3.2, figure 5.
+    """
+
+    def __init__(self, relative_position_bias=None, **kwargs):
+        super().__init__(**kwargs)
+        self.relative_position_bias = relative_position_bias
+
+    def build(self, *input_shapes):
+        shared = self.relative_position_bias
+        if shared is not None and not shared.built:
+            shared.build()
+        self.built = True
+
+    def call(
+        self,
+        padding_mask,
+        steps=None,
+        target_positions=None,
+        context_positions=None,
+    ):
+        is_token = ops.cast(padding_mask, "bool")
+        context_padding = mask_to_bias(
+            is_token[:, None, None, :], self.compute_dtype
+        )
+        if context_positions is None:
+            context_positions = ops.arange(ops.shape(padding_mask)[1])[None]
+        bias = {"context_padding": context_padding}
+        if self.relative_position_bias is not None:
+            bias["context"] = self.relative_position_bias(
+                context_positions, context_positions
+            )
+        if steps is None:
+            return bias
+
+        # An unused slot has step 0 as the context has. As a query that is
+        # harmless; as a key it has to be taken out.
+        is_used = ops.expand_dims(steps != 0, axis=-2)
+        revealed_to_revealed = step_visibility(steps, steps) & is_used
+        pseudo_to_revealed = step_visibility(-steps, steps) & is_used
+        pseudo_to_pseudo = step_visibility(-steps, -steps) & is_used
+
+        to_context = context_padding
+        if self.relative_position_bias is None:
+            to_context = ops.repeat(to_context, ops.shape(steps)[1], axis=2)
+            to_target = ops.cast(0, self.compute_dtype)
+        else:
+            to_context = to_context + self.relative_position_bias(
+                target_positions, context_positions
+            )
+            # A revealed token and its pseudo mask have the same position.
+            to_target = self.relative_position_bias(
+                target_positions, target_positions
+            )
+
+        def target_bias(visible):
+            visible = ops.expand_dims(visible, axis=1)
+            return to_target + mask_to_bias(visible, self.compute_dtype)
+
+        bias["revealed"] = ops.concatenate(
+            [to_context, target_bias(revealed_to_revealed)], axis=-1
+        )
+        bias["pseudo"] = ops.concatenate(
+            [
+                to_context,
+                target_bias(pseudo_to_revealed),
+                target_bias(pseudo_to_pseudo),
+            ],
+            axis=-1,
+        )
+        return bias

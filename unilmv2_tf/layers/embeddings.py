@@ -1,0 +1,219 @@
+import keras
+from keras import ops
+
+
+def lookup_with_dense_gradient(table, token_ids):
+    """Looks up rows of a table; the gradient is one dense table.
+
+    With TensorFlow the gradient of a plain lookup is a list of rows. Keras's
+    optimizers take it as it is, so that a row that occurs twice is squared
+    before it is summed: second moments came out wrong, and other than under
+    JAX.
+
+    Args:
+        table: tensor of shape `(rows, hidden_dim)`.
+        token_ids: int tensor of any shape.
+
+    Returns:
+        A tensor of the shape of `token_ids`, with an axis more.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.layers import lookup_with_dense_gradient
+    >>> table = np.arange(4, dtype="float32").reshape(2, 2)
+    >>> np.array(lookup_with_dense_gradient(table, [1, 1])).tolist()
+    [[2.0, 3.0], [2.0, 3.0]]
+    """
+    # The gradient of an addition is dense.
+    return ops.take(ops.add(ops.convert_to_tensor(table), 0.0), token_ids, 0)
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class DenseGradientEmbedding(keras.layers.Embedding):
+    """A `keras.layers.Embedding` that any Keras optimizer trains correctly.
+
+    See `lookup_with_dense_gradient`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.layers import DenseGradientEmbedding
+    >>> tuple(DenseGradientEmbedding(4, 8)(np.array([[0, 1, 1]])).shape)
+    (1, 3, 8)
+    """
+
+    def call(self, inputs, training=None):
+        if not training:
+            return super().call(inputs)
+        embeddings = lookup_with_dense_gradient(self.embeddings, inputs)
+        return ops.cast(embeddings, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class TiedEmbedding(keras.layers.ReversibleEmbedding):
+    """A `ReversibleEmbedding` that any Keras optimizer trains correctly.
+
+    See `lookup_with_dense_gradient`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.layers import TiedEmbedding
+    >>> embedding = TiedEmbedding(4, 8)
+    >>> hidden_states = embedding(np.array([[0, 1, 1]]))
+    >>> tuple(embedding(hidden_states, reverse=True).shape)
+    (1, 3, 4)
+    """
+
+    def call(self, inputs, reverse=False, training=None):
+        if reverse or not training:
+            return super().call(inputs, reverse=reverse)
+        embeddings = lookup_with_dense_gradient(self.embeddings, inputs)
+        return ops.cast(embeddings, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class TransformerEmbedding(keras.layers.Layer):
+    """Token + position + segment embeddings, LayerNorm, dropout.
+
+    Position ids are explicit, because a revealed token and its pseudo mask
+    stand behind the text but have the position of the token they stand for.
+
+    Args:
+        vocabulary_size: int. The size of the token vocabulary.
+        hidden_dim: int. The size of the embeddings.
+        max_sequence_length: int. The number of positions.
+        num_segments: int. The number of segment ids.
+        dropout: float. Defaults to `0.0`.
+        layer_norm_epsilon: float. Defaults to `1e-12`.
+        embeddings_initializer: initializer of the three tables. Defaults to
+            `"uniform"`.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        token_ids: int tensor of shape `(batch, length)`.
+        segment_ids: int tensor of shape `(batch, length)`.
+        position_ids: optional int tensor of shape `(batch, length)`. Defaults
+            to `0 .. length - 1` in every row.
+
+    Returns:
+        A tensor of shape `(batch, length, hidden_dim)`.
+
+    Raises:
+        ValueError: if no `position_ids` are given and the length is above
+            `max_sequence_length`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.layers import TransformerEmbedding
+    >>> embedding = TransformerEmbedding(
+    ...     vocabulary_size=20, hidden_dim=8, max_sequence_length=6,
+    ...     num_segments=2)
+    >>> tokens, segments = np.array([[5, 6, 7]]), np.array([[0, 0, 1]])
+    >>> tuple(embedding(tokens, segments).shape)
+    (1, 3, 8)
+
+    Reference:
+        Bao et al., 2020, section 4.1.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        hidden_dim,
+        max_sequence_length,
+        num_segments,
+        dropout=0.0,
+        layer_norm_epsilon=1e-12,
+        embeddings_initializer="uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+        self.max_sequence_length = max_sequence_length
+        self.num_segments = num_segments
+        self.dropout = dropout
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.embeddings_initializer = keras.initializers.get(
+            embeddings_initializer
+        )
+
+        # === Layers ===
+        def table(layer_class, input_dim, name):
+            return layer_class(
+                input_dim,
+                hidden_dim,
+                embeddings_initializer=self.embeddings_initializer.clone(),
+                dtype=self.dtype_policy,
+                name=name,
+            )
+
+        self.token_embedding = table(
+            TiedEmbedding, vocabulary_size, "token_embedding"
+        )
+        self.position_embedding = table(
+            DenseGradientEmbedding, max_sequence_length, "position_embedding"
+        )
+        self.segment_embedding = table(
+            DenseGradientEmbedding, num_segments, "segment_embedding"
+        )
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon,
+            dtype=self.dtype_policy,
+            name="layer_norm",
+        )
+        self.dropout_layer = keras.layers.Dropout(
+            dropout, dtype=self.dtype_policy, name="dropout"
+        )
+
+    def build(self, *input_shapes):
+        for embedding in (
+            self.token_embedding,
+            self.position_embedding,
+            self.segment_embedding,
+        ):
+            embedding.build((None, None))
+        self.layer_norm.build((None, None, self.hidden_dim))
+        self.built = True
+
+    def call(self, token_ids, segment_ids, position_ids=None, training=None):
+        if position_ids is None:
+            length = ops.shape(token_ids)[1]
+            if isinstance(length, int) and length > self.max_sequence_length:
+                raise ValueError(
+                    "The row is longer than the position table. Received: "
+                    f"length={length}, "
+                    f"max_sequence_length={self.max_sequence_length}. Use a "
+                    "shorter `sequence_length`, or a model with more "
+                    "positions."
+                )
+            position_ids = ops.arange(length)[None]
+        x = (
+            self.token_embedding(token_ids)
+            + self.position_embedding(position_ids)
+            + self.segment_embedding(segment_ids)
+        )
+        return self.dropout_layer(self.layer_norm(x), training=training)
+
+    def compute_output_shape(self, token_ids_shape, *other_shapes):
+        return (*token_ids_shape, self.hidden_dim)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "vocabulary_size": self.vocabulary_size,
+                "hidden_dim": self.hidden_dim,
+                "max_sequence_length": self.max_sequence_length,
+                "num_segments": self.num_segments,
+                "dropout": self.dropout,
+                "layer_norm_epsilon": self.layer_norm_epsilon,
+                "embeddings_initializer": keras.initializers.serialize(
+                    self.embeddings_initializer
+                ),
+            }
+        )
+        return config

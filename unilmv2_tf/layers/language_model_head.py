@@ -1,0 +1,104 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class LanguageModelHead(keras.layers.Layer):
+    """Dense, exact gelu, LayerNorm, then logits from the tied embedding.
+
+    KerasHub's `MaskedLMHead` gathers its positions itself; here one head reads
+    two places of a row at once (autoencoding and autoregressive), so it takes
+    the hidden states of the predicted tokens and nothing else.
+
+    Args:
+        token_embedding: `keras.layers.ReversibleEmbedding`, tied to the input.
+        layer_norm_epsilon: float. Defaults to `1e-12`.
+        kernel_initializer: initializer of the dense kernel. Defaults to
+            `"glorot_uniform"`.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        hidden_states: tensor of shape `(batch, predictions, hidden_dim)`.
+
+    Returns:
+        Logits of shape `(batch, predictions, vocabulary_size)`.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from unilmv2_tf.layers import LanguageModelHead
+    >>> head = LanguageModelHead(keras.layers.ReversibleEmbedding(20, 8))
+    >>> tuple(head(np.ones((2, 3, 8), "float32")).shape)
+    (2, 3, 20)
+
+    Reference:
+        Devlin et al., 2019 (BERT); Bao et al., 2020, section 4.1.
+    """
+
+    def __init__(
+        self,
+        token_embedding,
+        layer_norm_epsilon=1e-12,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.token_embedding = token_embedding
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+        # === Layers ===
+        self.hidden_dim = token_embedding.output_dim
+        self.dense = keras.layers.Dense(
+            self.hidden_dim,
+            kernel_initializer=self.kernel_initializer,
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon,
+            dtype=self.dtype_policy,
+            name="layer_norm",
+        )
+
+    def build(self, hidden_states_shape):
+        if not self.token_embedding.built:
+            self.token_embedding.build((None, None))
+        self.dense.build((None, None, self.hidden_dim))
+        self.layer_norm.build((None, None, self.hidden_dim))
+        self.output_bias = self.add_weight(
+            name="output_bias",
+            shape=(self.token_embedding.input_dim,),
+            initializer="zeros",
+        )
+        self.built = True
+
+    def call(self, hidden_states):
+        x = ops.gelu(self.dense(hidden_states), approximate=False)
+        logits = self.token_embedding(self.layer_norm(x), reverse=True)
+        return logits + ops.cast(self.output_bias, logits.dtype)
+
+    def compute_output_shape(self, hidden_states_shape):
+        return (*hidden_states_shape[:-1], self.token_embedding.input_dim)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "token_embedding": keras.layers.serialize(self.token_embedding),
+                "layer_norm_epsilon": self.layer_norm_epsilon,
+                "kernel_initializer": keras.initializers.serialize(
+                    self.kernel_initializer
+                ),
+            }
+        )
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["token_embedding"] = keras.layers.deserialize(
+            config["token_embedding"]
+        )
+        return cls(**config)

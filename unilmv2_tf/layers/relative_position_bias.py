@@ -1,0 +1,169 @@
+import keras
+import numpy as np
+from keras import ops
+
+
+def relative_position_buckets(num_buckets, max_distance):
+    """Lists the bucket of every relative position up to `max_distance`.
+
+    Half of the buckets are for keys to the right of the query. In each half
+    the first half of the buckets holds one distance each, and the others
+    share the distances up to `max_distance` logarithmically; whatever is
+    farther away falls into the last one. The edges are compared as integers,
+    so that no rounding of a logarithm can move one.
+
+    Args:
+        num_buckets: int. How many buckets there are, a multiple of 4.
+        max_distance: int. The distance from which all keys share a bucket.
+
+    Returns:
+        An int32 array of shape `(2 * max_distance + 1,)`: entry
+        `max_distance + d` is the bucket of `d = key position - query
+        position`. Larger distances have the bucket of the nearest entry.
+
+    Example:
+
+    >>> from unilmv2_tf.layers import relative_position_buckets
+    >>> relative_position_buckets(num_buckets=8, max_distance=6)
+    array([3, 3, 3, 2, 2, 1, 0, 5, 6, 6, 7, 7, 7], dtype=int32)
+
+    Reference:
+        Raffel et al., 2020 (T5), section 2.1; Bao et al., 2020, section 4.1.
+    """
+    half = num_buckets // 2
+    num_exact = half // 2
+    num_shared = half - num_exact
+    distance_to_bucket = []
+    for distance in range(max_distance + 1):
+        if distance < num_exact:
+            distance_to_bucket.append(distance)
+            continue
+        # bucket = num_exact + floor(num_shared * log(distance / num_exact)
+        #                                      / log(max_distance / num_exact))
+        step = 0
+        while step + 1 < num_shared and (
+            distance**num_shared * num_exact ** (step + 1)
+            >= max_distance ** (step + 1) * num_exact**num_shared
+        ):
+            step += 1
+        distance_to_bucket.append(num_exact + step)
+    left = np.array(distance_to_bucket, dtype="int32")
+    right = left[1:] + half
+    return np.concatenate([left[::-1], right])
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class RelativePositionBias(keras.layers.Layer):
+    """A learned attention bias for each head and each bucket of distances.
+
+    The layer holds one small table which all the layers of a model share. It
+    is first spread over the distances, once a call, and then gathered by
+    them; the gradient is therefore a sum over a few hundred rows.
+
+    Args:
+        num_heads: int. The number of attention heads.
+        num_buckets: int. The number of buckets, a multiple of 4. Defaults to
+            `32`.
+        max_distance: int. Distance beyond which all keys share a bucket.
+            Defaults to `128`.
+        kernel_initializer: initializer of the table. Defaults to a truncated
+            normal of standard deviation 0.02.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        query_positions: int tensor of shape `(batch, queries)`.
+        key_positions: int tensor of shape `(batch, keys)`.
+
+    Returns:
+        A tensor of shape `(batch, num_heads, queries, keys)`. Positions that
+        are the same in every row are best given with a batch of 1.
+
+    Raises:
+        ValueError: if `num_buckets` is no multiple of 4, or `max_distance` is
+            not above the distances that have a bucket of their own.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.layers import RelativePositionBias
+    >>> bias = RelativePositionBias(num_heads=4)
+    >>> positions = np.arange(10)[None]
+    >>> tuple(bias(positions, positions).shape)
+    (1, 4, 10, 10)
+
+    Reference:
+        Bao et al., 2020, section 4.1.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        num_buckets=32,
+        max_distance=128,
+        kernel_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if num_buckets < 4 or num_buckets % 4:
+            raise ValueError(
+                "`num_buckets` must be a positive multiple of 4: half of the "
+                "buckets are for keys to the right, half of each half for "
+                f"exact distances. Received: num_buckets={num_buckets}"
+            )
+        if max_distance <= num_buckets // 4:
+            raise ValueError(
+                "`max_distance` must be above `num_buckets / 4`, the distances "
+                "that have a bucket of their own. Received: "
+                f"max_distance={max_distance}, num_buckets={num_buckets}"
+            )
+        self.num_heads = num_heads
+        self.num_buckets = num_buckets
+        self.max_distance = max_distance
+        self.kernel_initializer = keras.initializers.get(
+            kernel_initializer or keras.initializers.TruncatedNormal(0.02)
+        )
+        self._buckets = relative_position_buckets(num_buckets, max_distance)
+
+    def build(self, *input_shapes):
+        self.table = self.add_weight(
+            name="table",
+            shape=(self.num_buckets, self.num_heads),
+            initializer=self.kernel_initializer,
+        )
+
+    def call(self, query_positions, key_positions):
+        query_positions = ops.cast(query_positions, "int32")
+        key_positions = ops.cast(key_positions, "int32")
+        distance = key_positions[:, None, :] - query_positions[:, :, None]
+        distance = ops.clip(distance, -self.max_distance, self.max_distance)
+        table = ops.cast(self.table, self.compute_dtype)
+        # A product with a constant one-hot matrix keeps the table's gradient
+        # dense, and is exact: every row has a single 1.
+        one_hot = np.eye(self.num_buckets, dtype="float32")[self._buckets]
+        bias_by_distance = ops.matmul(
+            ops.cast(one_hot, self.compute_dtype), table
+        )
+        bias = ops.take(bias_by_distance, distance + self.max_distance, axis=0)
+        return ops.transpose(bias, (0, 3, 1, 2))
+
+    def compute_output_shape(self, query_positions_shape, key_positions_shape):
+        return (
+            query_positions_shape[0],
+            self.num_heads,
+            query_positions_shape[1],
+            key_positions_shape[1],
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "num_heads": self.num_heads,
+                "num_buckets": self.num_buckets,
+                "max_distance": self.max_distance,
+                "kernel_initializer": keras.initializers.serialize(
+                    self.kernel_initializer
+                ),
+            }
+        )
+        return config

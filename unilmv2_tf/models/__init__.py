@@ -1,0 +1,33 @@
+"""The backbone and the tasks, as KerasHub models."""
+
+from unilmv2_tf.models.backbone import UniLMv2Backbone
+from unilmv2_tf.models.language_model import LanguageModelTask
+from unilmv2_tf.models.losses import SmoothedCrossEntropy
+from unilmv2_tf.models.presets import PRESETS
+from unilmv2_tf.models.presets import is_preset_location
+from unilmv2_tf.models.presets import preset_config
+from unilmv2_tf.models.pseudo_masked_lm import UniLMv2PseudoMaskedLM
+from unilmv2_tf.models.seq_2_seq_lm import UniLMv2Seq2SeqLM
+from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
+from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
+from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+
+# KerasHub finds the classes that belong to a preset by their backbone. The
+# text side knows nothing of models, so they are linked here.
+for _text_class in (
+    UniLMv2Tokenizer,
+    UniLMv2PseudoMaskedLMPreprocessor,
+    UniLMv2Seq2SeqLMPreprocessor,
+):
+    _text_class.backbone_cls = UniLMv2Backbone
+
+__all__ = [
+    "PRESETS",
+    "LanguageModelTask",
+    "SmoothedCrossEntropy",
+    "UniLMv2Backbone",
+    "UniLMv2PseudoMaskedLM",
+    "UniLMv2Seq2SeqLM",
+    "is_preset_location",
+    "preset_config",
+]

@@ -1,0 +1,62 @@
+import tensorflow as tf
+
+
+def renew_each_epoch(inputs, batch_size, text_key=None):
+    """Makes a dataset of which each pass carries another epoch number.
+
+    Masks are functions of a seed, a row's content and an epoch number. `fit`
+    tells preprocessing nothing about epochs; this dataset does: its first
+    element is a number that is drawn again, reproducibly, whenever the
+    dataset is iterated.
+
+    Args:
+        inputs: a batched `tf.data.Dataset`, or arrays or lists, which are
+            shuffled in each pass and batched.
+        batch_size: int. For inputs that are not a dataset.
+        text_key: string. The key for inputs that are bare strings. Defaults to
+            `None`.
+
+    Returns:
+        A `tf.data.Dataset` of dicts with an `epoch` entry, of shape
+        `(batch,)`.
+
+    Raises:
+        ValueError: if the inputs hold no example.
+
+    Example:
+
+    >>> from unilmv2_tf.preprocessing.epochs import renew_each_epoch
+    >>> dataset = renew_each_epoch(["a", "b"], batch_size=2, text_key="text")
+    >>> first, second = [
+    ...     [batch["epoch"].numpy().tolist() for batch in dataset]
+    ...     for _ in range(2)]
+    >>> first == second
+    False
+    """
+    dataset = inputs
+    if not isinstance(inputs, tf.data.Dataset):
+        if not isinstance(inputs, (dict, tuple)):
+            inputs = tf.convert_to_tensor(inputs)
+        dataset = tf.data.Dataset.from_tensor_slices(inputs)
+        if len(dataset) == 0:
+            raise ValueError(
+                "`x` must hold at least one example. Received an empty `x`."
+            )
+        dataset = dataset.shuffle(len(dataset), seed=0).batch(batch_size)
+
+    def add_epoch(epoch):
+        def add(x):
+            if not isinstance(x, dict):
+                x = {text_key: x}
+            leaf = next(iter(x.values()))
+            return {**x, "epoch": tf.fill(tf.shape(leaf)[:1], epoch)}
+
+        return dataset.map(add, num_parallel_calls=tf.data.AUTOTUNE)
+
+    epochs = tf.data.Dataset.random(
+        seed=0, rerandomize_each_iteration=True
+    ).take(1)
+    renewed = epochs.flat_map(add_epoch)
+    return renewed.apply(
+        tf.data.experimental.assert_cardinality(dataset.cardinality())
+    )

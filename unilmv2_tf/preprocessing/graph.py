@@ -1,0 +1,62 @@
+import functools
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+def graph_preprocessing(function):
+    """Makes a layer's method run as TensorFlow graph code from everywhere.
+
+    Inside a `tf.data` pipeline or a `tf.function` the method is traced as it
+    is. Called eagerly, on strings, lists, arrays or tensors of any backend, it
+    runs as a compiled function and gives tensors of the Keras backend. Unlike
+    op by op in Python, both give the same ids from the same code.
+
+    Args:
+        function: a method that takes one nested structure of tensors.
+
+    Returns:
+        The method, wrapped.
+    """
+
+    @functools.wraps(function)
+    def wrapper(self, inputs, **options):
+        with tf.device("cpu"):
+            if not tf.executing_eagerly():
+                return function(self, inputs, **options)
+            # One compiled function for each layer and each set of options.
+            compiled = self.__dict__.setdefault("_compiled_functions", {})
+            key = (function.__name__, tuple(sorted(options.items())))
+            if key not in compiled:
+                compiled[key] = tf.function(
+                    functools.partial(function, self, **options),
+                    reduce_retracing=True,
+                )
+            outputs = compiled[key](_to_tensorflow(inputs))
+        return keras.tree.map_structure(_to_backend, outputs)
+
+    return wrapper
+
+
+def _to_tensorflow(inputs):
+    # A dict or a tuple is structure, a list is one batch of values.
+    if isinstance(inputs, dict):
+        return {key: _to_tensorflow(value) for key, value in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(_to_tensorflow(value) for value in inputs)
+    if inputs is None or isinstance(inputs, (tf.Tensor, tf.RaggedTensor)):
+        return inputs
+    if ops.is_tensor(inputs):
+        inputs = ops.convert_to_numpy(inputs)
+    return tf.convert_to_tensor(inputs)
+
+
+def _to_backend(x):
+    if (
+        x is None
+        or x.dtype == tf.string
+        or keras.backend.backend() == ("tensorflow")
+    ):
+        return x
+    return ops.convert_to_tensor(x.numpy())

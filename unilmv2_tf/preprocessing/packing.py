@@ -1,0 +1,196 @@
+import dataclasses
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unilmv2_tf.preprocessing.rows import assemble_rows
+
+
+def pack_documents(documents, tokenizer, sequence_length, batch_size=512):
+    """Fills rows `[CLS] S1 [SEP] S2 [SEP]` with documents, dropping nothing.
+
+    The documents' tokens, one document after the other, are cut into pieces
+    of `sequence_length - 3`: every token lands in just one row, and only the
+    last row has padding. A row's two segments are contiguous. They meet where
+    a document ends, at the end nearest to the middle of the row if there are
+    several, and in the middle if there is none.
+
+    Args:
+        documents: `tf.data.Dataset` of `{"text": string}`, unbatched.
+        tokenizer: a `UniLMv2Tokenizer`.
+        sequence_length: int. The length of the rows, at least 5.
+        batch_size: int. How many documents are tokenized at a time. Defaults
+            to `512`.
+
+    Returns:
+        A `tf.data.Dataset` of rows: dicts of `token_ids`, `segment_ids` and
+        `padding_mask`, int32 of shape `(sequence_length,)`, and
+        `num_documents`, how many documents start in the row.
+
+    Raises:
+        ValueError: if `sequence_length` is too short.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer, pack_documents
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"])
+    >>> documents = tf.data.Dataset.from_tensor_slices(
+    ...     {"text": ["a b c", "a a", "", "c"]})
+    >>> for row in pack_documents(documents, tokenizer, sequence_length=7):
+    ...     print(row["token_ids"].numpy(), row["segment_ids"].numpy())
+    [2 5 6 7 3 5 3] [0 0 0 0 0 1 1]
+    [2 5 3 7 3 0 0] [0 0 0 1 1 0 0]
+
+    Reference:
+        Bao et al., 2020, section 4.1.
+    """
+    if sequence_length < 5:
+        raise ValueError(
+            "`sequence_length` must be at least 5: a token in each segment "
+            "beside `[CLS]` and twice `[SEP]`. Received: "
+            f"sequence_length={sequence_length}"
+        )
+    room = sequence_length - 3
+
+    def tokenize(batch):
+        token_ids = tokenizer(batch["text"])
+        token_ids = tf.ragged.boolean_mask(
+            token_ids, token_ids.row_lengths() > 0
+        )
+        starts = tf.scatter_nd(
+            token_ids.row_starts()[:, tf.newaxis],
+            tf.ones_like(token_ids.row_starts(), dtype=tf.int32),
+            tf.shape(token_ids.flat_values, out_type=tf.int64),
+        )
+        return tf.cast(token_ids.flat_values, tf.int32), starts
+
+    def assemble(token_ids, starts):
+        num_tokens = token_ids.row_lengths()
+        return {
+            **assemble_rows(
+                token_ids.to_tensor(), num_tokens, _seam(starts, num_tokens),
+                tokenizer, sequence_length,
+            ),
+            "num_documents": tf.reduce_sum(starts, axis=1),
+        }  # fmt: skip
+
+    pieces = (
+        documents.batch(batch_size)
+        .map(tokenize, num_parallel_calls=tf.data.AUTOTUNE)
+        # An empty batch would become an empty row.
+        .filter(lambda token_ids, starts: tf.size(token_ids) > 0)
+        .rebatch(room)
+    )
+    return (
+        pieces.ragged_batch(256)
+        .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
+        .unbatch()
+    )
+
+
+def _seam(starts, num_tokens):
+    """How many tokens of each row are in its first segment."""
+    starts = starts.to_tensor()
+    width = tf.shape(starts)[1]
+    middle = tf.cast((num_tokens + 1) // 2, tf.int32)[:, tf.newaxis]
+    place = tf.range(width)[tf.newaxis]
+    is_seam = (starts > 0) & (place > 0)
+    distance = tf.where(is_seam, tf.abs(place - middle), width)
+    nearest = tf.cast(tf.argmin(distance, axis=1), tf.int32)
+    return tf.where(tf.reduce_any(is_seam, axis=1), nearest, middle[:, 0])
+
+
+@dataclasses.dataclass(frozen=True)
+class PackingStatistics:
+    """What became of a corpus.
+
+    Args:
+        documents: int. Documents with any text.
+        tokens: int. Their tokens, special ones not counted.
+        unknown_tokens: int. How many of them are `[UNK]`.
+        rows: int. The rows that hold them.
+        padding_share: float. The share of all places that is padding.
+        truncated_documents: int. Documents that lost tokens: none, ever.
+    """
+
+    documents: int
+    tokens: int
+    unknown_tokens: int
+    rows: int
+    padding_share: float
+    truncated_documents: int = 0
+
+    def __str__(self):
+        return (
+            f"{self.documents:,} documents, {self.tokens:,} tokens "
+            f"({self.unknown_tokens / max(self.tokens, 1):.2%} unknown) in "
+            f"{self.rows:,} rows; padding {self.padding_share:.2%}, "
+            f"{self.truncated_documents} documents truncated"
+        )
+
+
+def load_rows(rows, tokenizer, verbose=True):
+    """Reads rows into memory and says what they hold.
+
+    Args:
+        rows: the dataset that `pack_documents` returns.
+        tokenizer: the tokenizer that it was given.
+        verbose: bool. Whether to show progress on stderr. Defaults to `True`.
+
+    Returns:
+        A tuple of a dict of int32 arrays, of shape `(rows, sequence_length)`,
+        and `PackingStatistics`.
+
+    Raises:
+        ValueError: if there is no row.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+    >>> from unilmv2_tf.preprocessing import load_rows, pack_documents
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"])
+    >>> documents = tf.data.Dataset.from_tensor_slices(
+    ...     {"text": ["a b c", "a a", "", "c"]})
+    >>> rows, statistics = load_rows(
+    ...     pack_documents(documents, tokenizer, 7), tokenizer, verbose=False)
+    >>> print(statistics)
+    3 documents, 6 tokens (0.00% unknown) in 2 rows; padding 14.29%,
+    0 documents truncated
+    """
+    batches = []
+    num_rows = 0
+    for batch in rows.batch(512).prefetch(tf.data.AUTOTUNE):
+        batches.append({key: value.numpy() for key, value in batch.items()})
+        num_rows += len(batches[-1]["token_ids"])
+        if verbose and sys.stderr.isatty():
+            print(f"\r{num_rows:,} rows", end="", file=sys.stderr)
+    if verbose and sys.stderr.isatty():
+        print(file=sys.stderr)
+    if not batches:
+        raise ValueError(
+            "`rows` must hold at least one row. Received an empty dataset: "
+            "the documents have no text."
+        )
+    arrays = keras.tree.map_structure(
+        lambda *parts: np.concatenate(parts), *batches
+    )
+    token_ids = arrays["token_ids"]
+    special = [
+        tokenizer.cls_token_id,
+        tokenizer.sep_token_id,
+        tokenizer.pad_token_id,
+    ]
+    statistics = PackingStatistics(
+        documents=int(arrays.pop("num_documents").sum()),
+        tokens=int((~np.isin(token_ids, special)).sum()),
+        unknown_tokens=int((token_ids == tokenizer.unk_token_id).sum()),
+        rows=len(token_ids),
+        padding_share=float(1 - arrays["padding_mask"].mean()),
+    )
+    return arrays, statistics

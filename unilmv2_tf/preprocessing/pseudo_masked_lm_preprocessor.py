@@ -1,0 +1,280 @@
+import keras
+import keras_hub
+import numpy as np
+import tensorflow as tf
+
+from unilmv2_tf.preprocessing.blockwise_masking import blockwise_masking
+from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
+from unilmv2_tf.preprocessing.corruption import check_rates
+from unilmv2_tf.preprocessing.corruption import corrupt
+from unilmv2_tf.preprocessing.epochs import renew_each_epoch
+from unilmv2_tf.preprocessing.graph import graph_preprocessing
+from unilmv2_tf.preprocessing.random_bits import row_seeds
+from unilmv2_tf.preprocessing.rows import assemble_rows
+from unilmv2_tf.preprocessing.rows import batched
+from unilmv2_tf.preprocessing.rows import unbatched
+from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
+
+# Counters of a row's random numbers: spans take the small ones.
+_CORRUPTION_COUNTER = 1 << 20
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
+    """Turns texts into masked rows for pre-training.
+
+    A text becomes a row `[CLS] S1 [SEP] S2 [SEP]` of two contiguous halves,
+    cut off if it is longer (`pack_documents` makes rows of documents without
+    dropping anything; rows are accepted here as well). Spans of it are masked
+    in the random order in which they will be predicted. With the pieces
+    `7 8 9 10 11 12 13 14`, of which `10 11` are drawn first, then `14`:
+
+        token_ids           2 7 8 9 4 3 4 12 13 4 3 0 0
+        segment_ids         0 0 0 0 0 0 1  1  1 1 1 0 0
+        padding_mask        1 1 1 1 1 1 1  1  1 1 1 0 0
+        mask_positions      4  6  9  0  0     (unused slots hold 0)
+        mask_steps          1  1  2  0  0
+        revealed_token_ids 10 11 14  0  0
+        y                  10 11 14  0  0
+        sample_weight       1  1  1  0  0
+
+    (A span does not cross `[SEP]`, so `10` and `11` could be masked by two
+    spans only; the steps would then be `1 2 3`.)
+
+    The masks are a function of `seed`, of the row and of an epoch number: the
+    same row gets the same mask whatever the batch size or the number of
+    parallel calls, and another one in another epoch.
+
+    Args:
+        tokenizer: a `UniLMv2Tokenizer`.
+        sequence_length: int. The length of the rows. Defaults to `512`.
+        mask_rate: float. The share of tokens that are masked at least.
+            Defaults to `0.15`.
+        block_probability: float. The probability that a span is longer than
+            one token; 0 is fully autoregressive. Defaults to `0.4`.
+        min_block: int. The shortest of the longer spans. Defaults to `2`.
+        max_block: int. The longest span. Defaults to `6`.
+        mask_token_rate: float. The share of masked tokens that the context
+            shows as `[MASK]`. Defaults to `0.8`.
+        random_token_rate: float. The share that it shows as a random token;
+            the rest stays. Defaults to `0.1`.
+        whole_words: bool. Whether spans are of whole words. Defaults to
+            `False`.
+        seed: int. Defaults to `None`, a random seed.
+        **kwargs: see `keras_hub.models.Preprocessor`.
+
+    Call arguments:
+        x: strings, or a dict of `text`, or of rows: `token_ids`,
+            `segment_ids`, `padding_mask`. Either dict may have an `epoch`, an
+            int for each example.
+
+    Returns:
+        A tuple `(x, y, sample_weight)`; `y` are the true ids.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+
+    >>> from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
+    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
+    >>> preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
+    ...     tokenizer, sequence_length=16, seed=1)
+    >>> x, y, sample_weight = preprocessor(["the fox the fox", "fox"])
+    >>> tuple(x["token_ids"].shape), tuple(y.shape)
+    ((2, 16), (2, 8))
+
+    Reference:
+        Bao et al., 2020, section 3.3 and algorithm 1.
+    """
+
+    tokenizer_cls = UniLMv2Tokenizer
+
+    def __init__(
+        self,
+        tokenizer,
+        sequence_length=512,
+        mask_rate=0.15,
+        block_probability=0.4,
+        min_block=2,
+        max_block=6,
+        mask_token_rate=0.8,
+        random_token_rate=0.1,
+        whole_words=False,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_rates(
+            mask_rate=mask_rate,
+            block_probability=block_probability,
+            mask_token_rate=mask_token_rate,
+            random_token_rate=random_token_rate,
+        )
+        if not 1 <= min_block <= max_block:
+            raise ValueError(
+                "`min_block` must be at least 1 and at most `max_block`. "
+                f"Received: min_block={min_block}, max_block={max_block}"
+            )
+        if sequence_length < 4:
+            raise ValueError(
+                "`sequence_length` must be at least 4: two tokens of text "
+                "beside `[CLS]` and `[SEP]`. Received: "
+                f"sequence_length={sequence_length}"
+            )
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+        self.mask_rate = mask_rate
+        self.block_probability = block_probability
+        self.min_block = min_block
+        self.max_block = max_block
+        self.mask_token_rate = mask_token_rate
+        self.random_token_rate = random_token_rate
+        self.whole_words = whole_words
+        self.seed = seed
+
+    def call(self, x, y=None, sample_weight=None):
+        return self._masked_rows(x)
+
+    @graph_preprocessing
+    def _masked_rows(self, x):
+        x, is_single = batched(x)
+        if not isinstance(x, dict):
+            x = {"text": x}
+        rows = x if "token_ids" in x else self._rows(x["text"])
+        outputs = self._mask(rows, x.get("epoch", tf.constant(0, tf.int64)))
+        return unbatched(outputs) if is_single else outputs
+
+    def _rows(self, texts):
+        token_ids = self.tokenizer(texts)[:, : self.sequence_length - 3]
+        num_tokens = token_ids.row_lengths()
+        # A single token is a segment of its own.
+        num_first = (num_tokens + 1) // 2
+        return assemble_rows(
+            token_ids.to_tensor(), num_tokens, num_first,
+            self.tokenizer, self.sequence_length,
+        )  # fmt: skip
+
+    def _mask(self, rows, epoch):
+        token_ids = tf.cast(rows["token_ids"], tf.int32)
+        padding_mask = tf.cast(rows["padding_mask"], tf.bool)
+        length = token_ids.shape[1] or self.sequence_length
+        num_slots = num_mask_slots(
+            length, self.mask_rate, self.max_block, self.whole_words
+        )
+        seeds = row_seeds(token_ids, padding_mask, self.seed, epoch)
+        steps = blockwise_masking(
+            seeds,
+            is_maskable=self._is_maskable(token_ids, padding_mask),
+            num_tokens=tf.math.count_nonzero(
+                padding_mask, axis=1, dtype=tf.int32
+            ),
+            mask_rate=self.mask_rate,
+            block_probability=self.block_probability,
+            min_block=self.min_block,
+            max_block=self.max_block,
+            is_word_start=(
+                self._is_word_start(token_ids) if self.whole_words else None
+            ),
+        )
+        positions, mask_steps = _masked_slots(steps, num_slots)
+        is_used = mask_steps > 0
+        true_ids = tf.where(
+            is_used,
+            tf.gather(token_ids, positions, batch_dims=1),
+            self.tokenizer.pad_token_id,
+        )
+        corrupted = corrupt(
+            true_ids,
+            seeds,
+            _CORRUPTION_COUNTER + 2 * positions,
+            self.tokenizer,
+            self.mask_token_rate,
+            self.random_token_rate,
+        )
+        x = {
+            "token_ids": _replace(token_ids, positions, corrupted, is_used),
+            "segment_ids": tf.cast(rows["segment_ids"], tf.int32),
+            "padding_mask": tf.cast(padding_mask, tf.int32),
+            "mask_positions": positions,
+            "mask_steps": mask_steps,
+            "revealed_token_ids": true_ids,
+        }
+        return x, true_ids, tf.cast(is_used, tf.float32)
+
+    def _is_maskable(self, token_ids, padding_mask):
+        unmaskable = set(self.tokenizer.special_token_ids)
+        unmaskable -= {self.tokenizer.unk_token_id}
+        is_maskable = padding_mask
+        for token_id in sorted(unmaskable):
+            is_maskable &= token_ids != token_id
+        return is_maskable
+
+    def _is_word_start(self, token_ids):
+        suffix = self.tokenizer.suffix_indicator
+        starts_word = np.array(
+            [
+                not token.startswith(suffix)
+                for token in self.tokenizer.get_vocabulary()
+            ]
+        )
+        return tf.gather(starts_word, token_ids)
+
+    def renew_each_epoch(self, x, batch_size=32):
+        """Makes a dataset of texts or rows that are masked anew in each pass.
+
+        Args:
+            x: strings, a dict, or a batched dataset, see the call arguments.
+            batch_size: int. For `x` that is not a dataset. Defaults to `32`.
+
+        Returns:
+            A batched `tf.data.Dataset` of inputs of this layer.
+        """
+        return renew_each_epoch(x, batch_size, text_key="text")
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "sequence_length": self.sequence_length,
+                "mask_rate": self.mask_rate,
+                "block_probability": self.block_probability,
+                "min_block": self.min_block,
+                "max_block": self.max_block,
+                "mask_token_rate": self.mask_token_rate,
+                "random_token_rate": self.random_token_rate,
+                "whole_words": self.whole_words,
+                "seed": self.seed,
+            }
+        )
+        return config
+
+
+def _masked_slots(steps, num_slots):
+    """Positions and steps of the masked tokens, in the order of the text."""
+    is_masked = steps > 0
+    slot = tf.cumsum(tf.cast(is_masked, tf.int32), axis=1) - 1
+    masked = tf.cast(tf.where(is_masked), tf.int32)
+    places = tf.stack([masked[:, 0], tf.boolean_mask(slot, is_masked)], axis=1)
+    shape = tf.stack([tf.shape(steps)[0], num_slots])
+    positions = tf.scatter_nd(places, masked[:, 1], shape)
+    mask_steps = tf.scatter_nd(places, tf.boolean_mask(steps, is_masked), shape)
+    static_shape = [steps.shape[0], num_slots]
+    return (
+        tf.ensure_shape(positions, static_shape),
+        tf.ensure_shape(mask_steps, static_shape),
+    )
+
+
+def _replace(token_ids, positions, new_ids, is_used):
+    rows = tf.range(tf.shape(token_ids)[0])[:, tf.newaxis]
+    places = tf.stack([rows + tf.zeros_like(positions), positions], axis=2)
+    return tf.tensor_scatter_nd_update(
+        token_ids,
+        tf.boolean_mask(places, is_used),
+        tf.boolean_mask(new_ids, is_used),
+    )

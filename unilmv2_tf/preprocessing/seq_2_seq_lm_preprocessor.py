@@ -1,0 +1,337 @@
+import keras
+import keras_hub
+import numpy as np
+import tensorflow as tf
+
+from unilmv2_tf.preprocessing.corruption import check_rates
+from unilmv2_tf.preprocessing.corruption import corrupt
+from unilmv2_tf.preprocessing.epochs import renew_each_epoch
+from unilmv2_tf.preprocessing.graph import graph_preprocessing
+from unilmv2_tf.preprocessing.random_bits import row_seeds
+from unilmv2_tf.preprocessing.random_bits import uniform
+from unilmv2_tf.preprocessing.rows import batched
+from unilmv2_tf.preprocessing.rows import unbatched
+from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
+    """Turns pairs of texts into rows for sequence-to-sequence fine-tuning.
+
+    The source becomes `[CLS] source [SEP]`, the target `target [SEP]`, each
+    cut off at its length. The target is predicted at pseudo masks; while
+    training, some of the target tokens that the later ones read are replaced
+    too, so that generation has seen imperfect prefixes. With the target
+    `11 12 13` and its third token drawn for replacement:
+
+        encoder_token_ids     2 7 8 9 3 0      2 is [CLS], 3 [SEP], 0 [PAD]
+        encoder_padding_mask  1 1 1 1 1 0
+        decoder_token_ids     11 12  4  3  0
+        decoder_padding_mask   1  1  1  1  0
+        pseudo_token_ids       4  4  4  4  0   sometimes a random or true token
+        decoder_steps          1  2  3  4  0
+        y                     11 12 13  3  0
+        sample_weight          1  1  1  1  0
+
+    What is random is a function of `seed`, of the pair and of an epoch number,
+    whatever the batch size or the number of parallel calls.
+
+    Args:
+        tokenizer: a `UniLMv2Tokenizer`.
+        encoder_sequence_length: int. Defaults to `464`.
+        decoder_sequence_length: int. Defaults to `48`; both are the paper's
+            for question generation, and fill 512 positions.
+        target_mask_rate: float. The share of target tokens that are replaced,
+            by what stands in their pseudo slot. Defaults to `0.5`.
+        mask_token_rate: float. The share of pseudo slots that hold the pseudo
+            mask. Defaults to `0.8`.
+        random_token_rate: float. The share that hold a random token; the rest
+            holds the true one. Defaults to `0.1`.
+        seed: int. Defaults to `None`, a random seed.
+        **kwargs: see `keras_hub.models.Seq2SeqLMPreprocessor`.
+
+    Call arguments:
+        x: a dict of strings, `encoder_text` and `decoder_text`; it may have an
+            `epoch`, an int for each pair.
+
+    Returns:
+        A tuple `(x, y, sample_weight)`.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+
+    >>> from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
+    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
+    >>> preprocessor = UniLMv2Seq2SeqLMPreprocessor(
+    ...     tokenizer, encoder_sequence_length=8, decoder_sequence_length=4,
+    ...     seed=1)
+    >>> x, y, sample_weight = preprocessor(
+    ...     {"encoder_text": ["the fox"], "decoder_text": ["fox"]})
+    >>> x["encoder_token_ids"].numpy().tolist(), y.numpy().tolist()
+    ([[2, 5, 6, 3, 0, 0, 0, 0]], [[6, 3, 0, 0]])
+
+    Reference:
+        Bao et al., 2020, section 3.4 and table 10; s2s-ft (the replacement of
+        target tokens).
+    """
+
+    tokenizer_cls = UniLMv2Tokenizer
+
+    def __init__(
+        self,
+        tokenizer,
+        encoder_sequence_length=464,
+        decoder_sequence_length=48,
+        target_mask_rate=0.5,
+        mask_token_rate=0.8,
+        random_token_rate=0.1,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            tokenizer,
+            encoder_sequence_length=encoder_sequence_length,
+            decoder_sequence_length=decoder_sequence_length,
+            **kwargs,
+        )
+        check_rates(
+            target_mask_rate=target_mask_rate,
+            mask_token_rate=mask_token_rate,
+            random_token_rate=random_token_rate,
+        )
+        for name, value, least in (
+            ("encoder_sequence_length", encoder_sequence_length, 3),
+            ("decoder_sequence_length", decoder_sequence_length, 1),
+        ):
+            if value < least:
+                raise ValueError(
+                    f"`{name}` must be at least {least}, special tokens "
+                    f"included. Received: {name}={value}"
+                )
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self.target_mask_rate = target_mask_rate
+        self.mask_token_rate = mask_token_rate
+        self.random_token_rate = random_token_rate
+        self.seed = seed
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, x, y=None, sample_weight=None):
+        return self._training_rows(x)
+
+    @graph_preprocessing
+    def _training_rows(self, x):
+        x, is_single = batched(x)
+        source, source_mask = self._source(
+            x["encoder_text"], self.encoder_sequence_length
+        )
+        labels = self.tokenizer(x["decoder_text"])
+        labels = labels[:, : self.decoder_sequence_length - 1]
+        labels, target_mask = self._pad(
+            self._append_sep(labels), self.decoder_sequence_length
+        )
+        seeds = row_seeds(
+            tf.concat([source, labels], axis=1),
+            tf.cast(tf.concat([source_mask, target_mask], axis=1), tf.bool),
+            self.seed,
+            x.get("epoch", tf.constant(0, tf.int64)),
+        )
+        slots = tf.range(self.decoder_sequence_length)
+        pseudo = corrupt(
+            labels, seeds, 2 * slots, self.tokenizer,
+            self.mask_token_rate, self.random_token_rate,
+        )  # fmt: skip
+        # The pseudo mask may have an entry of its own in the vocabulary; in
+        # the text that is read back a gap is [MASK].
+        is_gap = pseudo == self.tokenizer.mask_token_id
+        drawn = uniform(seeds, 2 * self.decoder_sequence_length + slots)
+        target = tf.where(drawn < self.target_mask_rate, pseudo, labels)
+        pseudo = tf.where(is_gap, self.tokenizer.pseudo_token_id, pseudo)
+        outputs = (
+            {
+                "encoder_token_ids": source,
+                "encoder_padding_mask": source_mask,
+                "decoder_token_ids": self._blank(target, target_mask),
+                "decoder_padding_mask": target_mask,
+                "pseudo_token_ids": self._blank(pseudo, target_mask),
+                "decoder_steps": (slots + 1) * target_mask,
+            },
+            labels,
+            tf.cast(target_mask, tf.float32),
+        )
+        return unbatched(outputs) if is_single else outputs
+
+    def generate_preprocess(
+        self,
+        x,
+        *,
+        encoder_sequence_length=None,
+        decoder_sequence_length=None,
+        sequence_length=None,
+    ):
+        """Turns sources into the integers that `generate_step` takes.
+
+        Args:
+            x: strings, or a dict of `encoder_text` and, optionally,
+                `decoder_text`: how each target has to begin.
+            encoder_sequence_length: int. Defaults to that of the layer.
+            decoder_sequence_length: int, the longest target with its `[SEP]`.
+                Defaults to that of the layer.
+            sequence_length: an alias of `decoder_sequence_length`.
+
+        Returns:
+            A dict of `encoder_token_ids`, `encoder_padding_mask`,
+            `decoder_token_ids` and `decoder_padding_mask`.
+        """
+        return self._generation_rows(
+            x,
+            encoder_sequence_length=(
+                encoder_sequence_length or self.encoder_sequence_length
+            ),
+            decoder_sequence_length=(
+                decoder_sequence_length
+                or sequence_length
+                or self.decoder_sequence_length
+            ),
+        )
+
+    @graph_preprocessing
+    def _generation_rows(
+        self, x, *, encoder_sequence_length, decoder_sequence_length
+    ):
+        x, is_single = batched(x)
+        if not isinstance(x, dict):
+            x = {"encoder_text": x}
+        source, source_mask = self._source(
+            x["encoder_text"], encoder_sequence_length
+        )
+        prefixes = x.get("decoder_text", tf.zeros_like(x["encoder_text"]))
+        prefixes, prefix_mask = self._pad(
+            self.tokenizer(prefixes), decoder_sequence_length
+        )
+        outputs = {
+            "encoder_token_ids": source,
+            "encoder_padding_mask": source_mask,
+            "decoder_token_ids": prefixes,
+            "decoder_padding_mask": prefix_mask,
+        }
+        return unbatched(outputs) if is_single else outputs
+
+    def generate_postprocess(self, x):
+        """Turns generated integers back into texts.
+
+        Args:
+            x: the dict that `generate_step` returns.
+
+        Returns:
+            A list of strings, or of lists of strings for several sequences
+            each; with scores a dict of `generated_text`, `scores` and
+            `log_probs`.
+        """
+        token_ids = _to_numpy(x["decoder_token_ids"])
+        is_text = _to_numpy(x["decoder_padding_mask"]).astype(bool)
+        is_text &= ~np.isin(token_ids, self._stripped_ids())
+        texts = self._detokenize(token_ids, is_text)
+        if "scores" not in x:
+            return texts
+        return {
+            "generated_text": texts,
+            "scores": x["scores"],
+            "log_probs": x["log_probs"],
+        }
+
+    def _stripped_ids(self):
+        # An unknown word is text: better to show it than to lose it.
+        special = set(self.tokenizer.special_token_ids)
+        return sorted(special - {self.tokenizer.unk_token_id})
+
+    def _detokenize(self, token_ids, is_text):
+        if token_ids.ndim == 3:
+            return [
+                self._detokenize(ids, mask)
+                for ids, mask in zip(token_ids, is_text)
+            ]
+        return self.tokenizer.detokenize(
+            [ids[mask].tolist() for ids, mask in zip(token_ids, is_text)]
+        )
+
+    def detokenize_in_graph(self, token_ids, padding_mask):
+        """As `generate_postprocess`, as TensorFlow graph code, for exports.
+
+        Args:
+            token_ids: int tensor of shape `(batch, length)`.
+            padding_mask: bool tensor of the same shape.
+
+        Returns:
+            A string tensor of shape `(batch,)`.
+        """
+        is_text = tf.cast(padding_mask, tf.bool)
+        for token_id in self._stripped_ids():
+            is_text &= token_ids != token_id
+        return self.tokenizer.detokenize(
+            tf.ragged.boolean_mask(token_ids, is_text)
+        )
+
+    def renew_each_epoch(self, x, batch_size=32):
+        """Makes a dataset of pairs whose targets are masked anew in each pass.
+
+        Args:
+            x: a dict of strings, or a batched dataset of such dicts.
+            batch_size: int. For `x` that is not a dataset. Defaults to `32`.
+
+        Returns:
+            A batched `tf.data.Dataset` of inputs of this layer.
+        """
+        return renew_each_epoch(x, batch_size)
+
+    def _source(self, texts, sequence_length):
+        token_ids = self.tokenizer(texts)[:, : sequence_length - 2]
+        cls = tf.fill(
+            [token_ids.nrows(), 1],
+            tf.constant(self.tokenizer.cls_token_id, token_ids.dtype),
+        )
+        token_ids = self._append_sep(tf.concat([cls, token_ids], axis=1))
+        return self._pad(token_ids, sequence_length)
+
+    def _append_sep(self, token_ids):
+        sep = tf.fill(
+            [token_ids.nrows(), 1],
+            tf.constant(self.tokenizer.sep_token_id, token_ids.dtype),
+        )
+        return tf.concat([token_ids, sep], axis=1)
+
+    def _pad(self, token_ids, sequence_length):
+        padded = token_ids.to_tensor(
+            self.tokenizer.pad_token_id, shape=(None, sequence_length)
+        )
+        mask = tf.sequence_mask(
+            token_ids.row_lengths(), sequence_length, dtype=tf.int32
+        )
+        return tf.cast(padded, tf.int32), mask
+
+    def _blank(self, token_ids, mask):
+        return tf.where(mask > 0, token_ids, self.tokenizer.pad_token_id)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "encoder_sequence_length": self.encoder_sequence_length,
+                "decoder_sequence_length": self.decoder_sequence_length,
+                "target_mask_rate": self.target_mask_rate,
+                "mask_token_rate": self.mask_token_rate,
+                "random_token_rate": self.random_token_rate,
+                "seed": self.seed,
+            }
+        )
+        return config
+
+
+def _to_numpy(x):
+    return np.asarray(keras.ops.convert_to_numpy(x))

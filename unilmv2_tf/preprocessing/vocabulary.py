@@ -1,0 +1,319 @@
+"""WordPiece vocabularies: learned from text, written, read and checked."""
+
+import collections
+import itertools
+import os
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+_TEXTS_AT_ONCE = 256
+# A pair of pieces that occurs less often is not merged.
+_MIN_FREQUENCY = 2
+# The shares of the text's characters that the vocabulary covers where it has
+# the room, and that it covers or is refused.
+_WANTED_COVERAGE = 0.99999
+_LEAST_COVERAGE = 0.99
+# KerasHub's tokenizer takes longer words for unknown ones.
+_MAX_WORD_BYTES = 100
+# The planes of private use: one code point for each symbol of the alphabet.
+_FIRST_CODE = 0xF0000
+_CODES = 0x1FFFE
+
+# How BERT, and KerasHub with it, cuts text into words: white space, control
+# and format characters separate; punctuation and CJK ideographs are words.
+_SPACE = r"[\s\p{Cc}\p{Cf}]"
+_PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
+_IDEOGRAPH = (
+    r"[\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}"
+    r"\x{20000}-\x{2A6DF}\x{2A700}-\x{2CEAF}\x{2F800}-\x{2FA1F}]"
+)
+
+
+def learn_vocabulary(
+    documents, vocabulary_size=8000, lowercase=True, strip_accents=False
+):
+    """Learns a WordPiece vocabulary for `UniLMv2Tokenizer`.
+
+    Words are cut and normalized as KerasHub's WordPiece tokenizer does it;
+    byte-pair merges are learned by the library `tokenizers`. The same text
+    gives the same vocabulary in every process.
+
+    Args:
+        documents: a `tf.data.Dataset` of scalar strings or of dictionaries of
+            them (all keys are used), or an iterable of strings.
+        vocabulary_size: int. The number of tokens, with the five special ones.
+            The result has exactly so many, or fewer where the text is too
+            small to have more pieces that occur twice. Defaults to `8000`.
+        lowercase: bool. Whether the tokenizer will lowercase. Defaults to
+            `True`.
+        strip_accents: bool. Whether the tokenizer will strip accents.
+            Defaults to `False`.
+
+    Returns:
+        A list of strings without repetition: `[PAD]`, `[UNK]`, `[CLS]`,
+        `[SEP]`, `[MASK]`, the characters of the text (those so rare that they
+        make up one in 100,000 together are left out), then pieces in the
+        order in which they were learned, common ones first.
+
+    Raises:
+        ValueError: if there is no text, or `vocabulary_size` is too small for
+            its characters.
+
+    Example:
+
+    >>> learn_vocabulary(["low lower", "low lowest"], vocabulary_size=16)
+    ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'l', '##e', '##o',
+     '##r', '##s', '##t', '##w', 'lo', 'low', 'lowe']
+    """
+    if vocabulary_size <= len(SPECIAL_TOKENS):
+        raise ValueError(
+            "`vocabulary_size` must leave room beside the "
+            f"{len(SPECIAL_TOKENS)} special tokens; 8000 is a common choice "
+            f"for a few million words. Received: {vocabulary_size}"
+        )
+    words = _count_words(documents, lowercase, strip_accents)
+    if not words:
+        raise ValueError(
+            "`documents` must hold text to learn a vocabulary from. Received: "
+            "no word at all"
+        )
+    alphabet = _choose_alphabet(words, vocabulary_size - len(SPECIAL_TOKENS))
+    pieces = _learn_pieces(words, alphabet, vocabulary_size)
+    return [*SPECIAL_TOKENS, *pieces]
+
+
+def save_vocabulary(vocabulary, path):
+    """Writes a vocabulary to a file, one token a line.
+
+    The file appears complete or not at all.
+
+    Args:
+        vocabulary: list of strings. Checked as `load_vocabulary` does it.
+        path: string or path. Its folder must exist.
+
+    Raises:
+        ValueError: if the vocabulary is not valid.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "vocabulary.txt")
+    >>> save_vocabulary([*SPECIAL_TOKENS, "the"], path)
+    >>> load_vocabulary(path)
+    ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'the']
+    """
+    vocabulary = list(vocabulary)
+    _check(vocabulary, "`vocabulary`")
+    path = os.fspath(path)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(token + "\n" for token in vocabulary)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def load_vocabulary(path):
+    """Reads a vocabulary, one token a line, and checks it.
+
+    Args:
+        path: string or path.
+
+    Returns:
+        A list of strings, in the order of the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not UTF-8, has an empty line, holds a token
+            twice or lacks a special token; the message names lines and
+            tokens.
+
+    Example:
+
+    >>> load_vocabulary("no/such/vocabulary.txt")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: ...no/such/vocabulary.txt...
+    """
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"No vocabulary at {path}. Learn one with the command "
+            "`unilmv2 vocabulary`, or take the vocab.txt of a checkpoint"
+        )
+    vocabulary = []
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                token = line.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path}:{number}: not valid UTF-8: byte "
+                    f"{error.start + 1} of the line is "
+                    f"0x{line[error.start]:02x}"
+                ) from None
+            vocabulary.append(token)
+    _check(vocabulary, path)
+    return vocabulary
+
+
+def _check(vocabulary, name):
+    first_line = {}
+    for number, token in enumerate(vocabulary, start=1):
+        if not isinstance(token, str):
+            raise ValueError(
+                f"{name}: tokens must be strings, token {number} is of type "
+                f"{type(token).__name__}"
+            )
+        if not token.strip() or "\n" in token or "\r" in token:
+            raise ValueError(
+                f"{name}: line {number} is {token!r}: a token must not be "
+                "empty or hold a line break. Remove the line, if the model "
+                "was not trained with it"
+            )
+        if token in first_line:
+            raise ValueError(
+                f"{name}: the token {token!r} stands in lines "
+                f"{first_line[token]} and {number}. Remove one of them, if the "
+                "model was not trained with both"
+            )
+        first_line[token] = number
+    missing = [token for token in SPECIAL_TOKENS if token not in first_line]
+    if missing:
+        raise ValueError(
+            f"{name}: the special token{'s' if len(missing) > 1 else ''} "
+            f"{', '.join(missing)} must be in a vocabulary. Is this a "
+            "WordPiece vocabulary, as BERT's vocab.txt?"
+        )
+
+
+def _count_words(documents, lowercase, strip_accents):
+    """A mapping from word to its number of occurrences in the text."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def split(texts):
+        texts = tf.strings.regex_replace(texts, _IDEOGRAPH, r" \0 ")
+        if strip_accents:
+            texts = tf_text.normalize_utf8(texts, "NFD")
+            texts = tf.strings.regex_replace(texts, r"\p{Mn}", "")
+        kept = f"{_PUNCTUATION}|{_IDEOGRAPH}"
+        words = tf_text.regex_split(texts, f"{_SPACE}|{kept}", kept).flat_values
+        # After the cut, as in KerasHub: an ellipsis is one word of three dots.
+        return tf_text.case_fold_utf8(words) if lowercase else words
+
+    counts = collections.Counter()
+    for texts in _batches(documents):
+        counts.update(split(tf.constant(texts, tf.string)).numpy().tolist())
+    words = {}
+    for word, count in counts.items():
+        text = word.decode("utf-8", "replace")
+        # Words that a vocabulary cannot hold: too long for the tokenizer, with
+        # a space that folding made, or mistaken for the middle of a word.
+        if (
+            len(word) <= _MAX_WORD_BYTES
+            and text.split() == [text]
+            and not text.startswith("##")
+        ):
+            words[text] = count
+    return words
+
+
+def _batches(documents):
+    if isinstance(documents, tf.data.Dataset):
+        for batch in documents.batch(_TEXTS_AT_ONCE):
+            yield from tf.nest.flatten(batch)
+        return
+    if isinstance(documents, str | bytes):
+        raise ValueError(
+            "`documents` must be a dataset or an iterable of strings, not one "
+            f"string. Received: documents={documents[:40]!r}"
+        )
+    iterator = iter(documents)
+    while texts := list(itertools.islice(iterator, _TEXTS_AT_ONCE)):
+        for text in texts:
+            if not isinstance(text, str):
+                raise ValueError(
+                    "`documents` must hold strings. Received: "
+                    f"{text!r:.60} of type {type(text).__name__}"
+                )
+        yield texts
+
+
+def _choose_alphabet(words, room):
+    """The symbols (single pieces: `a` or `##a`) that words are built from."""
+    counts = collections.Counter()
+    for word, count in words.items():
+        for symbol in _symbols(word):
+            counts[symbol] += count
+    total = sum(counts.values())
+    ranked = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))
+    covered = list(itertools.accumulate(counts[symbol] for symbol in ranked))
+    least = 1 + sum(part < _LEAST_COVERAGE * total for part in covered)
+    if least > room:
+        raise ValueError(
+            "`vocabulary_size` must have room for the special tokens and the "
+            "characters of the text, each at the beginning and inside of words "
+            f"where it occurs there: at least {least + len(SPECIAL_TOKENS)} "
+            f"for this text. Received: {room + len(SPECIAL_TOKENS)}"
+        )
+    wanted = 1 + sum(part < _WANTED_COVERAGE * total for part in covered)
+    return sorted(
+        ranked[: min(wanted, room, _CODES)],
+        key=lambda symbol: (symbol.startswith("##"), symbol),
+    )
+
+
+def _symbols(word):
+    return [word[0], *("##" + letter for letter in word[1:])]
+
+
+def _learn_pieces(words, alphabet, vocabulary_size):
+    """The alphabet and the pieces merged from it, in the order of learning.
+
+    The trainer numbers the symbols of its alphabet by code point but those
+    inside of words as they come, which is another order in every process,
+    and these numbers break ties. Hence a code point of its own for every
+    symbol: the trainer sees words without insides.
+    """
+    # Imported here: only learning needs it.
+    import tokenizers
+
+    codes = {symbol: _code(index) for index, symbol in enumerate(alphabet)}
+    letters = {code: symbol for symbol, code in codes.items()}
+
+    def texts():
+        for word, count in sorted(words.items()):
+            symbols = _symbols(word)
+            if all(symbol in codes for symbol in symbols):
+                coded = "".join(codes[symbol] for symbol in symbols) + " "
+                while count > 0:
+                    yield coded * min(count, 1000)
+                    count -= 1000
+
+    learner = tokenizers.Tokenizer(tokenizers.models.BPE())
+    learner.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocabulary_size - len(SPECIAL_TOKENS),
+        min_frequency=_MIN_FREQUENCY,
+        initial_alphabet=list(letters),
+        show_progress=False,
+    )
+    learner.train_from_iterator(texts(), trainer)
+    learned = learner.get_vocab()
+    pieces = []
+    for coded in sorted(learned, key=learned.get):
+        first, *others = (letters[code] for code in coded)
+        pieces.append(first + "".join(symbol[2:] for symbol in others))
+    return pieces
+
+
+def _code(index):
+    # The last two code points of a plane are no characters.
+    plane, place = divmod(index, 0xFFFE)
+    return chr(_FIRST_CODE + 0x10000 * plane + place)
