@@ -109,14 +109,15 @@ def check_file(path, kind):
     """
     extension = _extension(path, kind)
     try:
+        status = os.stat(path)
+        # Asked before opening: a pipe without a writer would never open.
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(
+                f"{path} is not a regular file. Files are read more than "
+                "once: write the stream to a file first"
+            )
+        key = os.path.abspath(path), kind, status.st_size, status.st_mtime_ns
         with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ValueError(
-                    f"{path} is not a regular file. Files are read more than "
-                    "once: write the stream to a file first"
-                )
-            key = path, kind, status.st_size, status.st_mtime_ns
             if key not in _checked:
                 lines = _lines(path, file)
                 _checked[key] = _COUNTERS[extension](path, kind, lines)

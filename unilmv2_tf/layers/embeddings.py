@@ -25,8 +25,10 @@ def lookup_with_dense_gradient(table, token_ids):
     >>> np.array(lookup_with_dense_gradient(table, [1, 1])).tolist()
     [[2.0, 3.0], [2.0, 3.0]]
     """
-    # The gradient of an addition is dense.
-    return ops.take(ops.add(ops.convert_to_tensor(table), 0.0), token_ids, 0)
+    # The gradient of a reshape is dense, that of an addition is passed on as
+    # it comes.
+    table = ops.convert_to_tensor(table)
+    return ops.take(ops.reshape(table, table.shape), token_ids, axis=0)
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")

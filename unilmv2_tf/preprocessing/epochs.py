@@ -9,6 +9,8 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
     element is a number that is drawn again, reproducibly, whenever the
     dataset is iterated.
 
+    A dataset that has an `epoch` already is left as it is.
+
     Args:
         inputs: a batched `tf.data.Dataset`, or arrays or lists, which are
             shuffled in each pass and batched.
@@ -43,6 +45,11 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
                 "`x` must hold at least one example. Received an empty `x`."
             )
         dataset = dataset.shuffle(len(dataset), seed=0).batch(batch_size)
+
+    if isinstance(dataset.element_spec, dict) and (
+        "epoch" in dataset.element_spec
+    ):
+        return dataset
 
     def add_epoch(epoch):
         def add(x):

@@ -1,0 +1,68 @@
+import numpy as np
+import tensorflow as tf
+
+
+def training_batches(columns, batch_size, num_steps, seed=0, start_step=0):
+    """Shuffled batches for training; each is a function of seed and step.
+
+    The data are gone through in a new order each time, without end until
+    `num_steps`. A training that was interrupted goes on with the batches that
+    it would have seen, if it starts at its step again.
+
+    Args:
+        columns: dict of arrays with equal first dimensions: rows of integers,
+            or strings.
+        batch_size: int. Batches are complete, a pass may end inside of one.
+        num_steps: int. The step before which the data end.
+        seed: int. Defaults to `0`.
+        start_step: int. The step of the first batch. Defaults to `0`.
+
+    Returns:
+        A `tf.data.Dataset` of batches: dicts of the columns and of `epoch`, the
+        number of the pass, int64 of shape `(batch_size,)`.
+
+    Raises:
+        ValueError: if there is no example.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.datasets import training_batches
+    >>> for batch in training_batches({"x": np.arange(3)}, 2, num_steps=3):
+    ...     print(batch["x"].numpy(), batch["epoch"].numpy())
+    [1 0] [0 0]
+    [2 0] [0 1]
+    [2 1] [1 1]
+    """
+    tensors = {key: tf.constant(value) for key, value in columns.items()}
+    num_examples = len(next(iter(columns.values()))) if columns else 0
+    if num_examples == 0:
+        raise ValueError(
+            "`columns` must hold at least one example. Received: "
+            f"columns={sorted(columns)}, without examples"
+        )
+    # One permutation for each pass. The op and not `index_shuffle`, which in
+    # TensorFlow 2.20 does not take a seed for each index.
+    seed = np.uint32(seed % 2**32)
+
+    def batch(step):
+        place = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        epoch = place // num_examples
+        seeds = tf.stack(
+            [
+                tf.fill([batch_size], tf.constant(seed)),
+                tf.cast(epoch, tf.uint32),
+                tf.zeros([batch_size], tf.uint32),
+            ],
+            axis=1,
+        )
+        index = tf.raw_ops.RandomIndexShuffle(
+            index=place % num_examples,
+            seed=seeds,
+            max_index=tf.constant(num_examples - 1, tf.int64),
+        )
+        examples = {key: tf.gather(x, index) for key, x in tensors.items()}
+        return {**examples, "epoch": epoch}
+
+    steps = tf.data.Dataset.range(start_step, num_steps)
+    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
