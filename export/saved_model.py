@@ -69,10 +69,22 @@ def export_generation(
 
     Example:
 
-    ```python
-    folder = export_generation(task, "models/summaries")
-    ask_saved_model(folder, ["The quick brown fox jumped."])
-    ```
+    >>> import os, tempfile
+    >>> from unilmv2_tf.models import UniLMv2Backbone, UniLMv2Seq2SeqLM
+    >>> from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
+    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
+    >>> task = UniLMv2Seq2SeqLM(
+    ...     UniLMv2Backbone(7, 1, 1, 8, 8, max_sequence_length=16),
+    ...     UniLMv2Seq2SeqLMPreprocessor(
+    ...         tokenizer, encoder_sequence_length=8,
+    ...         decoder_sequence_length=4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     version = export_generation(task, os.path.join(folder, "fox"))
+    ...     os.path.relpath(version, folder), sorted(os.listdir(version))
+    ('fox/1', ['assets', 'assets.extra', 'fingerprint.pb', 'saved_model.pb',
+     'variables'])
     """
     max_length = _check(task, max_length)
     sampler = scored_sampler(task.sampler if sampler is None else sampler)
@@ -82,13 +94,14 @@ def export_generation(
         # add its optimizer, and whatever functions it has compiled so far.
         archive = keras.export.ExportArchive()
         endpoints = _Endpoints(task, max_length)
+        signatures = {}
         if text_signature:
-            archive.add_endpoint(
+            signatures["serving_default"] = archive.add_endpoint(
                 "serving_default",
                 endpoints.generate_text,
                 [tf.TensorSpec([None], tf.string, name="text")],
             )
-        archive.add_endpoint(
+        signatures["generate_ids"] = archive.add_endpoint(
             "generate_ids",
             endpoints.generate_ids,
             [
@@ -99,7 +112,7 @@ def export_generation(
         # The archive traces when it writes.
         with _using_sampler(task, sampler):
             archive.write_out(folder, verbose=False)
-        write_extra_assets(folder, task, sampler, max_length)
+        write_extra_assets(folder, task, sampler, max_length, signatures)
 
     return publish_version(path, write)
 

@@ -194,7 +194,7 @@ def test_fine_tuning_losses(task, golden, prefix):
 
 def gradients_by_official_name(task, gradients):
     by_id = {
-        id(variable): np.asarray(tf.convert_to_tensor(gradient))
+        id(variable): np.asarray(gradient)
         for variable, gradient in zip(task.trainable_variables, gradients)
     }
 
@@ -255,7 +255,6 @@ def test_gradients(task, golden, case, prefix):
             task(inputs),
             inputs["decoder_padding_mask"],
         )
-    # Outside of training a lookup has its plain, sparse gradient.
     variables = [v.value for v in task.trainable_variables]
     gradients = gradients_by_official_name(
         task, tape.gradient(value, variables)

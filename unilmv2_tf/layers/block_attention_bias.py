@@ -148,3 +148,20 @@ class BlockAttentionBias(keras.layers.Layer):
             axis=-1,
         )
         return bias
+
+    def get_config(self):
+        config = super().get_config()
+        config["relative_position_bias"] = keras.saving.serialize_keras_object(
+            self.relative_position_bias
+        )
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["relative_position_bias"] = (
+            keras.saving.deserialize_keras_object(
+                config["relative_position_bias"]
+            )
+        )
+        return cls(**config)

@@ -28,6 +28,7 @@ def lookup_with_dense_gradient(table, token_ids):
     # The gradient of a reshape is dense, that of an addition is passed on as
     # it comes.
     table = ops.convert_to_tensor(table)
+    token_ids = ops.cast(token_ids, "int32")
     return ops.take(ops.reshape(table, table.shape), token_ids, axis=0)
 
 
@@ -45,11 +46,14 @@ class DenseGradientEmbedding(keras.layers.Embedding):
     (1, 3, 8)
     """
 
-    def call(self, inputs, training=None):
-        if not training:
-            return super().call(inputs)
+    def call(self, inputs):
         embeddings = lookup_with_dense_gradient(self.embeddings, inputs)
         return ops.cast(embeddings, self.compute_dtype)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        # Keras quantizes no subclass unasked, as it may do other arithmetic.
+        # This one does not.
+        super().quantize(mode, type_check=False, config=config)
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -68,11 +72,15 @@ class TiedEmbedding(keras.layers.ReversibleEmbedding):
     (1, 3, 4)
     """
 
-    def call(self, inputs, reverse=False, training=None):
-        if reverse or not training:
-            return super().call(inputs, reverse=reverse)
+    def call(self, inputs, reverse=False):
+        if reverse:
+            return super().call(inputs, reverse=True)
         embeddings = lookup_with_dense_gradient(self.embeddings, inputs)
         return ops.cast(embeddings, self.compute_dtype)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        # See `DenseGradientEmbedding.quantize`.
+        super().quantize(mode, type_check=False, config=config)
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")

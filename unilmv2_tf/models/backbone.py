@@ -1,3 +1,5 @@
+import os
+
 import keras
 import keras_hub
 
@@ -331,6 +333,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         >>> UniLMv2Backbone.from_preset("unilmv2_tiny").count_params()
         4369472
         """
+        preset = os.fspath(preset)
         if is_preset_location(preset):
             return super().from_preset(
                 preset, load_weights=load_weights, **kwargs

@@ -103,7 +103,8 @@ class CachedDecoder:
         batch_size = ops.shape(self.source_length)[0]
         positions = self.source_length[:, None] + self._two_positions(index)
         by_example = ops.reshape(token_ids, (batch_size, -1, 2))
-        positions = ops.zeros_like(by_example) + positions[:, None, :]
+        zeros = ops.zeros_like(by_example, dtype=positions.dtype)
+        positions = zeros + positions[:, None, :]
         return ops.reshape(positions, (-1, 2))
 
     def _attention_bias(self, index):

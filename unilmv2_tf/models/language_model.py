@@ -1,4 +1,5 @@
 import inspect
+import os
 
 import keras
 import keras_hub
@@ -97,6 +98,21 @@ class LanguageModelTask:
             kwargs["shuffle"] = False
         return super().fit(x, y, batch_size, sample_weight, **kwargs)
 
+    def save_to_preset(self, preset_dir, max_shard_size=10):
+        """Saves the task as a preset folder.
+
+        Args:
+            preset_dir: string. The folder.
+            max_shard_size: see `keras_hub.models.Task.save_to_preset`.
+                Defaults to `10`.
+        """
+        # KerasHub would write the optimizer's moments along with the head.
+        optimizer, self.optimizer = self.optimizer, None
+        try:
+            super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
+        finally:
+            self.optimizer = optimizer
+
     def get_config(self):
         config = super().get_config()
         config["pseudo_token_id"] = self.pseudo_token_id
@@ -131,6 +147,7 @@ class LanguageModelTask:
         >>> task.backbone.vocabulary_size
         99
         """
+        preset = os.fspath(preset)
         backbone_arguments = inspect.signature(UniLMv2Backbone).parameters
         backbone_kwargs = {
             key: kwargs.pop(key)

@@ -62,7 +62,7 @@ def is_preset_location(preset):
     """Tells whether a preset is a place to load from.
 
     Args:
-        preset: string. A built-in name, a folder or a handle.
+        preset: string or path. A built-in name, a folder or a handle.
 
     Returns:
         True for an existing folder and for a handle such as `hf://user/model`.
@@ -73,6 +73,7 @@ def is_preset_location(preset):
     >>> is_preset_location("unilmv2_tiny"), is_preset_location("hf://me/model")
     (False, True)
     """
+    preset = os.fspath(preset)
     if preset in PRESETS:
         return False
     return "://" in preset or os.path.isdir(preset)

@@ -23,7 +23,8 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
         `(batch,)`.
 
     Raises:
-        ValueError: if the inputs hold no example.
+        ValueError: if the inputs hold no example, or other things than such
+            dicts or strings.
 
     Example:
 
@@ -52,8 +53,16 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
         return dataset
 
     def add_epoch(epoch):
-        def add(x):
-            if not isinstance(x, dict):
+        def add(*elements):
+            x = elements[0]
+            is_text = text_key is not None and isinstance(x, tf.Tensor)
+            if len(elements) > 1 or not (is_text or isinstance(x, dict)):
+                raise ValueError(
+                    "`x` must hold dicts of strings"
+                    f"{' or strings' if text_key else ''}, without labels or "
+                    f"weights. Received: elements {elements}"
+                )
+            if is_text:
                 x = {text_key: x}
             leaf = next(iter(x.values()))
             return {**x, "epoch": tf.fill(tf.shape(leaf)[:1], epoch)}
@@ -64,6 +73,8 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
         seed=0, rerandomize_each_iteration=True
     ).take(1)
     renewed = epochs.flat_map(add_epoch)
-    return renewed.apply(
-        tf.data.experimental.assert_cardinality(dataset.cardinality())
-    )
+    cardinality = dataset.cardinality()
+    if cardinality == tf.data.UNKNOWN_CARDINALITY:
+        return renewed
+    # Progress bars want to know it.
+    return renewed.apply(tf.data.experimental.assert_cardinality(cardinality))

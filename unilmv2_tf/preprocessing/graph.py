@@ -25,18 +25,43 @@ def graph_preprocessing(function):
         with tf.device("cpu"):
             if not tf.executing_eagerly():
                 return function(self, inputs, **options)
-            # One compiled function for each layer and each set of options.
+            inputs = _to_tensorflow(inputs)
             compiled = self.__dict__.setdefault("_compiled_functions", {})
-            key = (function.__name__, tuple(sorted(options.items())))
+            key = (
+                function.__name__,
+                tuple(sorted(options.items())),
+                _settings(self),
+                _layout(inputs),
+            )
             if key not in compiled:
                 compiled[key] = tf.function(
                     functools.partial(function, self, **options),
                     reduce_retracing=True,
                 )
-            outputs = compiled[key](_to_tensorflow(inputs))
+            outputs = compiled[key](inputs)
         return keras.tree.map_structure(_to_backend, outputs)
 
     return wrapper
+
+
+def _settings(layer):
+    # Lengths may be set anew, as KerasHub's users do.
+    return tuple(
+        (name, value)
+        for name, value in vars(layer).items()
+        if isinstance(value, (bool, int, float))
+        and name not in ("built", "_called")
+    )
+
+
+def _layout(inputs):
+    # TensorFlow would forget ranks and lengths of rows where they differ, just
+    # batch sizes may.
+    return tuple(
+        (x.shape.rank, None if x.dtype == tf.string else x.shape[-1:])
+        for x in tf.nest.flatten(inputs)
+        if x is not None
+    )
 
 
 def _to_tensorflow(inputs):

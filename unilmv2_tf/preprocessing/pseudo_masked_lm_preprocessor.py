@@ -26,20 +26,18 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
     A text becomes a row `[CLS] S1 [SEP] S2 [SEP]` of two contiguous halves,
     cut off if it is longer (`pack_documents` makes rows of documents without
     dropping anything; rows are accepted here as well). Spans of it are masked
-    in the random order in which they will be predicted. With the pieces
-    `7 8 9 10 11 12 13 14`, of which `10 11` are drawn first, then `14`:
+    in the random order in which they will be predicted; no span crosses
+    `[SEP]`. With the pieces `7 8 9 10 11 12 13 14`, of which `13` is drawn
+    first, then `9 10`:
 
-        token_ids           2 7 8 9 4 3 4 12 13 4 3 0 0
-        segment_ids         0 0 0 0 0 0 1  1  1 1 1 0 0
-        padding_mask        1 1 1 1 1 1 1  1  1 1 1 0 0
-        mask_positions      4  6  9  0  0     (unused slots hold 0)
-        mask_steps          1  1  2  0  0
-        revealed_token_ids 10 11 14  0  0
-        y                  10 11 14  0  0
-        sample_weight       1  1  1  0  0
-
-    (A span does not cross `[SEP]`, so `10` and `11` could be masked by two
-    spans only; the steps would then be `1 2 3`.)
+        token_ids           2  7  8  4  4  3 11 12  4 14  3  0  0
+        segment_ids         0  0  0  0  0  0  1  1  1  1  1  0  0
+        padding_mask        1  1  1  1  1  1  1  1  1  1  1  0  0
+        mask_positions      3  4  8  0  0  0  0    unused slots hold 0
+        mask_steps          2  2  1  0  0  0  0
+        revealed_token_ids  9 10 13  0  0  0  0
+        y                   9 10 13  0  0  0  0
+        sample_weight       1  1  1  0  0  0  0
 
     The masks are a function of `seed`, of the row and of an epoch number: the
     same row gets the same mask whatever the batch size or the number of
@@ -137,6 +135,9 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
         self.whole_words = whole_words
         self.seed = seed
 
+    def build(self, input_shape):
+        self.built = True
+
     def call(self, x, y=None, sample_weight=None):
         return self._masked_rows(x)
 
@@ -163,6 +164,7 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
         token_ids = tf.cast(rows["token_ids"], tf.int32)
         padding_mask = tf.cast(rows["padding_mask"], tf.bool)
         length = token_ids.shape[1] or self.sequence_length
+        token_ids = tf.ensure_shape(token_ids, [None, length])
         num_slots = num_mask_slots(
             length, self.mask_rate, self.max_block, self.whole_words
         )
@@ -256,18 +258,15 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
 
 def _masked_slots(steps, num_slots):
     """Positions and steps of the masked tokens, in the order of the text."""
-    is_masked = steps > 0
-    slot = tf.cumsum(tf.cast(is_masked, tf.int32), axis=1) - 1
-    masked = tf.cast(tf.where(is_masked), tf.int32)
-    places = tf.stack([masked[:, 0], tf.boolean_mask(slot, is_masked)], axis=1)
-    shape = tf.stack([tf.shape(steps)[0], num_slots])
-    positions = tf.scatter_nd(places, masked[:, 1], shape)
-    mask_steps = tf.scatter_nd(places, tf.boolean_mask(steps, is_masked), shape)
-    static_shape = [steps.shape[0], num_slots]
-    return (
-        tf.ensure_shape(positions, static_shape),
-        tf.ensure_shape(mask_steps, static_shape),
-    )
+    batch_size, length = tf.shape(steps)[0], tf.shape(steps)[1]
+    num_masked = tf.cumsum(tf.cast(steps > 0, tf.int32), axis=1)
+    slots = tf.tile(tf.range(num_slots)[tf.newaxis], [batch_size, 1])
+    # The i-th masked token is where the count reaches i.
+    positions = tf.searchsorted(num_masked, slots + 1)
+    is_used = positions < length
+    positions = tf.where(is_used, positions, 0)
+    mask_steps = tf.gather(steps, positions, batch_dims=1)
+    return positions, tf.where(is_used, mask_steps, 0)
 
 
 def _replace(token_ids, positions, new_ids, is_used):

@@ -73,10 +73,13 @@ def batched(x):
     Returns:
         A tuple of the batch and a bool.
     """
-    leaf = next(iter(x.values())) if isinstance(x, dict) else x
-    is_single = leaf.shape.rank == 0
-    if isinstance(x, dict) and "token_ids" in x:
-        is_single = x["token_ids"].shape.rank == 1
+    if isinstance(x, dict):
+        # One epoch may be for a whole batch: it says nothing.
+        name = next(key for key in x if key != "epoch")
+        name = "token_ids" if "token_ids" in x else name
+        is_single = x[name].shape.rank == int(name == "token_ids")
+    else:
+        is_single = x.shape.rank == 0
     if is_single:
         x = tf.nest.map_structure(lambda t: t[tf.newaxis], x)
     return x, is_single

@@ -231,8 +231,8 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
 
         Returns:
             A list of strings, or of lists of strings for several sequences
-            each; with scores a dict of `generated_text`, `scores` and
-            `log_probs`.
+            each, or a string for one example; with scores a dict of
+            `generated_text`, `scores` and `log_probs`.
         """
         token_ids = _to_numpy(x["decoder_token_ids"])
         is_text = _to_numpy(x["decoder_padding_mask"]).astype(bool)
@@ -252,14 +252,12 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         return sorted(special - {self.tokenizer.unk_token_id})
 
     def _detokenize(self, token_ids, is_text):
-        if token_ids.ndim == 3:
+        if token_ids.ndim > 1:
             return [
                 self._detokenize(ids, mask)
                 for ids, mask in zip(token_ids, is_text)
             ]
-        return self.tokenizer.detokenize(
-            [ids[mask].tolist() for ids, mask in zip(token_ids, is_text)]
-        )
+        return self.tokenizer.detokenize(token_ids[is_text].tolist())
 
     def detokenize_in_graph(self, token_ids, padding_mask):
         """As `generate_postprocess`, as TensorFlow graph code, for exports.

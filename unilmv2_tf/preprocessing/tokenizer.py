@@ -1,5 +1,18 @@
+import unicodedata
+
 import keras
 import keras_hub
+import tensorflow as tf
+
+# Spaces that KerasHub takes for letters, and what it takes for spaces although
+# nobody sees it. TensorFlow Text would even drop what follows a NUL.
+_SPACES = (
+    r"[\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}"
+    r"\x{3000}]"
+)
+_INVISIBLE = (
+    r"[\x{0}-\x{8}\x{B}\x{C}\x{E}-\x{1F}\x{7F}-\x{9F}\p{Cf}\p{Co}\x{FFFD}]"
+)
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -9,7 +22,8 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
     The vocabulary must hold `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`.
     The pseudo mask `[P]` of the paper has no entry of its own in released
     checkpoints: the `[MASK]` embedding stands for it. A model pre-trained from
-    scratch may give it one, with `pseudo_token`.
+    scratch may give it one, with `pseudo_token`. Spaces of any kind separate
+    words, and invisible characters are dropped, as BERT does it.
 
     Args:
         vocabulary: list of strings, or the path of a file with one token a
@@ -73,9 +87,15 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         if vocabulary is not None and not isinstance(vocabulary, str):
             vocabulary = list(vocabulary)
             _check_no_duplicates(vocabulary)
-        super().set_vocabulary(vocabulary)
-        if vocabulary is not None:
+        try:
+            super().set_vocabulary(vocabulary)
+        except RuntimeError:
+            # TensorFlow Text doesn't say which token of a file is there twice.
             _check_no_duplicates(self.vocabulary)
+            raise
+
+    def tokenize(self, inputs):
+        return super().tokenize(_clean(inputs))
 
     def get_config(self):
         config = super().get_config()
@@ -83,6 +103,43 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         # KerasHub leaves it out.
         config["split_on_cjk"] = self.split_on_cjk
         return config
+
+
+class _Cleaning(dict):
+    """A table for `str.translate`, made as characters are met."""
+
+    def __missing__(self, code):
+        category = unicodedata.category(chr(code))
+        if category.startswith("Z"):
+            self[code] = " "
+        elif chr(code) in "\t\n\r":
+            self[code] = code
+        else:
+            is_invisible = category in ("Cc", "Cf", "Co") or code == 0xFFFD
+            self[code] = None if is_invisible else code
+        return self[code]
+
+
+_CLEANING = _Cleaning()
+
+
+def _clean(texts):
+    if isinstance(texts, bytes):
+        texts = texts.decode("utf-8", errors="replace")
+    if isinstance(texts, str):
+        return texts.translate(_CLEANING)
+    if isinstance(texts, (list, tuple)):
+        return [_clean(text) for text in texts]
+    if not isinstance(texts, (tf.Tensor, tf.RaggedTensor)):
+        texts = tf.convert_to_tensor(texts)
+    if texts.dtype != tf.string:
+        return texts
+    texts = tf.ragged.map_flat_values(
+        tf.strings.regex_replace, texts, _SPACES, " "
+    )
+    return tf.ragged.map_flat_values(
+        tf.strings.regex_replace, texts, _INVISIBLE, ""
+    )
 
 
 def _check_no_duplicates(vocabulary):

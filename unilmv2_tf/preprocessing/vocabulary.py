@@ -7,6 +7,8 @@ import os
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from unilmv2_tf.atomic import write_text
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 _TEXTS_AT_ONCE = 256
@@ -92,7 +94,7 @@ def save_vocabulary(vocabulary, path):
 
     Args:
         vocabulary: list of strings. Checked as `load_vocabulary` does it.
-        path: string or path. Its folder must exist.
+        path: string or path. Its folder is made if need be.
 
     Raises:
         ValueError: if the vocabulary is not valid.
@@ -108,15 +110,7 @@ def save_vocabulary(vocabulary, path):
     """
     vocabulary = list(vocabulary)
     _check(vocabulary, "`vocabulary`")
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(token + "\n" for token in vocabulary)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    write_text(path, "".join(token + "\n" for token in vocabulary))
 
 
 def load_vocabulary(path):

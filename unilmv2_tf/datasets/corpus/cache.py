@@ -8,9 +8,10 @@ import os
 import warnings
 import zlib
 
-from .cleaning import normalize
-from .extraction import extract
-from .packages import package_versions
+from unilmv2_tf.atomic import replacing
+from unilmv2_tf.datasets.corpus.cleaning import normalize
+from unilmv2_tf.datasets.corpus.extraction import extract
+from unilmv2_tf.datasets.corpus.packages import package_versions
 
 # To be raised whenever extraction, cleaning or the layout of the file change.
 FORMAT = 1
@@ -142,20 +143,13 @@ def _read(path):
 
 
 def _write(path, documents):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with (
-            open(temporary, "wb") as raw,
-            # No time stamp and no name: the same corpus is the same file.
-            gzip.GzipFile("", "wb", 6, raw, mtime=0) as file,
-        ):
-            header = {"format": FORMAT, "documents": len(documents)}
-            for record in [header, *documents]:
-                line = json.dumps(record, ensure_ascii=False) + "\n"
-                file.write(line.encode("utf-8"))
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with (
+        replacing(path) as temporary,
+        open(temporary, "wb") as raw,
+        # No time stamp and no name: the same corpus is the same file.
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) as file,
+    ):
+        header = {"format": FORMAT, "documents": len(documents)}
+        for record in [header, *documents]:
+            line = json.dumps(record, ensure_ascii=False) + "\n"
+            file.write(line.encode("utf-8"))

@@ -1,0 +1,76 @@
+"""How the package is put together."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FLOORS = {
+    "layers": 0,
+    "preprocessing": 1,
+    "generation": 1,
+    "models": 2,
+    "datasets": 3,
+    "metrics": 3,
+    "checkpoints": 3,
+    "plots": 3,
+    "trainers": 4,
+    "export": 4,
+    "cli": 5,
+}
+
+
+def sources():
+    for folder in ("unilmv2_tf", "trainers", "export"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def room(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if parts[0] == "unilmv2_tf" else parts[0]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: f"{room(p)}-{p.stem}")
+def test_imports_go_down(path):
+    floor = FLOORS.get(room(path))
+    for name in imports(path):
+        assert not name.startswith(("keras.src", "keras_hub.src"))
+        parts = name.split(".")
+        if parts[0] == "unilmv2_tf" and len(parts) > 1:
+            imported = FLOORS.get(parts[1], 0)
+            assert floor is None or imported <= floor, name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sources() if room(p) in ("layers", "models", "generation")],
+    ids=lambda p: p.stem,
+)
+def test_model_code_runs_on_every_backend(path):
+    for name in imports(path):
+        assert name.split(".")[0] not in ("tensorflow", "jax", "torch"), name
+
+
+def test_import_is_light():
+    heavy = "matplotlib sklearn rouge_score tensorflow_datasets official orbit"
+    code = (
+        "import sys, unilmv2_tf; "
+        f"print([m for m in {heavy.split()} if m in sys.modules], "
+        "'unilmv2_tf.trainers' in sys.modules, "
+        "'unilmv2_tf.export' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "[] False False", result.stderr

@@ -1,0 +1,98 @@
+import sys
+import time
+
+import rich.console
+import rich.progress
+
+# Between the lines of a log, where no bar can be drawn.
+SECONDS_PER_LINE = 20
+
+
+class Progress:
+    """Shows how far a training is, how fast, and when it will be done.
+
+    A bar on a terminal, now and then a line elsewhere.
+
+    Args:
+        label: string.
+        num_steps: int. The steps of the whole training.
+        start_step: int. Steps that were done before. Defaults to `0`.
+        examples_per_step: int. Defaults to `1`.
+        file: where to write. Defaults to `None`, stderr.
+
+    Example:
+
+    >>> import sys
+    >>> from unilmv2_tf.trainers.progress import Progress
+    >>> with Progress("training", num_steps=2, file=sys.stdout) as progress:
+    ...     for _ in range(2):
+    ...         progress.advance({"loss": 1.25})
+    training: 2/2 steps, ... examples/s, 0:00 left, loss 1.25
+    """
+
+    def __init__(
+        self, label, num_steps, start_step=0, examples_per_step=1, file=None
+    ):
+        self.label = label
+        self.num_steps = num_steps
+        self.start_step = start_step
+        self.step = start_step
+        self.examples_per_step = examples_per_step
+        self.file = sys.stderr if file is None else file
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TextColumn("{task.fields[rate]}"),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[figures]}"),
+            console=rich.console.Console(file=self.file),
+            disable=not self.file.isatty(),
+        )
+
+    def __enter__(self):
+        self._start = self._last_line = time.monotonic()
+        self._bar.start()
+        self._task = self._bar.add_task(
+            self.label,
+            total=self.num_steps,
+            completed=self.start_step,
+            rate="",
+            figures="",
+        )
+        return self
+
+    def __exit__(self, *error):
+        self._bar.stop()
+
+    def advance(self, figures=None, steps=1):
+        """Tells that steps were done.
+
+        Args:
+            figures: dict of numbers to show. Defaults to `None`.
+            steps: int. Defaults to `1`.
+        """
+        self.step += steps
+        now = time.monotonic()
+        done = self.step - self.start_step
+        seconds_per_step = (now - self._start) / done
+        rate = f"{self.examples_per_step / seconds_per_step:.1f} examples/s"
+        shown = ", ".join(
+            f"{name} {float(value):.4g}"
+            for name, value in (figures or {}).items()
+        )
+        self._bar.update(
+            self._task, completed=self.step, rate=rate, figures=shown
+        )
+        is_last = self.step >= self.num_steps
+        is_due = now - self._last_line >= SECONDS_PER_LINE
+        if not self.file.isatty() and (is_due or is_last):
+            self._last_line = now
+            left = seconds_per_step * (self.num_steps - self.step)
+            print(
+                f"{self.label}: {self.step}/{self.num_steps} steps, {rate}, "
+                f"{int(left) // 60}:{int(left) % 60:02d} left"
+                + (f", {shown}" if shown else ""),
+                file=self.file,
+                flush=True,
+            )

@@ -1,0 +1,155 @@
+"""The command line: `unilmv2 COMMAND`."""
+
+import importlib
+import os
+import sys
+import traceback
+
+from unilmv2_tf import __version__
+
+# Command -> (module, function, one line of help). Modules are imported when
+# their command is called, so that help and mistakes answer at once.
+COMMANDS = {
+    "quickstart": (
+        "unilmv2_tf.trainers.quickstart",
+        "quickstart",
+        "pre-train, fine-tune, export and query a small model, in minutes",
+    ),
+    "vocabulary": (
+        "unilmv2_tf.trainers.vocabulary",
+        "vocabulary",
+        "learn a WordPiece vocabulary from text",
+    ),
+    "show-mask": (
+        "unilmv2_tf.trainers.show_mask",
+        "show_mask",
+        "draw who sees whom when a sentence is masked",
+    ),
+}
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(arguments=None):
+    """Runs a command.
+
+    Args:
+        arguments: list of strings. Defaults to `None`: those of the process.
+
+    Returns:
+        The exit status: 0, 2 for a mistake of the user's, 130 if interrupted.
+
+    Example:
+
+    >>> from unilmv2_tf.cli import main
+    >>> main(["--help"])
+    usage: unilmv2 COMMAND [options]
+    ...
+    0
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if arguments else USAGE_ERROR
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    command = arguments[0]
+    if command not in COMMANDS:
+        return _fail(
+            "unilmv2",
+            f"unknown command {command!r}; the commands are "
+            f"{', '.join(COMMANDS)}",
+        )
+    return _run(command, arguments[1:])
+
+
+def _run(command, arguments):
+    program = f"unilmv2 {command}"
+    debug = "--debug" in arguments
+    # What TensorFlow logs at its start tells a user of a command nothing.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        parser, function = _parser(command)
+        settings = parser.parse_args(arguments)
+        values = settings.as_dict()
+        values.pop("debug")
+        values.pop("config", None)
+        function(**values)
+    except SystemExit as stop:
+        return stop.code or 0
+    except KeyboardInterrupt as interrupt:
+        if debug:
+            raise
+        _fail(program, str(interrupt) or "interrupted")
+        return INTERRUPTED
+    except (ValueError, OSError, ImportError) as error:
+        if debug:
+            traceback.print_exc()
+            return USAGE_ERROR
+        return _fail(program, _one_line(error))
+    return 0
+
+
+def _parser(command):
+    import jsonargparse
+
+    class OneLineParser(jsonargparse.ArgumentParser):
+        def error(self, message, ex=None):
+            del ex
+            text = " ".join(str(message).split())
+            raise SystemExit(
+                _fail(self.prog, f"{text} (see {self.prog} --help)")
+            )
+
+    module, name, help_line = COMMANDS[command]
+    function = getattr(importlib.import_module(module), name)
+    parser = OneLineParser(
+        prog=f"unilmv2 {command}",
+        description=help_line[0].upper() + help_line[1:] + ".",
+    )
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="A YAML file with settings; flags after it win.",
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="Show the whole traceback of an error.",
+    )
+    parser.add_function_arguments(function, as_positional=True)
+    return parser, function
+
+
+def _overview():
+    width = max(len(command) for command in COMMANDS)
+    lines = [
+        f"  {command:{width}}  {help_line}"
+        for command, (_, _, help_line) in COMMANDS.items()
+    ]
+    return "\n".join(
+        [
+            "usage: unilmv2 COMMAND [options]",
+            "",
+            "UniLMv2 for TensorFlow and Keras 3.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "Each has --help, --config FILE.yaml, --print_config and --debug.",
+        ]
+    )
+
+
+def _one_line(error):
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{error.strerror}: {error.filename}"
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _fail(program, message):
+    print(f"{program}: error: {message}", file=sys.stderr)
+    return USAGE_ERROR

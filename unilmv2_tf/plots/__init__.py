@@ -1,0 +1,19 @@
+"""Pictures: who sees whom in a row of blocks, and how losses fell.
+
+Matplotlib is loaded by the functions that draw with it, and its backend is
+left alone: they return figures that belong to no window.
+"""
+
+from unilmv2_tf.plots.history import plot_history
+from unilmv2_tf.plots.mask import show_mask
+from unilmv2_tf.plots.row import visibility_matrix
+from unilmv2_tf.plots.text_drawing import format_visibility
+from unilmv2_tf.plots.visibility import plot_visibility
+
+__all__ = [
+    "format_visibility",
+    "plot_history",
+    "plot_visibility",
+    "show_mask",
+    "visibility_matrix",
+]
