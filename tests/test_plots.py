@@ -219,7 +219,8 @@ def test_without_matplotlib_all_but_pictures_works():
     assert process.stdout == "-1  P(a)  # | . | #\n", process.stderr
 
 
-@settings(max_examples=12, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None)
 @given(
     words=st.lists(st.sampled_from(WORDS), min_size=2, max_size=12),
     seed=st.integers(0, 1000),

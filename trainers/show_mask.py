@@ -1,5 +1,8 @@
+import numpy as np
+
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.plots import show_mask as draw_mask
+from unilmv2_tf.preprocessing.vocabulary import SPECIAL_TOKENS
 from unilmv2_tf.preprocessing.vocabulary import learn_vocabulary
 from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
 
@@ -28,17 +31,29 @@ def show_mask(
             "`text` must hold at least one word. Received an empty text."
         )
     if vocabulary is None:
-        # Large enough for any sentence's words to be whole.
-        tokens = learn_vocabulary([text], vocabulary_size=4096)
+        tokenizer = _tokenizer_of_words(text)
     else:
-        tokens = load_vocabulary(vocabulary)
+        tokenizer = UniLMv2Tokenizer(load_vocabulary(vocabulary))
     drawing, _ = draw_mask(
         text,
-        UniLMv2Tokenizer(tokens),
+        tokenizer,
         mask_rate=mask_rate,
         block_probability=block_probability,
+        sequence_length=40,
         seed=seed,
         path=output,
     )
     print(drawing)
     print(f"\nwritten to {output}")
+
+
+def _tokenizer_of_words(text):
+    # Pieces of a word are joined if they occur twice: read it twice, and all
+    # of its words are whole. The pieces go, or they might come up as random
+    # tokens.
+    tokens = learn_vocabulary([text, text], vocabulary_size=4096)
+    token_ids = np.unique(UniLMv2Tokenizer(tokens)(text))
+    words = [tokens[token_id] for token_id in token_ids]
+    return UniLMv2Tokenizer(
+        [*SPECIAL_TOKENS, *(w for w in words if w not in SPECIAL_TOKENS)]
+    )

@@ -14,6 +14,7 @@ def restarted(sampler):
     return type(sampler).from_config(sampler.get_config())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sampler",
     [

@@ -23,8 +23,8 @@ def show_mask(
 ):
     """Masks a sentence as pre-training does, and draws who sees whom.
 
-    Of several draws the first with at least two factorization steps is shown,
-    if there is one.
+    Of several draws the first is shown that has at least two factorization
+    steps, and among them a span of several tokens, if there is one.
 
     Args:
         text: string. What does not fit into the row is cut off.
@@ -75,7 +75,8 @@ def show_mask(
             f"`mask_rate` above 0. Received: text={text!r}, "
             f"mask_rate={mask_rate}"
         )
-    draw = int(np.argmax(np.minimum(num_steps, 2)))
+    has_span = (x["mask_steps"] > 0).sum(axis=1) > num_steps
+    draw = int(np.argmax(2 * np.minimum(num_steps, 2) + has_span))
     example = _named({name: rows[draw] for name, rows in x.items()}, tokenizer)
     summary = _summary(**example)
     grid = format_visibility(**example)
