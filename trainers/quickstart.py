@@ -44,6 +44,7 @@ def quickstart(
     pretrain_batch_size: int = 16,
     finetune_steps: int = 1200,
     finetune_batch_size: int = 32,
+    num_held_out: int | None = None,
     seed: int = 1,
 ):
     """Pre-trains, fine-tunes, evaluates, exports and asks a small model.
@@ -63,9 +64,10 @@ def quickstart(
         pretrain_batch_size: Rows in a step of pre-training.
         finetune_steps: Steps of fine-tuning.
         finetune_batch_size: Pairs in a step of fine-tuning.
+        num_held_out: How many held-out pairs are scored. All by default.
         seed: Fixes everything that is random.
     """
-    settings = {key: value for key, value in locals().items()}
+    settings = dict(locals())
     if task not in TASKS:
         raise ValueError(
             f"`task` must be one of {', '.join(TASKS)}. Received: task={task}"
@@ -262,7 +264,7 @@ class QuickStart:
         scores = self._read_json("scores.json", {})
         if scores:
             return scores
-        held_out = column_arrays(self.task.pairs("validation"))
+        held_out = self._held_out()
         for label, name in (
             ("pre-trained", "finetuned"),
             ("from scratch", "scratch"),
@@ -304,7 +306,7 @@ class QuickStart:
         """
         from unilmv2_tf.export import ask_saved_model
 
-        held_out = column_arrays(self.task.pairs("validation"))
+        held_out = self._held_out()
         sources = _shown(held_out["encoder_text"])
         references = _shown(held_out["decoder_text"])
         answers = ask_saved_model(self.path("saved_model"), sources)
@@ -319,6 +321,12 @@ class QuickStart:
                 sources, references, answers
             )
         ]
+
+    def _held_out(self):
+        pairs = self.task.pairs("validation")
+        if self.settings["num_held_out"] is not None:
+            pairs = pairs.take(self.settings["num_held_out"])
+        return column_arrays(pairs)
 
     def _sampler(self):
         return BeamSearchSampler(

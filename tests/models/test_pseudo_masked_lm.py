@@ -212,6 +212,7 @@ def test_loss_is_the_sum_of_the_mean_cross_entropies(model, inputs):
     assert values["loss"] == pytest.approx(total, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_fit_on_strings_learns(masked_lm, easy_texts):
     masked_lm.compile(keras.optimizers.AdamW(0.05))
     history = masked_lm.fit(
@@ -268,6 +269,7 @@ def test_masked_anew_in_every_epoch(masked_lm, texts):
     assert len({round(loss, 5) for loss in rows}) > 1
 
 
+@pytest.mark.slow
 def test_mixed_precision_learns(make_backbone, masked_lm, easy_texts):
     task = UniLMv2PseudoMaskedLM(
         make_backbone(num_layers=1, dropout=0.0, dtype="mixed_bfloat16"),

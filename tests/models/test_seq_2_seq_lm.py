@@ -123,6 +123,7 @@ def test_segments_of_source_and_target(make_backbone, model, inputs):
 # === Training ===
 
 
+@pytest.mark.slow
 def test_fit_on_strings_learns(seq_2_seq_lm, pairs):
     many = {name: texts * 16 for name, texts in pairs.items()}
     seq_2_seq_lm.compile(keras.optimizers.AdamW(0.05))
@@ -159,6 +160,7 @@ def test_predict_on_strings(seq_2_seq_lm, pairs):
     np.testing.assert_allclose(logits, seq_2_seq_lm(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_generates_what_it_has_learned(make_backbone, seq_2_seq_lm, pairs):
     preprocessor = seq_2_seq_lm.preprocessor
     task = UniLMv2Seq2SeqLM(

@@ -15,6 +15,14 @@ def tokenizer():
     return UniLMv2Tokenizer([*SPECIAL, *LETTERS, "##x", "##y", "##z", "##w"])
 
 
+@pytest.fixture(scope="session")
+def own_pseudo_token(tokenizer):
+    """The same with id 35 for `[P]`."""
+    return UniLMv2Tokenizer(
+        [*tokenizer.get_vocabulary(), "[P]"], pseudo_token="[P]"
+    )
+
+
 class SplitMix64:
     """The generator as its authors publish it, in Python's own integers."""
 

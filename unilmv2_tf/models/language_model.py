@@ -1,3 +1,4 @@
+import contextlib
 import inspect
 import os
 
@@ -98,18 +99,30 @@ class LanguageModelTask:
             kwargs["shuffle"] = False
         return super().fit(x, y, batch_size, sample_weight, **kwargs)
 
-    def save_to_preset(self, preset_dir, max_shard_size=10):
-        """Saves the task as a preset folder.
+    def save_task_weights(self, filepath):
+        """Saves the weights of the task that are not in the backbone.
 
         Args:
-            preset_dir: string. The folder.
-            max_shard_size: see `keras_hub.models.Task.save_to_preset`.
-                Defaults to `10`.
+            filepath: string. It ends in `.weights.h5`.
         """
+        with self._without_optimizer():
+            super().save_task_weights(filepath)
+
+    def load_task_weights(self, filepath):
+        """Loads the weights that `save_task_weights` wrote.
+
+        Args:
+            filepath: string. It ends in `.weights.h5`.
+        """
+        with self._without_optimizer():
+            super().load_task_weights(filepath)
+
+    @contextlib.contextmanager
+    def _without_optimizer(self):
         # KerasHub would write the optimizer's moments along with the head.
         optimizer, self.optimizer = self.optimizer, None
         try:
-            super().save_to_preset(preset_dir, max_shard_size=max_shard_size)
+            yield
         finally:
             self.optimizer = optimizer
 
@@ -158,6 +171,14 @@ class LanguageModelTask:
             config = preset_config(preset, **backbone_kwargs)
             return cls(UniLMv2Backbone(**config), **kwargs)
 
+        if set(backbone_kwargs) - {"dtype"}:
+            # Of a backbone's arguments KerasHub's loader of tasks passes on
+            # the dtype alone.
+            backbone_kwargs = {
+                "backbone": UniLMv2Backbone.from_preset(
+                    preset, load_weights, **backbone_kwargs
+                )
+            }
         # KerasHub restores whatever task a preset holds if it is a subclass of
         # the one that is asked for.
         saved = keras_hub.models.Task.from_preset.__func__(

@@ -20,9 +20,6 @@ def graph_preprocessing(function):
         The method, wrapped.
     """
 
-    # Nothing here needs it, and it doubles the time of tracing.
-    function = tf.autograph.experimental.do_not_convert(function)
-
     @functools.wraps(function)
     def wrapper(self, inputs, **options):
         with tf.device("cpu"):

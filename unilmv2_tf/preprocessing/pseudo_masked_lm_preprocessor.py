@@ -118,8 +118,8 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
             )
         if sequence_length < 4:
             raise ValueError(
-                "`sequence_length` must be at least 4: two tokens of text "
-                "beside `[CLS]` and `[SEP]`. Received: "
+                "`sequence_length` must be at least 4: a token of text beside "
+                "`[CLS]` and twice `[SEP]`. Received: "
                 f"sequence_length={sequence_length}"
             )
         if seed is None:
