@@ -29,6 +29,7 @@ def write_report(run, tokenizer, scores, answers):
         title="Pre-training",
         reference=pretraining["unigram_entropy"],
         reference_label="word frequencies alone",
+        show_sum=False,
     )
     show_mask(SENTENCE, tokenizer, path=run.path("mask.png"))
     findings = "\n\n".join(

@@ -17,6 +17,7 @@ def plot_history(
     title=None,
     reference=None,
     reference_label="unigram entropy",
+    show_sum=True,
 ):
     """Draws losses over the steps of training.
 
@@ -32,6 +33,8 @@ def plot_history(
             entropy of the word frequencies: a model that is below it has
             learned something of the text. Defaults to `None`.
         reference_label: string. Defaults to `"unigram entropy"`.
+        show_sum: bool. Whether to draw the sum of AE and PAR too. Defaults to
+            `True`.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -51,6 +54,12 @@ def plot_history(
     from matplotlib.figure import Figure
 
     axis_name, curves = _loss_curves(history)
+    if not show_sum and "ae_loss" in curves and "par_loss" in curves:
+        curves = {
+            name: points
+            for name, points in curves.items()
+            if name.removeprefix(_VALIDATION) != "loss"
+        }
     figure = Figure(figsize=(7, 4.2), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for name, (x, y) in curves.items():
