@@ -11,11 +11,11 @@ export TF_ENABLE_ONEDNN_OPTS ?= 1
 $(VENV)/.user: setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable .
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.user
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
 ## pre-train, fine-tune, export and query a small model on two cores

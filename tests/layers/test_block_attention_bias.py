@@ -77,6 +77,30 @@ def test_context_alone_has_no_other_blocks():
     assert sorted(bias) == ["context", "context_padding"]
 
 
+@pytest.mark.parametrize("with_relative_bias", [True, False])
+def test_config_round_trip(with_relative_bias, randomise):
+    relative = None
+    if with_relative_bias:
+        relative = RelativePositionBias(num_heads=2)
+        relative.build()
+        randomise(relative)
+    layer = BlockAttentionBias(relative, dtype="float64")
+    layer.build()
+    config = keras.layers.serialize(layer)
+    restored = keras.layers.deserialize(config)
+    assert keras.layers.serialize(restored) == config
+    restored.build()
+    restored.set_weights(layer.get_weights())
+    arguments = {
+        "padding_mask": np.ones((1, 3), "int32"),
+        "steps": np.array([[1, 2]]),
+        "target_positions": np.array([[1, 2]]),
+    }
+    parts = restored(**arguments)
+    for name, part in layer(**arguments).items():
+        np.testing.assert_array_equal(parts[name], part)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_masked_scores_stay_finite(dtype):
     bias = mask_to_bias(np.array([True, False]), dtype)

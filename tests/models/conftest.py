@@ -109,3 +109,30 @@ def pairs():
         ],
         "decoder_text": ["the fox jumped .", "a cat slept .", "the dog ."],
     }
+
+
+@pytest.fixture(scope="session")
+def seq_2_seq_model(make_backbone, randomise):
+    """A random task that takes integers, in double precision.
+
+    A faint leak stands out from rounding, and no two scores are equal.
+    """
+    return randomise(
+        UniLMv2Seq2SeqLM(make_backbone(dtype="float64"), pseudo_token_id=4)
+    )
+
+
+@pytest.fixture(scope="session")
+def seq_2_seq_inputs():
+    """Two pairs of integers, the second one shorter than the first."""
+    rng = np.random.default_rng(0)
+    source_mask = (np.arange(8) < [[8], [5]]).astype("int32")
+    target_mask = (np.arange(6) < [[6], [4]]).astype("int32")
+    return {
+        "encoder_token_ids": rng.integers(5, 19, (2, 8)) * source_mask,
+        "encoder_padding_mask": source_mask,
+        "decoder_token_ids": rng.integers(5, 19, (2, 6)) * target_mask,
+        "decoder_padding_mask": target_mask,
+        "pseudo_token_ids": 4 * target_mask,
+        "decoder_steps": np.arange(1, 7) * target_mask,
+    }

@@ -1,6 +1,6 @@
 """The embedded corpus: docstrings read from the installed packages.
 
-The modules here use the standard library alone, and import each other
-relatively: `extraction.py` starts them in bare Python processes, which must
+`extraction.py` and what it imports use the standard library alone, and import
+each other relatively: it starts itself in bare Python processes, which must
 not pay for importing TensorFlow.
 """

@@ -8,12 +8,12 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
-from unilmv2_tf.datasets.corpus.cleaning import clean_document
-from unilmv2_tf.datasets.corpus.packages import PACKAGES
-from unilmv2_tf.datasets.corpus.packages import TOPICS
-from unilmv2_tf.datasets.corpus.packages import package_root
-from unilmv2_tf.datasets.corpus.packages import source_files
-from unilmv2_tf.datasets.corpus.sections import argument_descriptions
+from .cleaning import clean_document
+from .packages import PACKAGES
+from .packages import TOPICS
+from .packages import package_root
+from .packages import source_files
+from .sections import argument_descriptions
 
 MIN_WORDS = 5
 _FILES_PER_JOB = 100

@@ -2,10 +2,10 @@
 
 import re
 
-from unilmv2_tf.datasets.corpus.cleaning import clean_inline
-from unilmv2_tf.datasets.corpus.cleaning import is_prose
-from unilmv2_tf.datasets.corpus.cleaning import normalize
-from unilmv2_tf.datasets.corpus.cleaning import prose_lines
+from .cleaning import clean_inline
+from .cleaning import is_prose
+from .cleaning import normalize
+from .cleaning import prose_lines
 
 _NAME = r"\*{0,2}([A-Za-z_]\w*)"
 _GOOGLE_HEADER = re.compile(
