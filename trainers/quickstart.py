@@ -40,7 +40,7 @@ def quickstart(
     preset: str = "unilmv2_tiny",
     vocabulary_size: int = 4000,
     sequence_length: int = 64,
-    pretrain_steps: int = 5000,
+    pretrain_steps: int = 4000,
     pretrain_batch_size: int = 16,
     finetune_steps: int = 1200,
     finetune_batch_size: int = 32,

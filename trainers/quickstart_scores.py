@@ -39,7 +39,7 @@ TASKS = {
     "name": Task(
         title="an argument's description -> its name",
         pairs=docstrings.argument_pairs,
-        lengths=(64, 16),
+        lengths=(48, 12),
         length_penalty=0.0,
         baselines={
             "nearest neighbour": NearestNeighbourBaseline,

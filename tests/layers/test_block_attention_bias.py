@@ -84,7 +84,7 @@ def test_config_round_trip(with_relative_bias, randomise):
         relative = RelativePositionBias(num_heads=2)
         relative.build()
         randomise(relative)
-    layer = BlockAttentionBias(relative, dtype="float64")
+    layer = BlockAttentionBias(relative, name="bias")
     layer.build()
     config = keras.layers.serialize(layer)
     restored = keras.layers.deserialize(config)

@@ -234,12 +234,14 @@ def test_fit_on_strings_learns(masked_lm, easy_texts):
 @pytest.mark.parametrize("objective", ["ae", "par"])
 def test_fit_on_one_objective(masked_lm, easy_texts, objective):
     task = UniLMv2PseudoMaskedLM(
-        masked_lm.backbone,
-        masked_lm.preprocessor,
-        objectives=(objective,),
+        masked_lm.backbone, objectives=(objective,), pseudo_token_id=4
     )
     task.compile(keras.optimizers.AdamW(0.05), run_eagerly=True)
-    losses = task.fit(easy_texts, epochs=6, verbose=0).history["loss"]
+    x, y, weights = masked_lm.preprocessor(easy_texts)
+    history = task.fit(
+        x, y, sample_weight=weights, batch_size=16, epochs=3, verbose=0
+    )
+    losses = history.history["loss"]
     assert losses[-1] < losses[0] - 0.3
 
 
@@ -265,20 +267,22 @@ def test_masked_anew_in_every_epoch(masked_lm, texts):
 
     # Weights that do not move: only the masks can change the loss.
     masked_lm.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
-    masked_lm.fit(texts, epochs=3, verbose=0, callbacks=[Recorder()])
-    assert len({round(loss, 5) for loss in rows}) > 1
+    masked_lm.fit(texts, epochs=2, verbose=0, callbacks=[Recorder()])
+    assert abs(rows[0] - rows[1]) > 1e-4
 
 
 @pytest.mark.slow
 def test_mixed_precision_learns(make_backbone, masked_lm, easy_texts):
     task = UniLMv2PseudoMaskedLM(
         make_backbone(num_layers=1, dropout=0.0, dtype="mixed_bfloat16"),
-        masked_lm.preprocessor,
+        pseudo_token_id=4,
     )
     task.compile(keras.optimizers.AdamW(0.05))
-    losses = task.fit(easy_texts, batch_size=16, epochs=4, verbose=0).history[
-        "loss"
-    ]
+    x, y, weights = masked_lm.preprocessor(easy_texts)
+    history = task.fit(
+        x, y, sample_weight=weights, batch_size=16, epochs=4, verbose=0
+    )
+    losses = history.history["loss"]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0] - 1
 

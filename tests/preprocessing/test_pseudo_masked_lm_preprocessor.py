@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from unilmv2_tf import UniLMv2Backbone
@@ -220,6 +221,35 @@ def test_an_epoch_for_each_text(make):
     x = columns(make()({"text": texts, "epoch": [4, 0, 4]}))["mask_positions"]
     np.testing.assert_array_equal(x[0], x[2])
     assert x[0].tolist() != x[1].tolist()
+
+
+def test_what_a_token_becomes_is_independent_of_the_spans(make):
+    preprocessor = make(
+        block_probability=0.0, mask_token_rate=0.5, random_token_rate=0.0
+    )
+    num_rows = 6000
+    x = columns(
+        preprocessor(
+            {
+                "text": [letters(*range(5, 26))] * num_rows,
+                "epoch": np.arange(num_rows),
+            }
+        )
+    )
+    rows, slots = np.nonzero(x["mask_steps"])
+    place_of_step = np.zeros((num_rows, 5), int)
+    place_of_step[rows, x["mask_steps"][rows, slots]] = x["mask_positions"][
+        rows, slots
+    ]
+    pvalues = []
+    for place in range(1, 12):
+        is_masked = np.any(place_of_step[:, 1:] == place, axis=1)
+        is_gap = x["token_ids"][is_masked, place] == 4
+        for step in range(1, 5):
+            is_early = place_of_step[is_masked, step] < LENGTH / 2
+            table, _, _ = np.histogram2d(is_gap, is_early, bins=2)
+            pvalues.append(scipy.stats.chi2_contingency(table).pvalue)
+    assert min(pvalues) > 1e-3 / len(pvalues)
 
 
 def test_without_a_seed_masks_differ(make):

@@ -81,8 +81,6 @@ def pack_documents(documents, tokenizer, sequence_length, batch_size=512):
     pieces = (
         documents.batch(batch_size)
         .map(tokenize, num_parallel_calls=tf.data.AUTOTUNE)
-        # An empty batch would become an empty row.
-        .filter(lambda token_ids, starts: tf.size(token_ids) > 0)
         .rebatch(room)
     )
     return (
