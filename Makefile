@@ -8,14 +8,15 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: quickstart test lint format clean
 
 $(VENV)/.user: setup.py pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable .
-	touch $@
+	@echo "Setting up $(VENV): a minute or two, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --upgrade pip
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable .
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.user
-	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable '.[dev]'
-	touch $@
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
 
 ## pre-train, fine-tune, export and query a small model on two cores
 quickstart: $(VENV)/.user

@@ -29,6 +29,7 @@ from unilmv2_tf.trainers.quickstart_scores import TASKS
 from unilmv2_tf.trainers.quickstart_scores import column_arrays
 from unilmv2_tf.trainers.quickstart_scores import score_task
 from unilmv2_tf.trainers.quickstart_scores import score_trivial_methods
+from unilmv2_tf.trainers.quickstart_scores import unigram_cross_entropy
 
 # How many held-out sources the exported model is asked at the end.
 NUM_SHOWN = 5
@@ -95,7 +96,7 @@ class QuickStart:
         self.task = TASKS[settings["task"]]
         os.makedirs(self.folder, exist_ok=True)
         self._check_settings()
-        self.seconds = self._read_json("seconds.json", {})
+        self.seconds = self.read_json("seconds.json", {})
 
     def run(self):
         """Does all that has not been done yet."""
@@ -191,7 +192,7 @@ class QuickStart:
         losses = masked_lm.evaluate(
             _dataset(held_out), verbose=0, return_dict=True
         )
-        self._write_json(
+        self.write_json(
             "pretraining.json",
             {
                 "parameters": backbone.count_params(),
@@ -261,7 +262,7 @@ class QuickStart:
         Returns:
             A dict from method to its scores.
         """
-        scores = self._read_json("scores.json", {})
+        scores = self.read_json("scores.json", {})
         if scores:
             return scores
         held_out = self._held_out()
@@ -275,7 +276,7 @@ class QuickStart:
             )
         train = column_arrays(self.task.pairs("train"))
         scores.update(score_trivial_methods(self.task, train, held_out))
-        self._write_json("scores.json", scores)
+        self.write_json("scores.json", scores)
         return scores
 
     def load(self, name):
@@ -350,7 +351,7 @@ class QuickStart:
         seconds = time.monotonic() - start
         # A part that was found done does not say how long it took.
         self.seconds[name] = max(seconds, self.seconds.get(name, 0.0))
-        self._write_json("seconds.json", self.seconds)
+        self.write_json("seconds.json", self.seconds)
         return result
 
     def _say(self, text):
@@ -358,7 +359,7 @@ class QuickStart:
 
     def _check_settings(self):
         settings = {k: v for k, v in self.settings.items() if k != "output"}
-        earlier = self._read_json("settings.json", settings)
+        earlier = self.read_json("settings.json", settings)
         changed = [
             f"{key}={earlier.get(key)}"
             for key in settings
@@ -370,54 +371,25 @@ class QuickStart:
                 f"same settings. Received: {self.folder}, made with "
                 f"{', '.join(changed)}. Choose another --output, or delete it."
             )
-        self._write_json("settings.json", settings)
+        self.write_json("settings.json", settings)
 
-    def _read_json(self, name, default):
+    def read_json(self, name, default):
+        """Reads a file of the output folder.
+
+        Args:
+            name: string.
+            default: what to return if there is no such file.
+
+        Returns:
+            The value of the JSON file.
+        """
         if not os.path.exists(self.path(name)):
             return default
         with open(self.path(name), encoding="utf-8") as file:
             return json.load(file)
 
-    def _write_json(self, name, value):
+    def write_json(self, name, value):
         write_text(self.path(name), json.dumps(value, indent=2) + "\n")
-
-
-def unigram_cross_entropy(rows, held_out, tokenizer):
-    """What a model of mere word frequencies pays for a held-out token.
-
-    Args:
-        rows: dict with the `token_ids` that the frequencies are taken from.
-        held_out: dict with the `token_ids` to predict.
-        tokenizer: a `UniLMv2Tokenizer`. Its special tokens do not count.
-
-    Returns:
-        A float, in nats.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from unilmv2_tf import UniLMv2Tokenizer
-    >>> from unilmv2_tf.trainers.quickstart import unigram_cross_entropy
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"])
-    >>> rows = {"token_ids": np.array([[2, 5, 6, 3]])}
-    >>> round(unigram_cross_entropy(rows, rows, tokenizer), 4)
-    0.6931
-    """
-    size = tokenizer.vocabulary_size()
-    special = [tokenizer.pad_token_id, tokenizer.cls_token_id]
-    special.append(tokenizer.sep_token_id)
-
-    def counts(columns):
-        count = np.bincount(columns["token_ids"].ravel(), minlength=size)
-        count[special] = 0
-        return count
-
-    frequency = counts(rows)
-    # A token that was never seen counts as seen once.
-    share = np.maximum(frequency, 1) / frequency.sum()
-    wanted = counts(held_out)
-    return float(-(wanted * np.log(share)).sum() / wanted.sum())
 
 
 def _dataset(columns, batch_size=64):

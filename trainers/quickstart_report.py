@@ -22,7 +22,7 @@ def write_report(run, tokenizer, scores, answers):
     Returns:
         The part of the report that is worth printing, a string.
     """
-    pretraining = run._read_json("pretraining.json", {})
+    pretraining = run.read_json("pretraining.json", {})
     plot_history(
         read_history(run.path("pretraining", "history.csv")),
         path=run.path("curves.png"),

@@ -175,3 +175,41 @@ def score_trivial_methods(task, train, held_out):
         baseline.fit(pairs)
         scores[name] = score(baseline.predict(sources), references)
     return scores
+
+
+def unigram_cross_entropy(rows, held_out, tokenizer):
+    """What a model of mere word frequencies pays for a held-out token.
+
+    Args:
+        rows: dict with the `token_ids` that the frequencies are taken from.
+        held_out: dict with the `token_ids` to predict.
+        tokenizer: a `UniLMv2Tokenizer`. Its special tokens do not count.
+
+    Returns:
+        A float, in nats.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf import UniLMv2Tokenizer
+    >>> from unilmv2_tf.trainers.quickstart_scores import unigram_cross_entropy
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"])
+    >>> rows = {"token_ids": np.array([[2, 5, 6, 3]])}
+    >>> round(unigram_cross_entropy(rows, rows, tokenizer), 4)
+    0.6931
+    """
+    size = tokenizer.vocabulary_size()
+    special = [tokenizer.pad_token_id, tokenizer.cls_token_id]
+    special.append(tokenizer.sep_token_id)
+
+    def counts(columns):
+        count = np.bincount(columns["token_ids"].ravel(), minlength=size)
+        count[special] = 0
+        return count
+
+    frequency = counts(rows)
+    # A token that was never seen counts as seen once.
+    share = np.maximum(frequency, 1) / frequency.sum()
+    wanted = counts(held_out)
+    return float(-(wanted * np.log(share)).sum() / wanted.sum())

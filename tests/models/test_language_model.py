@@ -182,7 +182,7 @@ def test_lora(seq_2_seq_lm, pairs):
     }
     before = {w.path: np.asarray(w) for w in backbone.weights}
     seq_2_seq_lm.compile(keras.optimizers.AdamW(0.05), run_eagerly=True)
-    losses = seq_2_seq_lm.fit(pairs, epochs=4, verbose=0).history["loss"]
+    losses = [seq_2_seq_lm.train_on_batch(pairs)[0] for _ in range(4)]
     assert losses[-1] < losses[0]
     for weight in backbone.weights:
         moved = np.abs(np.asarray(weight) - before[weight.path]).max() > 0
@@ -201,7 +201,7 @@ def test_int8_backbone_generates(seq_2_seq_lm, pairs, randomise, tmp_path):
     stored = {w.dtype for w in seq_2_seq_lm.backbone.weights if w.ndim == 2}
     assert "int8" in stored
     seq_2_seq_lm.compile(run_eagerly=True)
-    texts = seq_2_seq_lm.generate(pairs["encoder_text"])
+    texts = seq_2_seq_lm.generate(pairs["encoder_text"], max_length=3)
     assert [type(text) for text in texts] == [str] * 3
     seq_2_seq_lm.save_to_preset(str(tmp_path))
     restored = UniLMv2Seq2SeqLM.from_preset(tmp_path)

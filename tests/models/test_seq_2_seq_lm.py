@@ -69,6 +69,10 @@ def test_padding_changes_nothing(model, inputs):
     ):
         moved = difference(model, inputs, change(inputs, name, place))
         assert moved[is_target].max() < 1e-9
+    # A step on padding makes it no token.
+    steps = {"decoder_steps": np.tile(np.arange(1, 7), (2, 1))}
+    steps["decoder_steps"][1, 4:] = 2
+    assert difference(model, inputs, steps)[is_target].max() < 1e-9
     longer = {
         name: np.pad(x, ((0, 0), (0, 3 if "encoder" in name else 2)))
         for name, x in inputs.items()
