@@ -214,3 +214,26 @@ def test_no_xla_on_a_cpu_unless_asked(make_backbone, task_class):
     assert task.jit_compile is False
     task.compile(jit_compile=True)
     assert task.jit_compile is True
+
+
+@pytest.mark.parametrize("as_class", TASKS)
+def test_default_lengths_fit_the_positions_of_the_preset(
+    make_backbone, tokenizer, tmp_path, as_class
+):
+    task = UniLMv2PseudoMaskedLM(
+        make_backbone(max_sequence_length=32),
+        UniLMv2PseudoMaskedLMPreprocessor(tokenizer, sequence_length=32),
+    )
+    task.save_to_preset(str(tmp_path))
+    preprocessor = as_class.from_preset(tmp_path).preprocessor
+    if as_class is UniLMv2Seq2SeqLM:
+        assert preprocessor.encoder_sequence_length == 24
+        assert preprocessor.decoder_sequence_length == 8
+    else:
+        assert preprocessor.sequence_length == 32
+
+
+@pytest.mark.parametrize("task_class", TASKS)
+def test_misspelt_argument(make_backbone, task_class):
+    with pytest.raises(TypeError, match="objetives"):
+        task_class(make_backbone(), pseudo_token_id=4, objetives=("ae",))

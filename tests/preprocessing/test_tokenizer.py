@@ -306,3 +306,15 @@ def test_detokenize():
     assert [tokenizer.detokenize(row) for row in ids] == expected
     in_graph = tf.function(tokenizer.detokenize)(tf.ragged.constant(ids))
     assert [text.decode() for text in in_graph.numpy()] == expected
+
+
+def test_accents_go_with_the_case_unless_told_otherwise():
+    vocabulary = [*SPECIAL, "cafe", "caf\u00e9", "Caf\u00e9"]
+    by_default = {
+        lowercase: UniLMv2Tokenizer(vocabulary, lowercase=lowercase)
+        for lowercase in (True, False)
+    }
+    kept = UniLMv2Tokenizer(vocabulary, strip_accents=False)
+    assert eager_ids(by_default[True], ["Caf\u00e9"]) == [[5]]
+    assert eager_ids(by_default[False], ["Caf\u00e9"]) == [[7]]
+    assert eager_ids(kept, ["Caf\u00e9"]) == [[6]]

@@ -116,8 +116,10 @@ def test_no_unknowns_in_the_text_it_was_learned_from(
 
 def test_repeated_words_become_pieces_as_the_tokenizer_sees_them():
     learned = learn_vocabulary(TEXTS, 300)
-    pieces = pieces_of(TEXTS[2], learned, in_graph=True, lowercase=True)
-    assert pieces[:4] == ["élan", ",", "naïve", "café"]
+    pieces = pieces_of(
+        TEXTS[2], learned, in_graph=True, lowercase=True, strip_accents=True
+    )
+    assert pieces[:4] == ["elan", ",", "naive", "cafe"]
     assert pieces[5:8] == ["東", "京", "("]
 
 

@@ -40,6 +40,15 @@ class LanguageModelTask:
     def __init__(
         self, backbone, preprocessor=None, pseudo_token_id=None, **kwargs
     ):
+        unknown = set(kwargs) - {"name", "trainable", "compile"}
+        if unknown:
+            # Keras would drop them without a word.
+            raise TypeError(
+                f"`{type(self).__name__}` has no argument "
+                f"{', '.join(sorted(unknown))}. It takes those of its "
+                "constructor and `name`, `trainable`, `compile`; arguments of "
+                "the backbone go to the backbone."
+            )
         if pseudo_token_id is None and preprocessor is not None:
             pseudo_token_id = preprocessor.tokenizer.pseudo_token_id
         # === Layers ===
@@ -193,6 +202,20 @@ class LanguageModelTask:
         return cls._from_other_task(saved, **kwargs)
 
     @classmethod
+    def default_preprocessor(cls, tokenizer, max_sequence_length):
+        """The preprocessor of a task that is made from another task's preset.
+
+        Args:
+            tokenizer: the tokenizer of the preset.
+            max_sequence_length: int. The positions that there are; the
+                preprocessor's default lengths, or as much of them as fits.
+
+        Returns:
+            A preprocessor.
+        """
+        return cls.preprocessor_cls(tokenizer)
+
+    @classmethod
     def _from_other_task(cls, other, **kwargs):
         if isinstance(other, cls):
             config = other.get_config()
@@ -200,8 +223,9 @@ class LanguageModelTask:
             config["preprocessor"] = other.preprocessor
             kwargs = {**config, **kwargs}
         elif other.preprocessor is not None and "preprocessor" not in kwargs:
-            kwargs["preprocessor"] = cls.preprocessor_cls(
-                other.preprocessor.tokenizer
+            kwargs["preprocessor"] = cls.default_preprocessor(
+                other.preprocessor.tokenizer,
+                other.backbone.max_sequence_length,
             )
         kwargs.setdefault("pseudo_token_id", other.pseudo_token_id)
         task = cls(other.backbone, **kwargs)

@@ -141,6 +141,12 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
         }
         return inputs, outputs
 
+    @classmethod
+    def default_preprocessor(cls, tokenizer, max_sequence_length):
+        return cls.preprocessor_cls(
+            tokenizer, sequence_length=min(512, max_sequence_length)
+        )
+
     def compile(
         self,
         optimizer="auto",

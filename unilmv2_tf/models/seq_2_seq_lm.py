@@ -139,6 +139,17 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
         hidden_states = PseudoBlock(name="pseudo_states")(hidden_states, steps)
         return inputs, self.language_model_head(hidden_states)
 
+    @classmethod
+    def default_preprocessor(cls, tokenizer, max_sequence_length):
+        target_length = min(48, max_sequence_length // 4)
+        return cls.preprocessor_cls(
+            tokenizer,
+            encoder_sequence_length=min(
+                464, max_sequence_length - target_length
+            ),
+            decoder_sequence_length=target_length,
+        )
+
     def compile(
         self,
         optimizer="auto",

@@ -34,6 +34,9 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         special_tokens_in_strings: bool. Whether special tokens in texts become
             their ids, instead of being split as any other text. Defaults to
             `False`.
+        strip_accents: bool. Whether to take accents off letters. Defaults to
+            `None`: as `lowercase`, which is how BERT's uncased vocabularies
+            were made.
         **kwargs: see `keras_hub.tokenizers.WordPieceTokenizer`.
 
     Raises:
@@ -61,6 +64,7 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         lowercase=True,
         pseudo_token="[MASK]",
         special_tokens_in_strings=False,
+        strip_accents=None,
         **kwargs,
     ):
         # KerasHub's own way to declare special tokens; there is no public one,
@@ -80,6 +84,7 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
             vocabulary=vocabulary,
             lowercase=lowercase,
             special_tokens_in_strings=special_tokens_in_strings,
+            strip_accents=lowercase if strip_accents is None else strip_accents,
             **kwargs,
         )
 

@@ -35,7 +35,7 @@ _IDEOGRAPH = (
 
 
 def learn_vocabulary(
-    documents, vocabulary_size=8000, lowercase=True, strip_accents=False
+    documents, vocabulary_size=8000, lowercase=True, strip_accents=None
 ):
     """Learns a WordPiece vocabulary for `UniLMv2Tokenizer`.
 
@@ -52,7 +52,7 @@ def learn_vocabulary(
         lowercase: bool. Whether the tokenizer will lowercase. Defaults to
             `True`.
         strip_accents: bool. Whether the tokenizer will strip accents.
-            Defaults to `False`.
+            Defaults to `None`: as `lowercase`, as in `UniLMv2Tokenizer`.
 
     Returns:
         A list of strings without repetition: `[PAD]`, `[UNK]`, `[CLS]`,
@@ -76,6 +76,8 @@ def learn_vocabulary(
             f"{len(SPECIAL_TOKENS)} special tokens; 8000 is a common choice "
             f"for a few million words. Received: {vocabulary_size}"
         )
+    if strip_accents is None:
+        strip_accents = lowercase
     words = _count_words(documents, lowercase, strip_accents)
     if not words:
         raise ValueError(
