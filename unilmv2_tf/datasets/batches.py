@@ -30,9 +30,9 @@ def training_batches(columns, batch_size, num_steps, seed=0, start_step=0):
     >>> from unilmv2_tf.datasets import training_batches
     >>> for batch in training_batches({"x": np.arange(3)}, 2, num_steps=3):
     ...     print(batch["x"].numpy(), batch["epoch"].numpy())
-    [1 0] [0 0]
+    [0 1] [0 0]
     [2 0] [0 1]
-    [2 1] [1 1]
+    [1 2] [1 1]
     """
     tensors = {key: tf.constant(value) for key, value in columns.items()}
     num_examples = len(next(iter(columns.values()))) if columns else 0

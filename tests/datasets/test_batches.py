@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from unilmv2_tf.datasets import training_batches
+
+
+def stream(num_examples, batch_size, num_steps, **kwargs):
+    columns = {
+        "x": np.arange(num_examples),
+        "text": np.array([f"t{i}" for i in range(num_examples)]),
+    }
+    return list(
+        training_batches(
+            columns, batch_size, num_steps, **kwargs
+        ).as_numpy_iterator()
+    )
+
+
+@pytest.mark.parametrize("num_examples, batch_size", [(7, 3), (10, 5), (2, 9)])
+def test_each_pass_holds_every_example_once(num_examples, batch_size):
+    batches = stream(num_examples, batch_size, num_steps=20)
+    x = np.concatenate([batch["x"] for batch in batches])
+    epoch = np.concatenate([batch["epoch"] for batch in batches])
+    np.testing.assert_array_equal(epoch, np.arange(len(x)) // num_examples)
+    for number in range(epoch[-1]):
+        assert sorted(x[epoch == number]) == list(range(num_examples))
+
+
+def test_columns_stay_together():
+    for batch in stream(7, 3, num_steps=9):
+        assert [f"t{i}".encode() for i in batch["x"]] == batch["text"].tolist()
+
+
+def test_each_pass_has_its_own_order():
+    batches = stream(50, 50, num_steps=4)
+    orders = {tuple(batch["x"]) for batch in batches}
+    assert len(orders) == 4
+
+
+@pytest.mark.parametrize("start_step", [0, 1, 5, 9])
+def test_a_later_start_goes_on_with_the_same_batches(start_step):
+    whole = stream(7, 3, num_steps=10, seed=5)
+    rest = stream(7, 3, num_steps=10, seed=5, start_step=start_step)
+    assert len(rest) == 10 - start_step
+    for expected, actual in zip(whole[start_step:], rest):
+        np.testing.assert_array_equal(actual["x"], expected["x"])
+
+
+def test_another_seed_is_another_order():
+    first, second = (stream(50, 50, 1, seed=seed)[0]["x"] for seed in (1, 2))
+    assert not np.array_equal(first, second)
+
+
+def test_no_example():
+    with pytest.raises(ValueError, match="at least one example"):
+        training_batches({"x": np.arange(0)}, 2, num_steps=1)
