@@ -6,6 +6,7 @@ import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from unilmv2_tf import BeamSearchSampler
 from unilmv2_tf import UniLMv2Backbone
@@ -190,7 +191,9 @@ class QuickStart:
             seed=settings["seed"],
         )
         losses = masked_lm.evaluate(
-            _dataset(held_out), verbose=0, return_dict=True
+            tf.data.Dataset.from_tensor_slices(held_out).batch(64),
+            verbose=0,
+            return_dict=True,
         )
         self.write_json(
             "pretraining.json",
@@ -390,12 +393,6 @@ class QuickStart:
 
     def write_json(self, name, value):
         write_text(self.path(name), json.dumps(value, indent=2) + "\n")
-
-
-def _dataset(columns, batch_size=64):
-    import tensorflow as tf
-
-    return tf.data.Dataset.from_tensor_slices(columns).batch(batch_size)
 
 
 def _shown(texts):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from scipy.special import log_softmax
 
 from unilmv2_tf import UniLMv2PseudoMaskedLM
+from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
 
 OBJECTIVES = [("ae",), ("par",), ("ae", "par")]
 
@@ -324,3 +325,11 @@ def test_bad_objectives(make_backbone, objectives):
 def test_pseudo_token_id_is_needed(make_backbone):
     with pytest.raises(ValueError, match=r"`pseudo_token_id` is needed"):
         UniLMv2PseudoMaskedLM(make_backbone())
+
+
+def test_rows_longer_than_the_position_table(make_backbone, tokenizer):
+    with pytest.raises(ValueError, match="sequence_length=33"):
+        UniLMv2PseudoMaskedLM(
+            make_backbone(max_sequence_length=32),
+            UniLMv2PseudoMaskedLMPreprocessor(tokenizer, sequence_length=33),
+        )

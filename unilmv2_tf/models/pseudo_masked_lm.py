@@ -47,8 +47,8 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
         `(batch, m, vocabulary_size)`.
 
     Raises:
-        ValueError: if an objective is unknown, or there is no
-            `pseudo_token_id`.
+        ValueError: if an objective is unknown, there is no `pseudo_token_id`,
+            or the preprocessor's rows exceed the positions of the backbone.
 
     Example:
 
@@ -96,6 +96,16 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
                 "`pseudo_token_id` is needed without a `preprocessor`: the id "
                 "that stands for [P], in released checkpoints that of [MASK]. "
                 "Received: pseudo_token_id=None, preprocessor=None"
+            )
+        if preprocessor is not None and (
+            preprocessor.sequence_length > backbone.max_sequence_length
+        ):
+            raise ValueError(
+                "The rows of the preprocessor are longer than the position "
+                "table. Received: sequence_length="
+                f"{preprocessor.sequence_length}, max_sequence_length="
+                f"{backbone.max_sequence_length}. Use a shorter "
+                "`sequence_length`, or a backbone with more positions."
             )
         self.objectives = objectives
         super().__init__(backbone, preprocessor, pseudo_token_id, **kwargs)

@@ -29,9 +29,8 @@ def cache_folder():
     Example:
 
     >>> import os
-    >>> os.environ["UNILMV2_CACHE"] = "/tmp/somewhere"  # doctest: +SKIP
-    >>> cache_folder()  # doctest: +SKIP
-    '/tmp/somewhere'
+    >>> os.path.isabs(cache_folder())
+    True
     """
     folder = os.environ.get("UNILMV2_CACHE")
     folder = folder or os.path.join("~", ".cache", "unilmv2_tf")
