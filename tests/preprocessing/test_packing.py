@@ -168,7 +168,7 @@ def test_rows_too_short_for_two_segments(tokenizer):
 
 
 def test_load_rows_and_statistics(tokenizer):
-    texts = ["a b ü", "", "ü ü", "c c c c", "b"]
+    texts = ["a b я", "", "я я", "c c c c", "b"]
     arrays, statistics = load_rows(
         rows_of(texts, tokenizer, 9), tokenizer, verbose=False
     )

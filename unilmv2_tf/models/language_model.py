@@ -194,9 +194,12 @@ class LanguageModelTask:
             _AnyLanguageModel, preset, load_weights, **backbone_kwargs
         )
         if isinstance(saved, _AnyLanguageModel):
-            return super().from_preset(
-                preset, load_weights, **backbone_kwargs, **kwargs
-            )
+            if "preprocessor" not in kwargs:
+                kwargs["preprocessor"] = cls.default_preprocessor(
+                    cls.preprocessor_cls.tokenizer_cls.from_preset(preset),
+                    saved.backbone.max_sequence_length,
+                )
+            return cls(saved.backbone, **kwargs)
         if type(saved) is cls and not kwargs:
             return saved
         return cls._from_other_task(saved, **kwargs)
