@@ -7,6 +7,7 @@ setup(
     packages=[
         *find_packages(include=["unilmv2_tf", "unilmv2_tf.*"]),
         "unilmv2_tf.trainers",
+        *(f"unilmv2_tf.trainers.{name}" for name in find_packages("trainers")),
         "unilmv2_tf.export",
     ],
     package_dir={

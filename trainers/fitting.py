@@ -140,7 +140,8 @@ def read_history(path):
         path: string.
 
     Returns:
-        A list of dicts of numbers, empty if there is no such file.
+        A list of dicts of numbers, empty if there is no such file. What a row
+        lacks is left out of it.
     """
     if not os.path.exists(path):
         return []
@@ -149,6 +150,7 @@ def read_history(path):
             {
                 key: int(value) if key == "step" else float(value)
                 for key, value in row.items()
+                if value
             }
             for row in csv.DictReader(file)
         ]
@@ -159,7 +161,7 @@ def write_history(path, history):
 
     Args:
         path: string.
-        history: list of dicts with equal keys.
+        history: list of dicts; not all need have all keys.
 
     Example:
 
@@ -175,6 +177,7 @@ def write_history(path, history):
         replacing(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        names = dict.fromkeys(name for row in history for name in row)
+        writer = csv.DictWriter(file, fieldnames=list(names))
         writer.writeheader()
         writer.writerows(history)

@@ -56,10 +56,13 @@ def make_optimizer(
     learning_rate,
     num_steps,
     warmup_ratio=0.1,
+    num_warmup_steps=None,
     weight_decay=0.01,
+    beta_1=0.9,
     beta_2=0.999,
     epsilon=1e-6,
     global_clipnorm=None,
+    optimizer_cls=keras.optimizers.AdamW,
 ):
     """AdamW with linear warm-up and decay, as in all of the paper's recipes.
 
@@ -70,14 +73,19 @@ def make_optimizer(
         num_steps: int. The length of the training.
         warmup_ratio: float. The share of the steps that warm up. Defaults to
             `0.1`.
+        num_warmup_steps: int. The steps that warm up, instead of a share of
+            them. Defaults to `None`.
         weight_decay: float. Defaults to `0.01`.
+        beta_1: float. Defaults to `0.9`.
         beta_2: float. Defaults to `0.999`.
         epsilon: float. Defaults to `1e-6`.
         global_clipnorm: float. The norm that all gradients together are
             clipped to. Defaults to `None`: no clipping.
+        optimizer_cls: `keras.optimizers.AdamW` or a subclass. Defaults to
+            `AdamW`.
 
     Returns:
-        A `keras.optimizers.AdamW`.
+        An `optimizer_cls`.
 
     Example:
 
@@ -88,12 +96,12 @@ def make_optimizer(
     Reference:
         Bao et al., 2020, tables 7, 9 and 10.
     """
-    optimizer = keras.optimizers.AdamW(
-        LinearWarmupDecay(
-            learning_rate, num_steps, round(warmup_ratio * num_steps)
-        ),
+    if num_warmup_steps is None:
+        num_warmup_steps = round(warmup_ratio * num_steps)
+    optimizer = optimizer_cls(
+        LinearWarmupDecay(learning_rate, num_steps, num_warmup_steps),
         weight_decay=weight_decay,
-        beta_1=0.9,
+        beta_1=beta_1,
         beta_2=beta_2,
         epsilon=epsilon,
         global_clipnorm=global_clipnorm,

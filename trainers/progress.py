@@ -17,8 +17,10 @@ class Progress:
         label: string.
         num_steps: int. The steps of the whole training.
         start_step: int. Steps that were done before. Defaults to `0`.
-        examples_per_step: int. Defaults to `1`.
+        examples_per_step: number. Defaults to `1`.
         file: where to write. Defaults to `None`, stderr.
+        unit: string. What the rate counts. Defaults to `"examples"`.
+        is_shown: bool. Of several processes one should. Defaults to `True`.
 
     Example:
 
@@ -31,14 +33,23 @@ class Progress:
     """
 
     def __init__(
-        self, label, num_steps, start_step=0, examples_per_step=1, file=None
+        self,
+        label,
+        num_steps,
+        start_step=0,
+        examples_per_step=1,
+        file=None,
+        unit="examples",
+        is_shown=True,
     ):
         self.label = label
         self.num_steps = num_steps
         self.start_step = start_step
         self.step = start_step
         self.examples_per_step = examples_per_step
+        self.unit = unit
         self.file = sys.stderr if file is None else file
+        self.is_shown = is_shown
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -47,7 +58,7 @@ class Progress:
             rich.progress.TimeRemainingColumn(),
             rich.progress.TextColumn("{task.fields[figures]}"),
             console=rich.console.Console(file=self.file),
-            disable=not self.file.isatty(),
+            disable=not (is_shown and self.file.isatty()),
         )
 
     def __enter__(self):
@@ -76,9 +87,9 @@ class Progress:
         now = time.monotonic()
         done = self.step - self.start_step
         seconds_per_step = (now - self._start) / done
-        rate = f"{self.examples_per_step / seconds_per_step:.1f} examples/s"
+        rate = f"{self.examples_per_step / seconds_per_step:.1f} {self.unit}/s"
         shown = ", ".join(
-            f"{name} {float(value):.4g}"
+            f"{name} {_short(float(value))}"
             for name, value in (figures or {}).items()
         )
         self._bar.update(
@@ -86,7 +97,9 @@ class Progress:
         )
         is_last = self.step >= self.num_steps
         is_due = now - self._last_line >= SECONDS_PER_LINE
-        if not self.file.isatty() and (is_due or is_last):
+        if not self.is_shown or self.file.isatty():
+            return
+        if is_due or is_last:
             self._last_line = now
             left = seconds_per_step * (self.num_steps - self.step)
             print(
@@ -96,3 +109,7 @@ class Progress:
                 file=self.file,
                 flush=True,
             )
+
+
+def _short(value):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

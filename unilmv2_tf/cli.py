@@ -1,6 +1,7 @@
 """The command line: `unilmv2 COMMAND`."""
 
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -19,6 +20,16 @@ COMMANDS = {
         "unilmv2_tf.trainers.vocabulary",
         "vocabulary",
         "learn a WordPiece vocabulary from text",
+    ),
+    "pretrain": (
+        "unilmv2_tf.trainers.pretrain",
+        "pretrain_command",
+        "pre-train on packed shards; goes on where it was ended",
+    ),
+    "prepare": (
+        "unilmv2_tf.trainers.prepare",
+        "prepare",
+        "pack any corpus into sharded rows of tokens for pre-training",
     ),
     "show-mask": (
         "unilmv2_tf.trainers.show_mask",
@@ -119,8 +130,13 @@ def _parser(command):
         action="store_true",
         help="Show the whole traceback of an error.",
     )
-    parser.add_function_arguments(function, as_positional=True)
-    return parser, function
+    settings_class = inspect.signature(function).parameters.get("settings")
+    if settings_class is None:
+        parser.add_function_arguments(function, as_positional=True)
+        return parser, function
+    settings_class = settings_class.annotation
+    parser.add_class_arguments(settings_class)
+    return parser, lambda **values: function(settings_class(**values))
 
 
 def _overview():

@@ -20,7 +20,7 @@ _LINES_AT_ONCE = 256
 # The counts of the files that were checked, as long as they do not change.
 _checked = {}
 # What `tf.strings.strip` takes for white space: that of ASCII.
-_SPACE = b" \t\n\r\x0b\x0c"
+SPACE = b" \t\n\r\x0b\x0c"
 
 
 def find_files(pattern):
@@ -107,20 +107,40 @@ def check_file(path, kind):
         ValueError: if the extension is unknown, or the file is empty, is not
             a regular one, is not UTF-8 or has a wrong record.
     """
-    extension = _extension(path, kind)
+    extension = extension_of(path, kind)
+    with open_file(path) as file:
+        status = os.fstat(file.fileno())
+        key = os.path.abspath(path), kind, status.st_size, status.st_mtime_ns
+        if key not in _checked:
+            lines = _lines(path, file)
+            _checked[key] = _COUNTERS[extension](path, kind, lines)
+    if not _checked[key]:
+        raise ValueError(f"{path} is empty: it has no {kind}")
+    return _checked[key]
+
+
+def open_file(path):
+    """Opens a regular file for reading bytes.
+
+    Args:
+        path: string.
+
+    Returns:
+        A binary file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        PermissionError: if the file may not be read.
+        ValueError: if it is not a regular file.
+    """
     try:
-        status = os.stat(path)
         # Asked before opening: a pipe without a writer would never open.
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError(
                 f"{path} is not a regular file. Files are read more than "
                 "once: write the stream to a file first"
             )
-        key = os.path.abspath(path), kind, status.st_size, status.st_mtime_ns
-        with open(path, "rb") as file:
-            if key not in _checked:
-                lines = _lines(path, file)
-                _checked[key] = _COUNTERS[extension](path, kind, lines)
+        return open(path, "rb")
     except PermissionError:
         raise PermissionError(
             f"{path} may not be read by this user: change its permissions"
@@ -129,9 +149,6 @@ def check_file(path, kind):
         raise FileNotFoundError(
             f"{path} leads nowhere: it was removed, or it is a broken link"
         ) from None
-    if not _checked[key]:
-        raise ValueError(f"{path} is empty: it has no {kind}")
-    return _checked[key]
 
 
 def read_file(path, kind):
@@ -151,10 +168,27 @@ def read_file(path, kind):
     Raises:
         ValueError: if the extension is unknown.
     """
-    return _READERS[_extension(path, kind)](path, kind)
+    return _READERS[extension_of(path, kind)](path, kind)
 
 
-def _extension(path, kind):
+def extension_of(path, kind):
+    """The extension of a file, lowercased.
+
+    Args:
+        path: string.
+        kind: string. `"documents"` or `"pairs"`.
+
+    Returns:
+        A string, `".txt"`, `".jsonl"` or `".tsv"`.
+
+    Raises:
+        ValueError: if the extension is unknown, or not one for this kind.
+
+    Example:
+
+    >>> extension_of("news.TSV", "pairs")
+    '.tsv'
+    """
     extension = os.path.splitext(path)[1].lower()
     if extension in _EXTENSIONS[kind]:
         return extension
@@ -177,15 +211,45 @@ def _lines(path, file):
         try:
             yield number, line.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path}:{number}: not valid UTF-8: byte {error.start + 1} of "
-                f"the line is 0x{error.object[error.start]:02x}. Convert the "
-                "file, for example with: iconv -f LATIN1 -t UTF-8"
-            ) from None
+            raise utf8_error(f"{path}:{number}", error) from None
+
+
+def utf8_error(place, error):
+    """What is wrong with a line that is not UTF-8.
+
+    Args:
+        place: string. File and line.
+        error: the `UnicodeDecodeError` of decoding the line.
+
+    Returns:
+        A ValueError.
+    """
+    return ValueError(
+        f"{place}: not valid UTF-8: byte {error.start + 1} of the line is "
+        f"0x{error.object[error.start]:02x}. Convert the file, for example "
+        "with: iconv -f LATIN1 -t UTF-8"
+    )
+
+
+def is_blank_line(line):
+    """Whether a line of a file has nothing but white space.
+
+    Args:
+        line: bytes.
+
+    Returns:
+        A bool.
+
+    Example:
+
+    >>> is_blank_line(b" \\t\\r\\n"), is_blank_line(b".")
+    (True, False)
+    """
+    return not line.removeprefix(codecs.BOM_UTF8).strip(SPACE)
 
 
 def _is_blank(line):
-    return not line.strip(_SPACE.decode("ascii"))
+    return not line.strip(SPACE.decode("ascii"))
 
 
 def _count_txt(path, kind, lines):
@@ -203,7 +267,7 @@ def _count_jsonl(path, kind, lines):
     count = 0
     for number, line in lines:
         if not _is_blank(line):
-            _parse_json(line, kind, f"{path}:{number}")
+            parse_json(line, kind, f"{path}:{number}")
             count += 1
     return count
 
@@ -211,25 +275,64 @@ def _count_jsonl(path, kind, lines):
 def _count_tsv(path, kind, lines):
     count = 0
     for number, line in lines:
-        if _is_blank(line):
-            continue
-        columns = line.split("\t")
-        wanted = len(_KEYS[kind])
-        if len(columns) != wanted:
-            raise ValueError(
-                f"{path}:{number}: a TSV file of {kind} has {wanted} "
-                f"column{'s' if wanted > 1 else ''}, this line has "
-                f"{len(columns)}"
-            )
-        for position, column in enumerate(columns, 1):
-            if _is_blank(column):
-                raise ValueError(f"{path}:{number}: column {position} is empty")
-        count += 1
+        if not _is_blank(line):
+            parse_tsv(line, kind, f"{path}:{number}")
+            count += 1
     return count
 
 
-def _parse_json(line, kind, place):
-    """The texts of one line of JSON, or an error that begins with `place`."""
+def parse_tsv(line, kind, place):
+    """The columns of one line of TSV.
+
+    Args:
+        line: string.
+        kind: string. `"documents"` or `"pairs"`.
+        place: string. File and line, for the error.
+
+    Returns:
+        A list of strings.
+
+    Raises:
+        ValueError: if there are too few or too many columns, or empty ones.
+
+    Example:
+
+    >>> parse_tsv("one\\ttwo", "pairs", "a.tsv:1")
+    ['one', 'two']
+    """
+    columns = line.split("\t")
+    wanted = len(_KEYS[kind])
+    if len(columns) != wanted:
+        raise ValueError(
+            f"{place}: a TSV file of {kind} has {wanted} "
+            f"column{'s' if wanted > 1 else ''}, this line has "
+            f"{len(columns)}"
+        )
+    for position, column in enumerate(columns, 1):
+        if _is_blank(column):
+            raise ValueError(f"{place}: column {position} is empty")
+    return columns
+
+
+def parse_json(line, kind, place):
+    """The texts of one line of JSON.
+
+    Args:
+        line: string.
+        kind: string. `"documents"` or `"pairs"`.
+        place: string. File and line, for the error.
+
+    Returns:
+        A list of strings.
+
+    Raises:
+        ValueError: if the line is not JSON, or lacks a text.
+
+    Example:
+
+    >>> parse_json('{"text": ["un", "##like", "ly"]}', "documents", "a:1")
+    ['unlike ly']
+    """
     keys = _JSON_KEYS[kind]
     try:
         record = json.loads(line)
@@ -311,7 +414,7 @@ def _read_jsonl(path, kind):
     keys = _KEYS[kind]
 
     def parse(lines):
-        rows = [_parse_json(line.decode("utf-8"), kind, path) for line in lines]
+        rows = [parse_json(line.decode("utf-8"), kind, path) for line in lines]
         texts = [text.encode("utf-8") for row in rows for text in row]
         return np.array(texts, object).reshape(len(rows), len(keys))
 

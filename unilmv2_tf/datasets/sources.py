@@ -5,6 +5,7 @@
 | `PATH.txt` | separated by empty lines | |
 | `PATH.jsonl` | `{"text": ...}` a line | `{"src": ..., "tgt": ...}` a line |
 | `PATH.tsv` | one column | two columns |
+| `tfds:NAME/CONFIG:SPLIT` | examples with a text | |
 | `docstrings:` | docstrings | |
 | `docstrings:arguments` | | descriptions and names of arguments |
 | `docstrings:summaries` | | bodies and summary lines of docstrings |
@@ -13,6 +14,9 @@ A path may hold `*`, `?`, `[...]` and `**`; what it matches is read in sorted
 order. Texts under `src`, `tgt` and `text` are strings or lists of WordPieces,
 which are joined. TSV files have no header and no quotes. Empty lines between
 records, a byte order mark and Windows line ends are accepted everywhere.
+
+Corpora of TensorFlow Datasets must be prepared (`tfds build NAME`); the split
+may be a slice (`train[:10%]`), and is `train` if none is named.
 
 Files are read as they are consumed, so that memory does not grow with them.
 Before that, each is read through once (see `files.check_file`), so that what is
@@ -26,9 +30,14 @@ import tensorflow as tf
 
 from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import files
+from unilmv2_tf.datasets import tfds_texts
 from unilmv2_tf.datasets.docstring_pairs import SPLITS
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
+_SCHEMES = ("docstrings", "tfds")
+_BUCKETS = 1_000_000
+# What decides where a document goes.
+HASHED_BYTES = 65536
 _DOCSTRINGS = {
     "documents": {"": docstrings.documents},
     "pairs": {
@@ -43,11 +52,11 @@ def load_documents(source, split=None):
 
     Args:
         source: string, path or a list of them. `PATH.txt`, `PATH.jsonl`,
-            `PATH.tsv` (globs are accepted) or `docstrings:`. Several sources
-            are read one after the other.
-        split: string. `"train"` or `"validation"`. Of files, which have no
-            split of their own, `hold_out` makes one. Defaults to `None`: all
-            of the files, and the training split of the embedded corpus.
+            `PATH.tsv` (globs are accepted), `tfds:NAME/CONFIG:SPLIT` or
+            `docstrings:`. Several sources are read one after the other.
+        split: string. `"train"` or `"validation"`. Of files and corpora of
+            TFDS, `hold_out` makes one. Defaults to `None`: all of them, and
+            the training split of the embedded corpus.
 
     Returns:
         A `tf.data.Dataset` of `{"text": scalar string}`. Its length is known
@@ -154,11 +163,9 @@ def hold_out(dataset, share=0.05):
             "`dataset` must hold dictionaries with the key 'text' or "
             f"'encoder_text'. Received: dataset.element_spec={keys}"
         )
-    buckets = 1_000_000
 
     def held(record):
-        bucket = tf.strings.to_hash_bucket_fast(record[key], buckets)
-        return bucket < round(share * buckets)
+        return is_held_out(record[key], share)
 
     parts = {
         "train": dataset.filter(lambda record: not held(record)),
@@ -172,6 +179,67 @@ def hold_out(dataset, share=0.05):
                 "file of its own for validation."
             )
     return parts["train"], parts["validation"]
+
+
+def is_held_out(texts, share):
+    """The rule of `hold_out`: whether texts belong to validation.
+
+    The first 65,536 bytes decide, so that a text that is too long for memory
+    can be judged by its beginning.
+
+    Args:
+        texts: string tensor.
+        share: float between 0 and 1.
+
+    Returns:
+        A bool tensor of the same shape.
+
+    Example:
+
+    >>> is_held_out(["fox", "hen", "fox"], share=0.5).numpy()
+    array([ True, False,  True])
+    """
+    beginnings = tf.strings.substr(texts, 0, HASHED_BYTES)
+    bucket = tf.strings.to_hash_bucket_fast(beginnings, _BUCKETS)
+    return bucket < round(share * _BUCKETS)
+
+
+def split_scheme(source):
+    """Takes the scheme off a source.
+
+    Args:
+        source: string or path.
+
+    Returns:
+        A tuple of the scheme and what follows it; the scheme of a path is
+        `""`.
+
+    Raises:
+        ValueError: if `source` is neither a string nor a path, or has an
+            unknown scheme.
+
+    Example:
+
+    >>> split_scheme("tfds:wiki40b/en:train"), split_scheme("a.txt")
+    (('tfds', 'wiki40b/en:train'), ('', 'a.txt'))
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(
+            "`source` must be a string, a path or a list of them. "
+            f"Received: source={source!r} of type {type(source).__name__}"
+        )
+    source = os.fspath(source)
+    scheme = _SCHEME.fullmatch(source)
+    if not scheme or os.path.exists(source):
+        return "", source
+    if scheme[1] not in _SCHEMES:
+        raise ValueError(
+            f"{source!r} begins with the unknown scheme '{scheme[1]}:'. Known: "
+            "docstrings: (documents), docstrings:arguments and "
+            "docstrings:summaries (pairs), tfds:NAME/CONFIG:SPLIT (documents), "
+            "and paths that end in .txt, .jsonl or .tsv"
+        )
+    return scheme[1], scheme[2]
 
 
 def _load(source, split, kind):
@@ -194,24 +262,13 @@ def _load(source, split, kind):
 
 
 def _load_one(source, split, kind):
-    if not isinstance(source, str | os.PathLike):
-        raise ValueError(
-            "`source` must be a string, a path or a list of them. "
-            f"Received: source={source!r} of type {type(source).__name__}"
-        )
-    source = os.fspath(source)
-    scheme = _SCHEME.fullmatch(source)
-    if scheme and not os.path.exists(source):
-        return _load_scheme(source, *scheme.groups(), split, kind)
-    paths = files.find_files(source)
-    counts = [files.check_file(path, kind) for path in paths]
-    dataset = None
-    for path in paths:
-        records = files.read_file(path, kind)
-        dataset = records if dataset is None else dataset.concatenate(records)
-    dataset = dataset.apply(
-        tf.data.experimental.assert_cardinality(sum(counts))
-    )
+    scheme, name = split_scheme(source)
+    if scheme == "docstrings":
+        return _load_docstrings(source, name, split, kind)
+    if scheme == "tfds":
+        dataset = _load_tfds(source, name, kind)
+    else:
+        dataset = _load_files(name, kind)
     if split is None:
         return dataset
     try:
@@ -220,14 +277,29 @@ def _load_one(source, split, kind):
         raise ValueError(f"{source} cannot be split: {error}") from None
 
 
-def _load_scheme(source, scheme, name, split, kind):
-    if scheme != "docstrings":
+def _load_files(source, kind):
+    paths = files.find_files(source)
+    counts = [files.check_file(path, kind) for path in paths]
+    dataset = None
+    for path in paths:
+        records = files.read_file(path, kind)
+        dataset = records if dataset is None else dataset.concatenate(records)
+    return dataset.apply(tf.data.experimental.assert_cardinality(sum(counts)))
+
+
+def _load_tfds(source, name, kind):
+    if kind != "documents":
         raise ValueError(
-            f"{source!r} begins with the unknown scheme '{scheme}:'. Known: "
-            "docstrings: (documents), docstrings:arguments and "
-            "docstrings:summaries (pairs), and paths that end in "
-            ".txt, .jsonl or .tsv"
+            f"{source!r} holds no {kind}: corpora of TFDS are read as documents"
         )
+    joined = None
+    for part in tfds_texts.find_slices(name):
+        texts = tfds_texts.read_texts(part)
+        joined = texts if joined is None else joined.concatenate(texts)
+    return joined.map(lambda text: {"text": text})
+
+
+def _load_docstrings(source, name, split, kind):
     load = _DOCSTRINGS[kind].get(name)
     if load is None:
         known = [f"docstrings:{name}" for name in _DOCSTRINGS[kind]]

@@ -116,8 +116,12 @@ def blockwise_masking(
         seeds, is_maskable, num_tokens, num_proposals,
         block_probability, min_block, max_block, is_word_start,
     )  # fmt: skip
+    # Pairs of proposals are most of the work; smaller integers are faster.
+    place_type = tf.int16 if sequence_length < 2**15 else tf.int32
     is_accepted = _accept_in_order(
-        start, end, is_valid & (end - start <= longest)
+        tf.cast(start, place_type),
+        tf.cast(end, place_type),
+        is_valid & (end - start <= longest),
     )
 
     wanted = tf.cast(

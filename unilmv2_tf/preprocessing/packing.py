@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from unilmv2_tf.preprocessing.rows import assemble_rows
 
+_ROWS_AT_ONCE = 256
+
 
 def pack_documents(documents, tokenizer, sequence_length, batch_size=512):
     """Fills rows `[CLS] S1 [SEP] S2 [SEP]` with documents, dropping nothing.
@@ -48,6 +50,55 @@ def pack_documents(documents, tokenizer, sequence_length, batch_size=512):
     Reference:
         Bao et al., 2020, section 4.1.
     """
+    batches = documents.batch(batch_size).map(
+        lambda batch: {
+            "text": batch["text"],
+            "is_start": tf.ones_like(batch["text"], dtype=tf.bool),
+        }
+    )
+    return pack_text_batches(batches, tokenizer, sequence_length).unbatch()
+
+
+def pack_text_batches(
+    batches, tokenizer, sequence_length, num_parallel_calls=tf.data.AUTOTUNE
+):
+    """Fills rows with texts that come in batches, as `pack_documents` does.
+
+    For corpora of any size: batches may have different sizes, and a long
+    document may come in several texts.
+
+    Args:
+        batches: `tf.data.Dataset` of `{"text": string, "is_start": bool}`,
+            both of shape `(texts,)`. A text is the start of a document or
+            goes on with the one before.
+        tokenizer: a `UniLMv2Tokenizer`.
+        sequence_length: int. The length of the rows, at least 5.
+        num_parallel_calls: int. How many batches are tokenized at the same
+            time. Defaults to `tf.data.AUTOTUNE`.
+
+    Returns:
+        A `tf.data.Dataset` of batches of rows: what `pack_documents` returns,
+        with a first dimension.
+
+    Raises:
+        ValueError: if `sequence_length` is too short.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+    >>> from unilmv2_tf.preprocessing.packing import pack_text_batches
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"])
+    >>> batches = tf.data.Dataset.from_tensors(
+    ...     {"text": ["a b c", "a a", "c"], "is_start": [True, False, True]})
+    >>> for rows in pack_text_batches(batches, tokenizer, sequence_length=7):
+    ...     print(rows["token_ids"].numpy())
+    ...     print(rows["num_documents"].numpy())
+    [[2 5 6 3 7 5 3]
+     [2 5 3 7 3 0 0]]
+    [1 1]
+    """
     if sequence_length < 5:
         raise ValueError(
             "`sequence_length` must be at least 5: a token in each segment "
@@ -58,43 +109,42 @@ def pack_documents(documents, tokenizer, sequence_length, batch_size=512):
 
     def tokenize(batch):
         token_ids = tokenizer(batch["text"])
-        token_ids = tf.ragged.boolean_mask(
-            token_ids, token_ids.row_lengths() > 0
-        )
+        is_start = batch["is_start"] & (token_ids.row_lengths() > 0)
+        places = tf.boolean_mask(token_ids.row_starts(), is_start)
         starts = tf.scatter_nd(
-            token_ids.row_starts()[:, tf.newaxis],
-            tf.ones_like(token_ids.row_starts(), dtype=tf.int32),
+            places[:, tf.newaxis],
+            tf.ones_like(places, dtype=tf.int32),
             tf.shape(token_ids.flat_values, out_type=tf.int64),
         )
         return tf.cast(token_ids.flat_values, tf.int32), starts
 
     def assemble(token_ids, starts):
-        num_tokens = token_ids.row_lengths()
+        size = tf.size(token_ids)
+        num_rows = (size + room - 1) // room
+        padding = [[0, num_rows * room - size]]
+        token_ids = tf.reshape(tf.pad(token_ids, padding), (-1, room))
+        starts = tf.reshape(tf.pad(starts, padding), (-1, room))
+        num_tokens = tf.minimum(size - tf.range(num_rows) * room, room)
         return {
             **assemble_rows(
-                token_ids.to_tensor(), num_tokens, _seam(starts, num_tokens),
+                token_ids, num_tokens, _seam(starts, num_tokens),
                 tokenizer, sequence_length,
             ),
             "num_documents": tf.reduce_sum(starts, axis=1),
         }  # fmt: skip
 
-    pieces = (
-        documents.batch(batch_size)
-        .map(tokenize, num_parallel_calls=tf.data.AUTOTUNE)
-        .rebatch(room)
-    )
     return (
-        pieces.ragged_batch(256)
-        .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
-        .unbatch()
+        batches.map(tokenize, num_parallel_calls=num_parallel_calls)
+        # Many rows at once: an op for each would take longer than its work.
+        .rebatch(room * _ROWS_AT_ONCE)
+        .map(assemble, num_parallel_calls=num_parallel_calls)
     )
 
 
 def _seam(starts, num_tokens):
     """How many tokens of each row are in its first segment."""
-    starts = starts.to_tensor()
     width = tf.shape(starts)[1]
-    middle = tf.cast((num_tokens + 1) // 2, tf.int32)[:, tf.newaxis]
+    middle = ((num_tokens + 1) // 2)[:, tf.newaxis]
     place = tf.range(width)[tf.newaxis]
     is_seam = (starts > 0) & (place > 0)
     distance = tf.where(is_seam, tf.abs(place - middle), width)
@@ -121,6 +171,48 @@ class PackingStatistics:
     rows: int
     padding_share: float
     truncated_documents: int = 0
+
+    @classmethod
+    def of(cls, token_ids, num_documents, tokenizer):
+        """Counts what is in rows.
+
+        Args:
+            token_ids: integer array of shape `(rows, sequence_length)`.
+            num_documents: int. How many documents start in them.
+            tokenizer: a `UniLMv2Tokenizer`.
+
+        Returns:
+            `PackingStatistics`.
+        """
+        special = [
+            tokenizer.cls_token_id,
+            tokenizer.sep_token_id,
+            tokenizer.pad_token_id,
+        ]
+        padding = np.count_nonzero(token_ids == tokenizer.pad_token_id)
+        unknown = np.count_nonzero(token_ids == tokenizer.unk_token_id)
+        return cls(
+            documents=int(num_documents),
+            tokens=int(np.count_nonzero(~np.isin(token_ids, special))),
+            unknown_tokens=int(unknown),
+            rows=len(token_ids),
+            padding_share=float(padding / max(token_ids.size, 1)),
+        )
+
+    def __add__(self, other):
+        rows = self.rows + other.rows
+        padding = (
+            self.padding_share * self.rows + other.padding_share * other.rows
+        )
+        return PackingStatistics(
+            documents=self.documents + other.documents,
+            tokens=self.tokens + other.tokens,
+            unknown_tokens=self.unknown_tokens + other.unknown_tokens,
+            rows=rows,
+            padding_share=padding / max(rows, 1),
+            truncated_documents=self.truncated_documents
+            + other.truncated_documents,
+        )
 
     def __str__(self):
         return (
@@ -178,17 +270,7 @@ def load_rows(rows, tokenizer, verbose=True):
     arrays = keras.tree.map_structure(
         lambda *parts: np.concatenate(parts), *batches
     )
-    token_ids = arrays["token_ids"]
-    special = [
-        tokenizer.cls_token_id,
-        tokenizer.sep_token_id,
-        tokenizer.pad_token_id,
-    ]
-    statistics = PackingStatistics(
-        documents=int(arrays.pop("num_documents").sum()),
-        tokens=int((~np.isin(token_ids, special)).sum()),
-        unknown_tokens=int((token_ids == tokenizer.unk_token_id).sum()),
-        rows=len(token_ids),
-        padding_share=float(1 - arrays["padding_mask"].mean()),
+    statistics = PackingStatistics.of(
+        arrays["token_ids"], arrays.pop("num_documents").sum(), tokenizer
     )
     return arrays, statistics

@@ -1,0 +1,214 @@
+"""How fast packed shards become masked batches, beside KerasHub's masking.
+
+    python benchmarks/input_pipeline.py
+
+Rows of 512 random ids go from shards through `masked_batches`; the peer,
+KerasHub's `MaskedLMMaskGenerator`, masks the same ids without reading them
+from files. Both are measured alternately in one process, by the clock and by
+processor time: on a machine with other work, the latter is the steadier
+figure. Results go to benchmarks/results/input_pipeline.json.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import keras
+import keras_hub
+import numpy as np
+import tensorflow as tf
+
+from unilmv2_tf.datasets.packed import PackedFolder
+from unilmv2_tf.datasets.packed.pipeline import masked_batches
+from unilmv2_tf.datasets.packed.row_order import row_windows
+from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
+from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing import num_mask_slots
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "input_pipeline.json"
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+VOCABULARY = [*SPECIAL, *(f"t{number}" for number in range(30_517))]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--length", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--output", type=pathlib.Path, default=RESULTS)
+    options = parser.parse_args()
+
+    machine_before = machine()
+    rows = random_rows(options.rows, options.length)
+    with tempfile.TemporaryDirectory() as path:
+        folder = write_folder(path, rows)
+        iterators = {
+            name: iter(dataset) for name, dataset in datasets(folder, rows)
+        }
+        figures = measure(iterators, options.repeats, options.seconds)
+        del iterators
+    print_table(figures)
+    report = {
+        "rows": options.rows,
+        "length": options.length,
+        "repeats": options.repeats,
+        "seconds": options.seconds,
+        "machine": machine_before,
+        "figures": figures,
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def random_rows(num_rows, length):
+    """Rows `[CLS] S1 [SEP] S2 [SEP]` without padding."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(len(SPECIAL), len(VOCABULARY), [num_rows, length])
+    rows[:, 0] = SPECIAL.index("[CLS]")
+    rows[:, [length // 2, length - 1]] = SPECIAL.index("[SEP]")
+    return rows.astype("uint16")
+
+
+def write_folder(path, rows, num_shards=4):
+    shards = []
+    for number, part in enumerate(np.array_split(rows, num_shards)):
+        shards.append((os.path.join(path, f"shard-{number}"), len(part)))
+        with tf.io.TFRecordWriter(shards[-1][0]) as writer:
+            for row in part:
+                value = tf.train.BytesList(value=[row.tobytes()])
+                feature = {"token_ids": tf.train.Feature(bytes_list=value)}
+                features = tf.train.Features(feature=feature)
+                example = tf.train.Example(features=features)
+                writer.write(example.SerializeToString())
+    return PackedFolder(
+        folder=path,
+        sequence_length=rows.shape[1],
+        vocabulary=VOCABULARY,
+        tokenizer_config={},
+        statistics={},
+        shards={"train": shards},
+        dtype=np.uint16,
+    )
+
+
+def datasets(folder, rows):
+    """Names and datasets of batches, of which the first axis is the rows."""
+    length = folder.sequence_length
+    preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
+        UniLMv2Tokenizer(VOCABULARY), sequence_length=length, seed=0
+    )
+    keras_hub_masking = keras_hub.layers.MaskedLMMaskGenerator(
+        vocabulary_size=len(VOCABULARY),
+        mask_selection_rate=0.15,
+        mask_token_id=SPECIAL.index("[MASK]"),
+        mask_selection_length=num_mask_slots(length),
+        unselectable_token_ids=list(range(len(SPECIAL))),
+    )
+    in_memory = tf.data.Dataset.from_tensor_slices(rows).repeat()
+    yield "reading and shuffling", row_windows(folder.shards["train"])
+    for batch_size in (32, 256, 1024):
+        yield (
+            f"unilmv2_tf, batch {batch_size}",
+            masked_batches(folder, "train", preprocessor, batch_size),
+        )
+        yield (
+            f"KerasHub, batch {batch_size}",
+            in_memory.batch(batch_size)
+            .map(
+                lambda ids: keras_hub_masking(tf.cast(ids, tf.int32)),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+            .prefetch(tf.data.AUTOTUNE),
+        )
+
+
+def measure(iterators, repeats, seconds):
+    """Rows per second, by the clock and by processor time."""
+    samples = {name: [] for name in iterators}
+    for repeat in range(1 + repeats):
+        for name, iterator in iterators.items():
+            sample = rates(iterator, seconds)
+            if repeat > 0:
+                samples[name].append(sample)
+    figures = {}
+    for name, pairs in samples.items():
+        clock, cpu = zip(*pairs)
+        figures[name] = {
+            "rows_per_second": spread(clock),
+            "rows_per_cpu_second": spread(cpu),
+        }
+        peer = name.replace("unilmv2_tf", "KerasHub")
+        if peer != name:
+            # The two were measured one right after the other.
+            ratios = [a / b for (_, a), (_, b) in zip(pairs, samples[peer])]
+            figures[name]["ratio_to_keras_hub_by_cpu_time"] = spread(ratios, 2)
+    return figures
+
+
+def spread(values, digits=None):
+    return {
+        "median": round(statistics.median(values), digits),
+        "lowest": round(min(values), digits),
+        "highest": round(max(values), digits),
+    }
+
+
+def rates(iterator, seconds):
+    # What was made ahead is not part of this measurement.
+    end = time.perf_counter() + 0.3 * seconds
+    while time.perf_counter() < end:
+        next(iterator)
+    num_rows = 0
+    start, cpu_start = time.perf_counter(), time.process_time()
+    while time.perf_counter() < start + seconds:
+        num_rows += int(tf.nest.flatten(next(iterator))[0].shape[0])
+    return (
+        num_rows / (time.perf_counter() - start),
+        num_rows / (time.process_time() - cpu_start),
+    )
+
+
+def print_table(figures):
+    print(f"{'':24}{'rows/s':>27}{'rows/CPU s':>27}{'to KerasHub':>20}")
+    for name, figure in figures.items():
+        cells = [
+            "{median:,.0f} ({lowest:,.0f}-{highest:,.0f})".format(**figure[key])
+            for key in ("rows_per_second", "rows_per_cpu_second")
+        ]
+        ratio = figure.get("ratio_to_keras_hub_by_cpu_time")
+        cells.append(
+            "{median:.2f} ({lowest:.2f}-{highest:.2f})".format(**ratio)
+            if ratio
+            else ""
+        )
+        print(f"{name:24}{cells[0]:>27}{cells[1]:>27}{cells[2]:>20}")
+
+
+def machine():
+    model = platform.processor()
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":")[1].strip()
+            break
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "keras_hub": keras_hub.__version__,
+    }
+
+
+if __name__ == "__main__":
+    main()
