@@ -110,7 +110,7 @@ def find_slices(place, data_dir=None, text_key="text"):
     ):
         raise ValueError(
             f"`text_key` must name a feature of tfds:{name} that is text; it "
-            f"has {', '.join(features)}. Received: "
+            f"has {', '.join(sorted(features))}. Received: "
             f"text_key={text_key!r}"
         )
     slices = [

@@ -162,7 +162,9 @@ def test_a_corpus_of_tfds(tmp_path, tokenizer, monkeypatch):
         with pytest.raises(ValueError, match="it has body, year"):
             plan_units("tfds:notices", data_dir, "text")
         rows = tfds.builder("notices", data_dir=data_dir).as_dataset(
-            split="train[:50%]+train[90%:]"
+            split="train[:50%]+train[90%:]",
+            # One file after the other.
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),
         )
         bodies = [row["body"].decode() for row in rows.as_numpy_iterator()]
         find = functools.partial(

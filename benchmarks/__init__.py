@@ -1,0 +1,1 @@
+"""Measurements. Each runs as `python -m benchmarks.NAME`."""
