@@ -1,495 +1,442 @@
-"""Which pre-training objective is worth what: a miniature of table 6.
+"""A miniature of the paper's ablation: what each objective is worth.
 
-    python benchmarks/ablation.py --work ablation
+    python -m benchmarks.ablation --work FOLDER
 
-The same small model is pre-trained from the same random weights on the same
-rows of the embedded corpus for as many steps with each objective, then
-fine-tuned with several seeds to name an argument from its description, and
-scored on held-out pairs. Each training is a process with one thread, and as
-many run at once as there are cores. What is done is kept in the work folder:
-the same command goes on from there. Results go to
-benchmarks/results/ablation.json and docs/ablation.png; docs/ablation.md
-discusses them.
+Six models are pre-trained alike but for their objectives, each is fine-tuned
+with several seeds, as is one without pre-training, and all are scored on
+held-out pairs. Each piece of work is a process of one thread, two at a time,
+and its result stays in the work folder: run it again to go on. Results go to
+benchmarks/results/ablation.json and docs/ablation.png; docs/ablation.md says
+what they mean. About an hour on two cores.
 
-Reference: Bao et al., 2020, section 4.6 and table 6.
+Reference:
+    Bao et al., 2020, section 4.5 and table 6.
 """
 
 import argparse
 import concurrent.futures
-import datetime
+import dataclasses
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
 import time
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+from benchmarks.report import PACKAGES
+from benchmarks.report import write_results
 from unilmv2_tf.atomic import write_text
-from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
-from unilmv2_tf.trainers.pretraining.settings import check_same_settings
 
 ROOT = pathlib.Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "ablation.json"
 PLOT = ROOT / "docs" / "ablation.png"
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+FIXED = {
+    "preset": "unilmv2_tiny",
+    "vocabulary_size": 4000,
+    "sequence_length": 64,
+    "pretrain_batch_size": 16,
+    "pretrain_learning_rate": 1e-3,
+    "pretrain_seed": 1,
+    "finetune_batch_size": 32,
+}
 
-# In the paper's order. `block_probability=0` makes PAR autoregressive.
-WITHOUT = {"num_relative_buckets": 0}
-OBJECTIVES = {
-    "AE+PAR, rel pos": {"objectives": ["ae", "par"]},
-    "AE+PAR": {"objectives": ["ae", "par"], "backbone": WITHOUT},
-    "AE+AR": {
-        "objectives": ["ae", "par"],
-        "block_probability": 0.0,
-        "backbone": WITHOUT,
-    },
-    "AE": {"objectives": ["ae"], "backbone": WITHOUT},
-    "PAR": {"objectives": ["par"], "backbone": WITHOUT},
-    "AR": {
-        "objectives": ["par"],
-        "block_probability": 0.0,
-        "backbone": WITHOUT,
-    },
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A row of the table.
+
+    Args:
+        title: string.
+        objectives: tuple of `"ae"` and `"par"`; empty for no pre-training.
+        is_autoregressive: bool. Whether spans are single tokens, which makes
+            partially autoregressive fully so.
+        has_relative_positions: bool.
+        paper: tuple of SQuAD 1.1 F1, SQuAD 2.0 F1, MNLI-m and SST-2 in the
+            paper.
+    """
+
+    title: str
+    objectives: tuple = ()
+    is_autoregressive: bool = False
+    has_relative_positions: bool = False
+    paper: tuple | None = None
+
+
+BOTH = ("ae", "par")
+ARMS = {
+    "ae_par_relative": Arm(
+        "AE+PAR, relative positions",
+        BOTH,
+        has_relative_positions=True,
+        paper=(92.0, 83.6, 86.1, 93.2),
+    ),
+    "ae_par": Arm("AE+PAR", BOTH, paper=(91.5, 81.8, 85.6, 93.0)),
+    "ae_ar": Arm(
+        "AE+AR", BOTH, is_autoregressive=True, paper=(90.8, 80.7, 85.4, 92.6)
+    ),
+    "ae": Arm("AE", ("ae",), paper=(91.0, 81.3, 84.9, 92.4)),
+    "par": Arm("PAR", ("par",), paper=(90.7, 79.9, 84.9, 92.5)),
+    "ar": Arm(
+        "AR", ("par",), is_autoregressive=True, paper=(89.9, 79.3, 84.8, 92.3)
+    ),
+    "none": Arm("no pre-training"),
 }
-# Fine-tuning from random weights.
-SCRATCH = "no pre-training"
-PAPER = {
-    "AE+PAR, rel pos": {"squad_1": 92.0, "mnli": 86.1},
-    "AE+PAR": {"squad_1": 91.5, "mnli": 85.6},
-    "AE+AR": {"squad_1": 90.8, "mnli": 85.4},
-    "AE": {"squad_1": 91.0, "mnli": 84.9},
-    "PAR": {"squad_1": 90.7, "mnli": 84.9},
-    "AR": {"squad_1": 89.9, "mnli": 84.8},
-}
+PRETRAINED = [name for name, arm in ARMS.items() if arm.objectives]
 
 
 def main():
-    options = parse()
-    os.makedirs(options.work, exist_ok=True)
-    if options.job:
-        run_job(options)
-        return
-    remember(options)
-    jobs = ["prepare"]
-    # Those with relative positions last: they are the extra row.
-    names = [*OBJECTIVES][1:] + [*OBJECTIVES][:1]
-    jobs += [f"pretrain {name}" for name in names]
-    jobs += [
-        f"finetune {name} {seed}"
-        for name in [SCRATCH, *names]
-        for seed in range(1, options.seeds + 1)
-    ]
-    run_all(options, jobs)
-    report = make_report(options)
-    write_text(options.results, json.dumps(report, indent=2) + "\n")
-    plot(report, options.plot)
-    print(table(report))
-
-
-def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--pretrain_steps", type=int, default=3000)
+    parser.add_argument("--pretrain_steps", type=int, default=2500)
     parser.add_argument("--finetune_steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--held_out", type=int, default=1000)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--results", type=pathlib.Path, default=RESULTS)
-    parser.add_argument("--plot", type=pathlib.Path, default=PLOT)
-    # What one of the processes does.
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--job", help=argparse.SUPPRESS)
-    return parser.parse_args()
-
-
-def remember(options):
-    """Results of different budgets must not be mixed in a work folder."""
+    options = parser.parse_args()
     settings = {
-        name: getattr(options, name)
-        for name in ("pretrain_steps", "finetune_steps", "held_out")
+        **FIXED,
+        "pretrain_steps": options.pretrain_steps,
+        "finetune_steps": options.finetune_steps,
     }
-    path = options.work / "settings.json"
-    if path.exists():
-        check_same_settings(path, settings)
+    work = options.work.resolve()
+    if options.job:
+        do_job(work, options.job, settings)
+        return
+    remember(work, settings)
+    start = time.monotonic()
+    seeds = range(1, options.seeds + 1)
+    stages = (
+        ["data"],
+        [f"pretrain {name}" for name in reversed(PRETRAINED)],
+        [f"finetune {name} {s}" for s in seeds for name in reversed(ARMS)],
+    )
+    jobs = Jobs(work, options.processes, settings, sum(map(len, stages)))
+    for stage in stages:
+        jobs.run(stage)
+    report(work, settings, seeds)
+    print(f"done in {(time.monotonic() - start) / 60:.0f} minutes; see {PLOT}")
+
+
+def remember(work, settings):
+    """Refuses a work folder of other settings.
+
+    Args:
+        work: path.
+        settings: dict.
+
+    Raises:
+        ValueError: if the folder was made with others.
+    """
+    path = work / "settings.json"
+    if path.exists() and json.loads(path.read_text()) != settings:
+        raise ValueError(
+            "`work` must be a new folder, or one of the same settings. "
+            f"Received: work={work}, made with {path.read_text()} instead of "
+            f"{json.dumps(settings)}. Choose another folder."
+        )
+    work.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(settings) + "\n")
 
 
-# === Processes ===
+class Jobs:
+    """Runs pieces of work in processes, those that are not done yet.
 
+    Args:
+        work: path.
+        num_processes: int. How many at a time.
+        settings: dict.
+        num_jobs: int. How many there will be, for the progress lines.
+    """
 
-def run_all(options, jobs):
-    """Runs jobs in processes of their own, each after what it needs."""
-    futures = {}
-    start = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(options.processes) as pool:
-        for job in jobs:
-            # These come earlier in the queue, so that nothing waits for ever.
-            needed = [futures[name] for name in needs(job) if name in futures]
-            futures[job] = pool.submit(run_process, options, job, needed)
+    def __init__(self, work, num_processes, settings, num_jobs):
+        self.work = work
+        self.num_processes = num_processes
+        self.settings = settings
+        self.num_jobs = num_jobs
+        self.num_done = 0
+
+    def run(self, names):
+        """Runs pieces of work that do not need each other.
+
+        Args:
+            names: list of strings, see `do_job`.
+
+        Raises:
+            RuntimeError: if one of them failed.
+        """
+        pool = concurrent.futures.ThreadPoolExecutor(self.num_processes)
         try:
-            finished = concurrent.futures.as_completed(futures.values())
-            for count, future in enumerate(finished, 1):
-                minutes = (time.monotonic() - start) / 60
+            started = [pool.submit(self._run_one, name) for name in names]
+            for future in concurrent.futures.as_completed(started):
+                self.num_done += 1
                 print(
-                    f"[{count}/{len(jobs)}, {minutes:.1f} min] "
-                    f"{future.result()}",
+                    f"{self.num_done} of {self.num_jobs}: {future.result()}",
                     flush=True,
                 )
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-
-def needs(job):
-    kind, _, rest = job.partition(" ")
-    if kind == "prepare":
-        return []
-    if kind == "pretrain":
-        return ["prepare"]
-    return ["prepare", f"pretrain {rest.rpartition(' ')[0]}"]
-
-
-def run_process(options, job, needed):
-    for future in needed:
-        future.result()
-    if not result_path(options, job).exists():
-        environment = {
-            **os.environ,
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "TF_NUM_INTRAOP_THREADS": "1",
-            "TF_NUM_INTEROP_THREADS": "1",
-        }
-        log = options.work / f"{job}.log"
+    def _run_one(self, name):
+        if result_path(self.work, name).exists():
+            return f"{name}: was done"
+        start = time.monotonic()
+        log = self.work / f"{name.replace(' ', '_')}.log"
+        command = [
+            *(sys.executable, "-m", "benchmarks.ablation", "--job", name),
+            f"--work={self.work}",
+            f"--pretrain_steps={self.settings['pretrain_steps']}",
+            f"--finetune_steps={self.settings['finetune_steps']}",
+        ]
         with open(log, "w", encoding="utf-8") as file:
-            process = subprocess.run(
-                [sys.executable, *sys.argv, "--job", job],
+            status = subprocess.run(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **ONE_THREAD},
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=environment,
-            )
-        if process.returncode:
-            raise RuntimeError(f"{job} failed, see {log}")
-    figures = ", ".join(
-        f"{name} {value:.4g}"
-        for name, value in result(options, job).items()
-        if isinstance(value, float)
-    )
-    return f"{job}: {figures}"
+            ).returncode
+        if status:
+            raise RuntimeError(f"{name} failed with {status}; see {log}")
+        return f"{name}: {time.monotonic() - start:.0f} s"
 
 
-def result_path(options, job):
-    return options.work / f"{job}.json"
+def result_path(work, name):
+    """The file whose existence says that a piece of work is done."""
+    return work / f"{name.replace(' ', '_')}.json"
 
 
-def result(options, job):
-    return json.loads(result_path(options, job).read_text(encoding="utf-8"))
+def do_job(work, name, settings):
+    """Does a piece of work, in a process of its own.
+
+    Args:
+        work: path.
+        name: string: `"data"`, `"pretrain ARM"` or `"finetune ARM SEED"`.
+        settings: dict.
+    """
+    kind, *arguments = name.split()
+    job = {"data": make_data, "pretrain": pretrain_arm, "finetune": finetune}
+    result = job[kind](work, settings, *arguments)
+    write_text(result_path(work, name), json.dumps(result, indent=2) + "\n")
 
 
-def run_job(options):
-    kind, _, rest = options.job.partition(" ")
-    start = time.monotonic()
-    if kind == "prepare":
-        figures = prepare_data(options)
-    elif kind == "pretrain":
-        figures = pretrain_objective(options, rest)
-    else:
-        name, _, seed = rest.rpartition(" ")
-        figures = finetune(options, name, int(seed))
-    figures["seconds"] = time.monotonic() - start
-    write_text(
-        result_path(options, options.job), json.dumps(figures, indent=2) + "\n"
-    )
-
-
-# === Jobs ===
-
-
-def prepare_data(options):
-    """Vocabulary, packed rows, and the scores of trivial methods."""
+def make_data(work, settings):
+    """Learns the vocabulary and packs the embedded corpus."""
     from unilmv2_tf.trainers.prepare import prepare
     from unilmv2_tf.trainers.quickstart_scores import TASKS
     from unilmv2_tf.trainers.quickstart_scores import column_arrays
     from unilmv2_tf.trainers.quickstart_scores import score_trivial_methods
     from unilmv2_tf.trainers.vocabulary import vocabulary
 
-    path = str(options.work / "vocabulary.txt")
-    vocabulary("docstrings:", path, vocabulary_size=4000)
+    path = os.fspath(work / "vocabulary.txt")
+    vocabulary("docstrings:", path, settings["vocabulary_size"])
     counted = prepare(
         "docstrings:",
         path,
-        str(options.work / "shards"),
-        sequence_length=64,
-        num_workers=1,
+        os.fspath(work / "shards"),
+        sequence_length=settings["sequence_length"],
         overwrite=True,
     )
     task = TASKS["name"]
-    train = column_arrays(task.pairs("train"))
+    pairs = {
+        split: column_arrays(task.pairs(split))
+        for split in ("train", "validation")
+    }
     return {
         "splits": counted["splits"],
-        "training_pairs": len(train["encoder_text"]),
-        "trivial_methods": score_trivial_methods(
-            task, train, held_out_pairs(options)
+        "pairs": {k: len(v["encoder_text"]) for k, v in pairs.items()},
+        "trivial": score_trivial_methods(
+            task, pairs["train"], pairs["validation"]
         ),
     }
 
 
-def held_out_pairs(options):
-    """Pairs spread evenly over the held-out ones."""
-    import numpy as np
-
-    from unilmv2_tf.trainers.quickstart_scores import TASKS
-    from unilmv2_tf.trainers.quickstart_scores import column_arrays
-
-    columns = column_arrays(TASKS["name"].pairs("validation"))
-    last = len(columns["encoder_text"]) - 1
-    places = np.linspace(0, last, min(options.held_out, last + 1)).astype(int)
-    return {name: column[places] for name, column in columns.items()}
-
-
-def pretrain_objective(options, name):
+def pretrain_arm(work, settings, name):
+    """Pre-trains on the objectives of an arm."""
     from unilmv2_tf.trainers.fitting import read_history
     from unilmv2_tf.trainers.pretrain import pretrain
+    from unilmv2_tf.trainers.pretraining.checkpoints import saved_steps
+    from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
 
-    steps = options.pretrain_steps
-    output = options.work / f"pretraining {name}"
-    arguments = OBJECTIVES[name]
-    settings = PretrainingSettings(
-        data=str(options.work / "shards"),
-        output=str(output),
-        preset="unilmv2_tiny",
-        num_steps=steps,
-        batch_size=16,
-        learning_rate=1e-3,
-        warmup_steps=round(0.05 * steps),
-        clip_norm=1.0,
-        seed=1,
-        steps_per_loop=min(100, steps),
-        checkpoint_interval=500,
-        keep=1,
-        evaluation_interval=steps,
-        evaluation_rows=2048,
-        tensorboard=False,
-        # As in the quick start: each row is seen less than once.
-        **{
-            **arguments,
-            "backbone": {"dropout": 0.0, **arguments.get("backbone", {})},
-        },
+    arm = ARMS[name]
+    output = work / name
+    num_steps = settings["pretrain_steps"]
+    # As the paper's ablation, and as the quick start in all else.
+    backbone = {"dropout": 0.0}
+    backbone["max_sequence_length"] = settings["sequence_length"]
+    if not arm.has_relative_positions:
+        backbone["num_relative_buckets"] = 0
+    first_step = max(saved_steps(output / "checkpoints"), default=0)
+    start = time.process_time()
+    pretrain(
+        PretrainingSettings(
+            data=os.fspath(work / "shards"),
+            output=os.fspath(output),
+            preset=settings["preset"],
+            backbone=backbone,
+            objectives=list(arm.objectives),
+            block_probability=0.0 if arm.is_autoregressive else 0.4,
+            num_steps=num_steps,
+            batch_size=settings["pretrain_batch_size"],
+            learning_rate=settings["pretrain_learning_rate"],
+            warmup_steps=round(0.05 * num_steps),
+            clip_norm=1.0,
+            seed=settings["pretrain_seed"],
+            evaluation_interval=num_steps,
+            checkpoint_interval=500,
+            tensorboard=False,
+        )
     )
-    if not pretrain(settings):
-        raise KeyboardInterrupt("stopped before the end")
-    history = read_history(output / "history.csv")
-    speeds = [
-        16 / row["examples_per_second"]
-        for row in history
-        # The first loop compiles the graph.
-        if "examples_per_second" in row and row["step"] > 100
-    ]
-    losses = {k: v for k, v in history[-1].items() if k.startswith("val_")}
+    seconds = time.process_time() - start
+    last = read_history(output / "history.csv")[-1]
+    held_out = {k[4:]: v for k, v in last.items() if k.startswith("val_")}
+    num_done = max(num_steps - first_step, 1)
     return {
-        **losses,
-        "seconds_per_step_fastest": min(speeds, default=float("nan")),
-        "seconds_per_step_median": statistics.median(speeds or [float("nan")]),
+        "held_out": held_out,
+        "processor_seconds_per_step": seconds / num_done,
     }
 
 
-def finetune(options, name, seed):
-    import keras
-
-    from unilmv2_tf import BeamSearchSampler
-    from unilmv2_tf.trainers.fitting import fit_resumably
-    from unilmv2_tf.trainers.optimization import make_optimizer
+def finetune(work, settings, name, seed):
+    """Fine-tunes what an arm pre-trained, and scores it on held-out pairs."""
+    from unilmv2_tf.trainers.quickstart import QuickStart
     from unilmv2_tf.trainers.quickstart_scores import TASKS
     from unilmv2_tf.trainers.quickstart_scores import column_arrays
     from unilmv2_tf.trainers.quickstart_scores import score_task
 
-    task = TASKS["name"]
-    keras.utils.set_random_seed(seed)
-    seq_2_seq_lm = make_seq_2_seq_lm(options, name, task.lengths, seed)
-    seq_2_seq_lm.compile(
-        optimizer=make_optimizer(
-            1e-3, options.finetune_steps, global_clipnorm=1.0
-        ),
-        sampler=BeamSearchSampler(
-            num_beams=3, length_penalty=task.length_penalty
-        ),
-    )
-    folder = options.work / f"finetuning {name} {seed}"
-    history = fit_resumably(
-        seq_2_seq_lm,
-        column_arrays(task.pairs("train")),
-        batch_size=32,
-        num_steps=options.finetune_steps,
-        folder=str(folder),
-        label="fine-tuning",
-        steps_per_save=100,
-        seed=seed,
-    )
-    scores = score_task(
-        seq_2_seq_lm,
-        held_out_pairs(options),
-        str(folder / "predictions.json"),
-        name,
-    )
-    return {**scores, "training_loss": history[-1]["loss"]}
-
-
-def make_seq_2_seq_lm(options, name, lengths, seed):
-    from unilmv2_tf import UniLMv2Backbone
-    from unilmv2_tf import UniLMv2Seq2SeqLM
-    from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
-    from unilmv2_tf import UniLMv2Tokenizer
-    from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
-
-    tokenizer = UniLMv2Tokenizer(
-        load_vocabulary(options.work / "vocabulary.txt")
-    )
-    preprocessor = UniLMv2Seq2SeqLMPreprocessor(
-        tokenizer,
-        encoder_sequence_length=lengths[0],
-        decoder_sequence_length=lengths[1],
-        seed=seed,
-    )
-    if name != SCRATCH:
-        return UniLMv2Seq2SeqLM.from_preset(
-            str(options.work / f"pretraining {name}" / "preset"),
-            preprocessor=preprocessor,
-            dropout=0.1,
-        )
-    backbone = UniLMv2Backbone.from_preset(
-        "unilmv2_tiny",
-        vocabulary_size=tokenizer.vocabulary_size(),
-        dropout=0.1,
-        **WITHOUT,
-    )
-    return UniLMv2Seq2SeqLM(backbone, preprocessor)
-
-
-# === Results ===
-
-
-def make_report(options):
-    rows = {}
-    for name in [*OBJECTIVES, SCRATCH]:
-        seeds = [
-            result(options, f"finetune {name} {seed}")
-            for seed in range(1, options.seeds + 1)
-        ]
-        rows[name] = {
-            metric: spread([figures[metric] for figures in seeds])
-            for metric in ("exact_match", "rougeL")
+    folder = work / f"{name}_{seed}"
+    folder.mkdir(exist_ok=True)
+    is_pretrained = bool(ARMS[name].objectives)
+    # Without pre-training, only its configuration and vocabulary count.
+    preset = work / (name if is_pretrained else "ae_par") / "preset"
+    if not (folder / "pretrained").is_symlink():
+        (folder / "pretrained").symlink_to(preset)
+    run = QuickStart(
+        {
+            "output": os.fspath(folder),
+            "task": "name",
+            "finetune_steps": settings["finetune_steps"],
+            "finetune_batch_size": settings["finetune_batch_size"],
+            "seed": int(seed),
         }
-        if name != SCRATCH:
-            rows[name]["pretraining"] = result(options, f"pretrain {name}")
-            rows[name]["paper"] = PAPER[name]
-    jobs = [path for path in options.work.glob("*.json")]
-    seconds = [json.loads(path.read_text()).get("seconds") for path in jobs]
-    return {
-        "settings": json.loads((options.work / "settings.json").read_text()),
-        "seeds": options.seeds,
-        "machine": machine(options),
-        "process_seconds": sum(filter(None, seconds)),
-        "data": result(options, "prepare"),
-        "rows": rows,
-    }
+    )
+    run.finetune("finetuned", os.fspath(preset) if is_pretrained else None)
+    held_out = column_arrays(TASKS["name"].pairs("validation"))
+    path = run.path("predictions.json")
+    return score_task(run.load("finetuned"), held_out, path, name)
+
+
+def report(work, settings, seeds):
+    """Gathers the results, prints the table, draws the plot."""
+
+    def result(name):
+        return json.loads(result_path(work, name).read_text())
+
+    rows = {}
+    for name, arm in ARMS.items():
+        scores = [result(f"finetune {name} {seed}") for seed in seeds]
+        row = {"title": arm.title, "seeds": list(seeds)}
+        for metric in ("exact_match", "rougeL"):
+            row[metric] = spread([score[metric] for score in scores])
+        if arm.objectives:
+            row["pretraining"] = result(f"pretrain {name}")
+            columns = ("squad1_f1", "squad2_f1", "mnli_m", "sst2")
+            row["paper"] = dict(zip(columns, arm.paper))
+        rows[name] = row
+    write_results(
+        "ablation",
+        {"settings": settings, "data": result("data"), "rows": rows},
+        (*PACKAGES, "numpy", "scipy", "scikit-learn"),
+    )
+    print_table(rows)
+    draw(rows, result("data")["trivial"], PLOT)
 
 
 def spread(values):
+    """What is said about one figure of several seeds.
+
+    Args:
+        values: list of floats.
+
+    Returns:
+        A dict of `values`, `mean`, `min`, `max` and `deviation` (that of a
+        sample).
+
+    Example:
+
+    >>> from benchmarks.ablation import spread
+    >>> spread([1.0, 2.0, 3.0])["mean"], spread([1.0, 2.0, 3.0])["deviation"]
+    (2.0, 1.0)
+    """
     return {
-        "seeds": values,
+        "values": values,
         "mean": statistics.mean(values),
-        "lowest": min(values),
-        "highest": max(values),
-        "standard_deviation": (
-            statistics.stdev(values) if len(values) > 1 else 0.0
-        ),
+        "min": min(values),
+        "max": max(values),
+        "deviation": statistics.stdev(values) if len(values) > 1 else 0.0,
     }
 
 
-def machine(options):
-    import keras
-    import keras_hub
-    import tensorflow as tf
-
-    model = platform.processor()
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":")[1].strip()
-            break
-    return {
-        "date": datetime.date.today().isoformat(),
-        "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "processes": options.processes,
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "keras_hub": keras_hub.__version__,
-    }
+def print_table(rows):
+    print("| | exact match | min-max | deviation | ROUGE-L | AE | PAR/AR | "
+          "s/step |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
+    for row in rows.values():
+        match = row["exact_match"]
+        pretraining = row.get("pretraining", {})
+        held_out = pretraining.get("held_out", {})
+        losses = " | ".join(
+            f"{held_out[key]:.2f}" if key in held_out else ""
+            for key in ("ae_loss", "par_loss")
+        )
+        seconds = pretraining.get("processor_seconds_per_step")
+        print(
+            f"| {row['title']} | {match['mean']:.1%} | {match['min']:.1%} to "
+            f"{match['max']:.1%} | {100 * match['deviation']:.1f} | "
+            f"{row['rougeL']['mean']:.1%} | {losses} | "
+            f"{f'{seconds:.3f}' if seconds else ''} |"
+        )
 
 
-def table(report):
-    """The results as a Markdown table."""
-    lines = [
-        "| | exact match | lowest-highest | s.d. | ROUGE-L | loss AE | "
-        "loss PAR/AR | ms a step | paper: SQuAD 1.1 F1 | paper: MNLI |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in report["rows"].items():
-        match, rouge = row["exact_match"], row["rougeL"]
-        training, paper = row.get("pretraining", {}), row.get("paper", {})
-        figures = [
-            f"{match['mean']:.1%}",
-            f"{match['lowest']:.1%}-{match['highest']:.1%}",
-            f"{match['standard_deviation']:.1%}",
-            f"{rouge['mean']:.1%}",
-            _cell(training.get("val_ae_loss"), ".2f"),
-            _cell(training.get("val_par_loss"), ".2f"),
-            _cell(training.get("seconds_per_step_fastest"), ".0f", 1000),
-            _cell(paper.get("squad_1"), ".1f"),
-            _cell(paper.get("mnli"), ".1f"),
-        ]
-        lines.append(f"| {name} | " + " | ".join(figures) + " |")
-    for name, scores in report["data"]["trivial_methods"].items():
-        cells = [
-            f"{scores['exact_match']:.1%}",
-            "",
-            "",
-            f"{scores['rougeL']:.1%}",
-        ]
-        lines.append(f"| {name} | " + " | ".join(cells + [""] * 5) + " |")
-    return "\n".join(lines)
+def draw(rows, trivial, path):
+    """Draws a dot for each seed and a bar for their mean.
 
-
-def _cell(value, form, factor=1):
-    return "" if value is None else format(value * factor, form)
-
-
-def plot(report, path):
-    """Dots for the seeds and a line for their mean, in the paper's order."""
+    Args:
+        rows: dict from arm to its row of the results.
+        trivial: dict from method to its scores.
+        path: path of the PNG.
+    """
     from matplotlib.figure import Figure
 
-    from unilmv2_tf.atomic import replacing
+    from unilmv2_tf.plots.figures import QUIET_COLOR
+    from unilmv2_tf.plots.figures import TEXT_COLOR
+    from unilmv2_tf.plots.figures import save_figure
 
-    rows = report["rows"]
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    for place, (name, row) in enumerate(rows.items()):
+    for place, row in enumerate(reversed(rows.values())):
         match = row["exact_match"]
-        color = "gray" if name == SCRATCH else "C0"
-        seeds = [100 * value for value in match["seeds"]]
-        axes.plot([place] * len(seeds), seeds, "o", color=color, alpha=0.6)
-        mean = 100 * match["mean"]
-        axes.hlines(mean, place - 0.25, place + 0.25, color=color, linewidth=2)
-    axes.set_xticks(
-        range(len(rows)), [name.replace(", ", ",\n") for name in rows]
+        axes.barh(place, 100 * match["mean"], height=0.6, color="#c9d7ea")
+        values = [100 * value for value in match["values"]]
+        axes.plot(values, [place] * len(values), "o", color="#2f5d9b", ms=4)
+    axes.set_yticks(
+        range(len(rows)), [row["title"] for row in reversed(rows.values())]
     )
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("exact match on held-out pairs (%)")
-    axes.grid(axis="y", alpha=0.3)
-    axes.set_title("Fine-tuned after each objective: seeds and their mean")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    majority = 100 * trivial["majority"]["exact_match"]
+    axes.axvline(majority, color=QUIET_COLOR, linestyle=":", linewidth=1)
+    axes.text(
+        *(majority, len(rows) - 0.45, " most frequent name"),
+        color=QUIET_COLOR,
+        fontsize=8,
+    )
+    axes.set_xlabel(
+        "exact match on held-out pairs, % (dots: seeds, bars: mean)",
+        color=TEXT_COLOR,
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,16 @@ import pathlib
 import re
 import runpy
 import shlex
+import types
 
-import keras
 import numpy as np
 import pytest
-import setuptools
 
 from unilmv2_tf.cli import _parser
 from unilmv2_tf.cli import main
 from unilmv2_tf.datasets.packed.folder import PackedFolder
 from unilmv2_tf.models import preset_config
-from unilmv2_tf.trainers.pretraining.flops import row_sizes
+from unilmv2_tf.preprocessing import num_mask_slots
 from unilmv2_tf.trainers.pretraining.flops import training_flops
 from unilmv2_tf.trainers.pretraining.model import check_positions
 from unilmv2_tf.trainers.pretraining.model import make_preprocessor
@@ -135,8 +134,8 @@ def test_there_is_a_recipe_for_each_run():
 def test_the_head_says_what_to_expect(name, monkeypatch):
     head = head_of(name)
     for field in ("Paper", "Hardware", "Cost", "Result"):
-        assert len(head[field]) > 10, field
-    assert re.search(r"section \d|table \d", head["Paper"])
+        assert len(head[field]) >= 10, field
+    assert re.search(r"(section|table) \d", head["Paper"])
     values = parsed_commands(name, monkeypatch)
     assert values["prepare"]["vocabulary"] == values["vocabulary"]["output"]
     assert values["pretrain"]["data"] == values["prepare"]["output"]
@@ -151,38 +150,52 @@ def test_the_model_is_built(name, monkeypatch):
     values = parsed_commands(name, monkeypatch)
     settings, shards = settings_of(values), shards_of(values)
     check_positions(settings, shards)
-    preprocessor = make_preprocessor(settings, shards)
-    # The real size, without the memory: weights have shapes and no values.
-    with keras.StatelessScope(initialize_variables=False):
-        task = make_task(settings, shards, preprocessor)
-        counted = sum(math.prod(v.shape) for v in task.trainable_variables)
-    size = preset_config(settings.preset)
-    buckets = settings.backbone.get("num_relative_buckets", 32)
+    size = preset_config(settings.preset, **settings.backbone)
+    num_layers = size["num_layers"]
+    if name not in ("base", *MACHINE_SIZES):
+        # All layers are alike; one takes less memory and time.
+        num_layers = 1
+        settings.backbone["num_layers"] = 1
+    task = make_task(settings, shards, make_preprocessor(settings, shards))
+    counted = sum(math.prod(v.shape) for v in task.trainable_variables)
     assert counted == num_weights(
         len(shards.vocabulary),
-        size["num_layers"],
+        num_layers,
         size["hidden_dim"],
         size["num_heads"],
-        buckets,
+        size.get("num_relative_buckets", 32),
     )
-    if settings.preset == "unilmv2_base":
+    if name == "base":
         # "About 110M" in the paper.
         assert 109e6 < counted < 111e6
-    assert task.compute_dtype == (
-        "bfloat16" if settings.precision == "mixed_bfloat16" else "float32"
+    assert task.objectives == tuple(settings.objectives)
+    is_mixed = settings.precision == "mixed_bfloat16"
+    assert task.compute_dtype == ("bfloat16" if is_mixed else "float32")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_cost_is_what_it_says(name, monkeypatch):
+    values = parsed_commands(name, monkeypatch)
+    settings = settings_of(values)
+    length = values["prepare"]["sequence_length"]
+    size = preset_config(
+        settings.preset,
+        vocabulary_size=values["vocabulary"]["vocabulary_size"],
     )
-    # The cost that the head states.
     flops = training_flops(
-        task.backbone, row_sizes(preprocessor), task.objectives
+        types.SimpleNamespace(**size),
+        (length, num_mask_slots(length, settings.mask_rate)),
+        settings.objectives,
     )
-    stated = float(head_of(name)["Cost"].split()[0])
     total = flops * settings.batch_size * settings.num_steps
-    assert total == pytest.approx(stated, rel=5e-3)
-    for days, peak in re.findall(
-        r"(\d+)(?: days)? of (?:one|an) \w+ \((\d+)", head_of(name)["Cost"]
-    ):
-        seconds = total / (0.4 * float(peak) * 1e12)
-        assert float(days) == pytest.approx(seconds / 86400, abs=0.5)
+    cost = head_of(name)["Cost"]
+    assert total == pytest.approx(float(cost.split()[0]), rel=5e-3)
+    peaks = re.findall(r"(\d+)(?: days)? of (?:one|an) \w+ \((\d+)", cost)
+    if name in PAPER_OPTIMIZER:
+        assert len(peaks) == 3
+        for days, peak in peaks:
+            seconds = total / (0.4 * float(peak) * 1e12)
+            assert float(days) == pytest.approx(seconds / 86400, abs=0.5)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -250,6 +263,8 @@ def test_the_commands_of_tiny_run(tmp_path, monkeypatch):
     (tmp_path / "trainers").symlink_to(ROOT / "trainers")
     for line in commands:
         arguments = shlex.split(line.replace("docstrings:", "text.txt"))[1:]
+        if arguments[0] == "prepare":
+            arguments += ["--num_workers", "1"]
         if arguments[0] == "pretrain":
             arguments += ["--stop_at_step", "2"]
         assert main(arguments) == 0
@@ -261,7 +276,7 @@ def test_they_are_installed(monkeypatch):
     arguments = {}
     monkeypatch.setattr("setuptools.setup", lambda **kw: arguments.update(kw))
     runpy.run_path("setup.py")
-    build = setuptools.Distribution(arguments).get_command_obj("build_py")
-    build.ensure_finalized()
-    files = build.find_data_files("unilmv2_tf.trainers", "trainers")
-    assert {pathlib.Path(path).stem for path in files} == set(RECIPES)
+    assert arguments["package_dir"]["unilmv2_tf.trainers"] == "trainers"
+    (pattern,) = arguments["package_data"]["unilmv2_tf.trainers"]
+    files = pathlib.Path("trainers").glob(pattern)
+    assert sorted(path.stem for path in files) == RECIPES

@@ -9,7 +9,12 @@ import tensorflow as tf
 _PREFIX = "step"
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 # What TensorFlow raises for files that are cut short, changed or not there.
-_DAMAGE = (AssertionError, RuntimeError, tf.errors.OpError)
+_DAMAGE = (
+    AssertionError,
+    IndexError,
+    RuntimeError,
+    tf.errors.OpError,
+)
 
 
 class Checkpoints:
@@ -94,7 +99,9 @@ class Checkpoints:
             path = os.path.join(self.folder, f"{_PREFIX}-{step}")
             try:
                 self._check_shapes(path, tf.train.load_checkpoint(path))
-                status = self._checkpoint.restore(path)
+                # Each time a new one: where one fails, TensorFlow goes on
+                # looking for the rest of its values in the next.
+                status = tf.train.Checkpoint(**self._state).restore(path)
                 status.assert_existing_objects_matched()
                 return step
             except _DAMAGE as error:
@@ -147,14 +154,9 @@ class Checkpoints:
             os.path.join(folder, f"{_PREFIX}-{step}")
             for step in saved_steps(folder)
         ]
-        listed = tf.train.get_checkpoint_state(folder)
-        if paths and (
-            listed is None or list(listed.all_model_checkpoint_paths) != paths
-        ):
+        if _listed(folder) != paths:
             # What is there counts, and not a list that is damaged or older.
-            tf.compat.v1.train.update_checkpoint_state(
-                folder, paths[-1], all_model_checkpoint_paths=paths
-            )
+            _write_list(folder, paths)
         return tf.train.CheckpointManager(
             self._checkpoint, folder, max_to_keep=keep, checkpoint_name=_PREFIX
         )
@@ -209,6 +211,31 @@ def _remove_leftovers(folder):
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 os.remove(path)
+
+
+def _listed(folder):
+    """The paths that TensorFlow's list of checkpoints names."""
+    try:
+        state = tf.train.get_checkpoint_state(folder)
+    except ValueError:
+        # It is empty, or so damaged that it is no text.
+        return None
+    return list(state.all_model_checkpoint_paths) if state else []
+
+
+def _write_list(folder, paths):
+    if not paths:
+        os.remove(os.path.join(folder, "checkpoint"))
+        return
+    times = [os.path.getmtime(f"{path}.index") for path in paths]
+    # Without times they would be kept for ever.
+    tf.compat.v1.train.update_checkpoint_state(
+        folder,
+        paths[-1],
+        all_model_checkpoint_paths=paths,
+        all_model_checkpoint_timestamps=times,
+        last_preserved_timestamp=min(times) - 1,
+    )
 
 
 def _shapes(state):

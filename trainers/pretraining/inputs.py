@@ -1,7 +1,7 @@
 import tensorflow as tf
 
-from unilmv2_tf.datasets.packed.pipeline import evaluation_batches
-from unilmv2_tf.datasets.packed.pipeline import masked_batches
+from unilmv2_tf.datasets.packed import evaluation_batches
+from unilmv2_tf.datasets.packed import masked_batches
 
 
 def training_dataset(strategy, shards, preprocessor, settings, first_step):

@@ -1,104 +1,148 @@
-"""Fixtures for pre-training: small shards and a smaller model."""
+"""Fixtures for pre-training: a small corpus, a small model, real processes."""
 
-import dataclasses
-import json
+import glob
 import os
-import random
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from unilmv2_tf.datasets.packed import open_packed_folder
-from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
-
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = [f"{a}{b}o" for a in "bdfgklmnprst" for b in "aeiou"]
-SMALL = {
-    "preset": "unilmv2_tiny",
-    "backbone": {
-        "num_layers": 1,
-        "hidden_dim": 32,
-        "num_heads": 2,
-        "intermediate_dim": 64,
-        "max_sequence_length": 32,
-    },
-    "num_steps": 20,
-    "batch_size": 8,
-    "learning_rate": 1e-3,
-    "warmup_steps": 0,
-    "steps_per_loop": 5,
-    "evaluation_interval": 10,
-    "evaluation_rows": 0,
-    "checkpoint_interval": 10,
-    "tensorboard": False,
+LENGTH = 32
+WORDS = [f"word{letter}{digit}" for letter in "abcde" for digit in range(11)]
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+BACKBONE = {
+    "num_layers": 1,
+    "hidden_dim": 32,
+    "num_heads": 2,
+    "intermediate_dim": 64,
 }
 
 
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory):
-    """About 300 rows of 32 tokens: chains of words, 3 of which follow each."""
+    """About 300 rows of 32 tokens for training, 40 for validation."""
     from unilmv2_tf.datasets.packed.units import plan_units
     from unilmv2_tf.datasets.packed.writing import write_packed_folder
     from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
-    generator = random.Random(1)
-    followers = {word: generator.choices(WORDS, k=3) for word in WORDS}
+    folder = tmp_path_factory.mktemp("pretraining")
+    generator = np.random.default_rng(3)
     documents = []
-    for _ in range(400):
-        document = [generator.choice(WORDS)]
-        while len(document) < 24:
-            document.append(generator.choice(followers[document[-1]]))
-        documents.append(" ".join(document))
-    folder = tmp_path_factory.mktemp("shards")
-    (folder / "text.txt").write_text("\n\n".join(documents))
+    for size in generator.integers(5, 60, 320):
+        # Half of the words follow from the one before.
+        words = [int(generator.integers(len(WORDS)))]
+        for other in generator.integers(0, 2 * len(WORDS), size):
+            is_random = other < len(WORDS)
+            words.append(other if is_random else (words[-1] + 1) % len(WORDS))
+        documents.append(" ".join(WORDS[word] for word in words))
+    text = folder / "text.txt"
+    text.write_text("\n\n".join(documents) + "\n")
     write_packed_folder(
-        plan_units(folder / "text.txt"),
-        UniLMv2Tokenizer([*SPECIAL, *WORDS]),
-        folder / "packed",
-        sequence_length=32,
-        validation_share=0.1,
+        plan_units(text),
+        UniLMv2Tokenizer(VOCABULARY),
+        folder / "shards",
+        sequence_length=LENGTH,
+        validation_share=0.12,
     )
-    return open_packed_folder(folder / "packed")
+    return str(folder / "shards")
 
 
 @pytest.fixture
 def make_settings(shards, tmp_path):
-    """Settings of a small training; arguments replace some."""
+    """A function that makes settings of a small run."""
+    from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
 
-    def make(**changes):
-        settings = {"data": shards.folder, "output": str(tmp_path / "run")}
-        return PretrainingSettings(**{**settings, **SMALL, **changes})
+    def make(backbone=None, **settings):
+        return PretrainingSettings(
+            **{
+                "data": shards,
+                "output": str(tmp_path / "run"),
+                "preset": "unilmv2_tiny",
+                "backbone": {**BACKBONE, "dropout": 0.0, **(backbone or {})},
+                "num_steps": 10,
+                "batch_size": 16,
+                "learning_rate": 1e-2,
+                "warmup_steps": 2,
+                "tensorboard": False,
+                **settings,
+            }
+        )
 
     return make
 
 
 @pytest.fixture
-def configured(make_settings, tmp_path):
-    """The arguments of `unilmv2 pretrain` for settings, in a file."""
+def make_step(make_settings):
+    """A function that makes a `TrainStep` of settings, also as a graph."""
+    import keras
+    import tensorflow as tf
 
-    def write(**changes):
-        settings = dataclasses.asdict(make_settings(**changes))
-        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.yaml"
-        # JSON is YAML.
-        path.write_text(json.dumps(settings))
-        return ["pretrain", "--config", str(path)]
+    from unilmv2_tf.datasets.packed import open_packed_folder
+    from unilmv2_tf.trainers.pretraining import model
+    from unilmv2_tf.trainers.pretraining import train_step
 
-    return write
+    def make(**settings):
+        settings = make_settings(**settings)
+        keras.utils.set_random_seed(settings.seed)
+        shards = open_packed_folder(settings.data)
+        preprocessor = model.make_preprocessor(settings, shards)
+        task = model.make_task(settings, shards, preprocessor)
+        optimizer = train_step.reduced_gradient_optimizer(settings)
+        optimizer.build(task.trainable_variables)
+        step = train_step.TrainStep(
+            task,
+            optimizer,
+            settings.accumulation_steps,
+            bool(settings.jit_compile),
+            settings.seed,
+        )
+        step.in_graph = tf.function(step)
+        return step
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def batches(shards):
+    """Six masked batches of 16 rows."""
+    from unilmv2_tf.datasets.packed import open_packed_folder
+    from unilmv2_tf.datasets.packed.pipeline import masked_batches
+    from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
+
+    preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
+        open_packed_folder(shards).tokenizer(), LENGTH, seed=0
+    )
+    return list(masked_batches(shards, "train", preprocessor, 16).take(6))
 
 
 @pytest.fixture
-def start():
-    """Starts the program in processes of their own; ends what is left."""
+def process_arguments(shards):
+    """Flags of a small run with dropout, for processes."""
+    size = [f"--backbone.{name}={value}" for name, value in BACKBONE.items()]
+    return [
+        f"--data={shards}",
+        "--preset=unilmv2_tiny",
+        *size,
+        "--batch_size=16",
+        "--learning_rate=1e-2",
+        "--warmup_steps=2",
+        "--tensorboard=false",
+    ]
+
+
+@pytest.fixture
+def start_process(process_arguments):
+    """A function that starts `unilmv2 pretrain`; all end with the test."""
+    script = os.path.join(os.path.dirname(sys.executable), "unilmv2")
     processes = []
 
-    def run(arguments, **environment):
-        script = os.path.join(os.path.dirname(sys.executable), "unilmv2")
+    def start(*arguments, **environment):
         process = subprocess.Popen(
-            [script, *arguments],
+            [script, "pretrain", *process_arguments, *arguments],
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
             env={
                 **os.environ,
@@ -110,7 +154,7 @@ def start():
         processes.append(process)
         return process
 
-    yield run
+    yield start
     for process in processes:
         if process.poll() is None:
             process.kill()
@@ -118,22 +162,22 @@ def start():
 
 
 @pytest.fixture(scope="session")
-def last_tensors():
-    """A function that reads all tensors of a run's last checkpoint."""
+def read_checkpoint():
+    """A function from an output folder to the arrays of its last checkpoint."""
     import tensorflow as tf
 
-    def read(output, folder="checkpoints"):
-        names = os.listdir(os.path.join(output, folder))
-        found = [re.fullmatch(r"step-(\d+)\.index", name) for name in names]
-        step = max(int(match.group(1)) for match in found if match)
+    def read(folder, subfolder="checkpoints"):
+        paths = glob.glob(os.path.join(folder, subfolder, "step-*.index"))
+        steps = [int(re.search(r"step-(\d+)\.index", x)[1]) for x in paths]
         reader = tf.train.load_checkpoint(
-            os.path.join(output, folder, f"step-{step}")
+            os.path.join(folder, subfolder, f"step-{max(steps)}")
         )
-        # TensorFlow counts how often a process saved.
-        return step, {
+        # How often a manager saved is no part of a training.
+        return {
             name: reader.get_tensor(name)
             for name in reader.get_variable_to_shape_map()
-            if not name.startswith(("save_counter", "_CHECKPOINTABLE"))
+            if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
+            and "save_counter" not in name
         }
 
     return read
