@@ -49,6 +49,25 @@ def test_settings_from_a_file(text, capsys):
     assert "vocabulary_size: 8000" in capsys.readouterr().out
 
 
+def test_a_recipe_by_its_name(capsys):
+    where = ["--data", "shards", "--output", "run", "--print_config"]
+    assert main(["pretrain", "--config", "base", *where]) == 0
+    assert "batch_size: 7680" in capsys.readouterr().out
+    # A file of that name comes first.
+    with open("base", "w") as file:
+        file.write("batch_size: 5\n")
+    assert main(["pretrain", "--config=base", *where]) == 0
+    assert "batch_size: 5\n" in capsys.readouterr().out
+
+
+def test_one_objective(capsys):
+    where = ["--data", "missing", "--output", "run"]
+    assert main(["pretrain", *where, "--objectives", "ae"]) == 2
+    assert "missing" in one_line(capsys)
+    assert main(["pretrain", *where, "--objectives", "[ae,ae]"]) == 2
+    assert "each once" in one_line(capsys)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command, capsys):
     assert main([command, "--help"]) == 0

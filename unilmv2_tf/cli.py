@@ -1,6 +1,7 @@
 """The command line: `unilmv2 COMMAND`."""
 
 import importlib
+import importlib.resources
 import inspect
 import os
 import sys
@@ -103,10 +104,29 @@ def _run(command, arguments):
     return 0
 
 
+def _with_recipes(arguments):
+    """Puts the path of a recipe where its name stands."""
+    folder = importlib.resources.files("unilmv2_tf.trainers") / "recipes"
+    replaced = []
+    for argument in arguments:
+        flag, equals, name = argument.rpartition("=")
+        is_config = (
+            flag == "--config" if equals else replaced[-1:] == ["--config"]
+        )
+        recipe = folder / f"{name}.yaml"
+        if is_config and not os.path.exists(name) and recipe.is_file():
+            argument = f"{flag}{equals}{recipe}"
+        replaced.append(argument)
+    return replaced
+
+
 def _parser(command):
     import jsonargparse
 
     class OneLineParser(jsonargparse.ArgumentParser):
+        def parse_args(self, args=None, **kwargs):
+            return super().parse_args(_with_recipes(args), **kwargs)
+
         def error(self, message, ex=None):
             del ex
             text = " ".join(str(message).split())
@@ -123,7 +143,8 @@ def _parser(command):
     parser.add_argument(
         "--config",
         action="config",
-        help="A YAML file with settings; flags after it win.",
+        help="A YAML file with settings, or a recipe's name; flags after it "
+        "win.",
     )
     parser.add_argument(
         "--debug",

@@ -51,7 +51,7 @@ class PretrainingSettings:
             or a preset folder, to go on from its weights.
         backbone: Arguments of UniLMv2Backbone that replace those of the
             preset, for example num_relative_buckets or dropout.
-        objectives: Any of ae and par.
+        objectives: ae, par, or a list of both.
         mask_rate: The share of tokens that are masked at least.
         block_probability: How likely a span is longer than one token; 0 is
             autoregressive.
@@ -100,8 +100,8 @@ class PretrainingSettings:
     output: str
     preset: str = "unilmv2_base"
     backbone: dict[str, Any] = dataclasses.field(default_factory=dict)
-    objectives: list[Literal["ae", "par"]] = dataclasses.field(
-        default_factory=lambda: ["ae", "par"]
+    objectives: list[Literal["ae", "par"]] | Literal["ae", "par"] = (
+        dataclasses.field(default_factory=lambda: ["ae", "par"])
     )
     mask_rate: float = 0.15
     block_probability: float = 0.4
@@ -132,6 +132,7 @@ class PretrainingSettings:
     stop_at_step: int | None = None
 
     def __post_init__(self):
+        self._check_objectives()
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ValueError(
@@ -163,6 +164,17 @@ class PretrainingSettings:
             raise ValueError(
                 "`warmup_steps` must be at most `num_steps`. Received: "
                 f"warmup_steps={self.warmup_steps}, num_steps={self.num_steps}"
+            )
+
+    def _check_objectives(self):
+        if isinstance(self.objectives, str):
+            self.objectives = [self.objectives]
+        if not self.objectives or len(set(self.objectives)) < len(
+            self.objectives
+        ):
+            raise ValueError(
+                "`objectives` must name ae, par or both, each once. Received: "
+                f"objectives={self.objectives}"
             )
 
     def check_replicas(self, num_replicas):

@@ -125,7 +125,7 @@ def test_a_damaged_list(saved, content):
 def test_all_damaged(saved):
     for step in (10, 20):
         truncate(data_file(saved, step))
-    with pytest.raises(ValueError, match="None of the checkpoints.*10, 20"):
+    with pytest.raises(ValueError, match=r"None of the checkpoints.*10, 20"):
         Checkpoints(str(saved), new_state()).restore()
 
 

@@ -1,0 +1,61 @@
+"""Losses on held-out rows, compared with Keras's `evaluate`."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from unilmv2_tf.datasets.packed import open_packed_folder
+from unilmv2_tf.datasets.packed.pipeline import evaluation_batches
+from unilmv2_tf.trainers.pretraining import inputs
+from unilmv2_tf.trainers.pretraining.trainer import PretrainingEvaluator
+
+
+@pytest.fixture
+def evaluate(make_step, make_settings):
+    """A function from settings to the task and its figures."""
+
+    def evaluate(**settings):
+        task = make_step(backbone={"dropout": 0.2}, **settings).task
+        settings = make_settings(**settings)
+        strategy = tf.distribute.get_strategy()
+        dataset = inputs.evaluation_dataset(
+            strategy,
+            open_packed_folder(settings.data),
+            task.preprocessor,
+            settings,
+        )
+        evaluator = PretrainingEvaluator(strategy, task, dataset)
+        return task, evaluator.evaluate(None), evaluator.evaluate(None)
+
+    return evaluate
+
+
+@pytest.mark.parametrize("num_rows", [0, 20])
+def test_is_that_of_keras(evaluate, shards, num_rows):
+    task, figures, again = evaluate(batch_size=16, evaluation_rows=num_rows)
+    assert figures == again
+    num_rows = num_rows or open_packed_folder(shards).num_rows("validation")
+    assert num_rows % 16, "the last batch must be filled up"
+    # All rows at once, so that nothing is filled up.
+    batches = evaluation_batches(
+        shards, "validation", task.preprocessor, num_rows, num_rows
+    )
+    (batch,) = batches
+    assert len(batch[1]) == num_rows
+    task.compile(run_eagerly=False)
+    expected = task.evaluate(batches, return_dict=True, verbose=0)
+    for name in ("loss", "ae_loss", "par_loss"):
+        assert figures[f"val_{name}"] == pytest.approx(expected[name], rel=1e-5)
+    for name in ("ae_accuracy", "par_accuracy"):
+        assert figures[f"val_{name}"] == pytest.approx(expected[name], rel=1e-5)
+
+
+def test_does_not_depend_on_the_batch(evaluate):
+    figures = [
+        evaluate(batch_size=size, accumulation_steps=parts)[1]
+        for size, parts in ((16, 1), (16, 4), (200, 1))
+    ]
+    for other in figures[1:]:
+        np.testing.assert_allclose(
+            list(other.values()), list(figures[0].values()), rtol=1e-5
+        )
