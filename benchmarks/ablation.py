@@ -271,7 +271,7 @@ def pretrain_arm(work, settings, name):
         backbone["num_relative_buckets"] = 0
     first_step = max(saved_steps(output / "checkpoints"), default=0)
     start = time.process_time()
-    pretrain(
+    is_done = pretrain(
         PretrainingSettings(
             data=os.fspath(work / "shards"),
             output=os.fspath(output),
@@ -290,6 +290,8 @@ def pretrain_arm(work, settings, name):
             tensorboard=False,
         )
     )
+    if not is_done:
+        raise SystemExit("stopped")
     seconds = time.process_time() - start
     last = read_history(output / "history.csv")[-1]
     held_out = {k[4:]: v for k, v in last.items() if k.startswith("val_")}

@@ -1,6 +1,6 @@
 """How fast packed shards become masked batches, beside KerasHub's masking.
 
-    python benchmarks/input_pipeline.py
+    python -m benchmarks.input_pipeline
 
 Rows of 512 random ids go from shards through `masked_batches`; the peer,
 KerasHub's `MaskedLMMaskGenerator`, masks the same ids without reading them
@@ -10,10 +10,7 @@ figure. Results go to benchmarks/results/input_pipeline.json.
 """
 
 import argparse
-import json
 import os
-import pathlib
-import platform
 import statistics
 import tempfile
 import time
@@ -21,11 +18,11 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-import keras
 import keras_hub
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.report import write_results
 from unilmv2_tf.datasets.packed import PackedFolder
 from unilmv2_tf.datasets.packed.pipeline import masked_batches
 from unilmv2_tf.datasets.packed.row_order import row_windows
@@ -33,7 +30,6 @@ from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 from unilmv2_tf.preprocessing import num_mask_slots
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "input_pipeline.json"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [*SPECIAL, *(f"t{number}" for number in range(30_517))]
 
@@ -44,10 +40,9 @@ def main():
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--output", type=pathlib.Path, default=RESULTS)
     options = parser.parse_args()
 
-    machine_before = machine()
+    load_average = os.getloadavg()[0]
     rows = random_rows(options.rows, options.length)
     with tempfile.TemporaryDirectory() as path:
         folder = write_folder(path, rows)
@@ -57,16 +52,17 @@ def main():
         figures = measure(iterators, options.repeats, options.seconds)
         del iterators
     print_table(figures)
-    report = {
-        "rows": options.rows,
-        "length": options.length,
-        "repeats": options.repeats,
-        "seconds": options.seconds,
-        "machine": machine_before,
-        "figures": figures,
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(report, indent=2) + "\n")
+    write_results(
+        "input_pipeline",
+        {
+            "rows": options.rows,
+            "length": options.length,
+            "repeats": options.repeats,
+            "seconds": options.seconds,
+            "load_average": load_average,
+            "figures": figures,
+        },
+    )
 
 
 def random_rows(num_rows, length):
@@ -191,23 +187,6 @@ def print_table(figures):
             else ""
         )
         print(f"{name:24}{cells[0]:>27}{cells[1]:>27}{cells[2]:>20}")
-
-
-def machine():
-    model = platform.processor()
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":")[1].strip()
-            break
-    return {
-        "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "load_average": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "keras_hub": keras_hub.__version__,
-    }
 
 
 if __name__ == "__main__":

@@ -1,343 +1,287 @@
-"""Kills a pre-training 20 times and compares it with one that ran through.
+"""A pre-training that is killed 20 times, against one that is left alone.
 
-    python benchmarks/kill_and_resume.py
+Both are the command `unilmv2 pretrain`, with dropout. The one is killed by
+SIGKILL at random moments of every kind, as the process itself tells what it is
+about to do, and started again by the same command. In the end all tensors of
+the last and of the best checkpoint and all losses are compared bit by bit.
 
-Two trainings of a tiny model, with dropout, on the same packed rows. One runs
-from its first to its last step; the other is ended by SIGKILL at random moments
-while it starts, trains, evaluates and saves, and is started again each time. In
-the end all tensors of their last and best checkpoints, their histories and
-their models are compared bit by bit. Writes `results/kill_and_resume.json`.
-Takes about five minutes on two cores.
+    python -m benchmarks.kill_and_resume
 """
 
-import argparse
 import collections
 import csv
+import functools
 import glob
-import importlib.metadata
-import json
-import mmap
 import os
-import platform
+import pathlib
 import random
-import re
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-from unilmv2_tf.atomic import write_text
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-RESULT = os.path.join(
-    os.path.dirname(os.path.abspath(__file__)),
-    "results",
-    "kill_and_resume.json",
-)
-LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-MOMENTS = ["starting", "training", "evaluating", "saving", "saving the best"]
-# What a training tells whoever kills it: the moment and the step.
-STATE = struct.Struct("<bq")
-
-
-def train(shards, output, num_steps, state_path):
-    """One life of a training, which says in a file what it is doing."""
-    from unilmv2_tf.trainers.pretraining.run import PretrainingRun
-    from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
-
-    with open(state_path, "r+b") as file:
-        state = mmap.mmap(file.fileno(), STATE.size)
-
-    def tell(moment, step):
-        STATE.pack_into(state, 0, MOMENTS.index(moment), step)
-
-    class TellingRun(PretrainingRun):
-        def _train_loop(self, controller, step, progress):
-            tell("training", step)
-            return super()._train_loop(controller, step, progress)
-
-        def _evaluate(self, controller, step):
-            tell("evaluating", step)
-            super()._evaluate(controller, step)
-
-        def _save(self, step):
-            tell("saving", step)
-            super()._save(step)
-
-    settings = PretrainingSettings(
-        data=shards,
-        output=output,
-        preset="unilmv2_tiny",
-        backbone={
-            "num_layers": 1,
-            "hidden_dim": 64,
-            "num_heads": 2,
-            "intermediate_dim": 128,
-            "dropout": 0.1,
-        },
-        num_steps=num_steps,
-        batch_size=16,
-        learning_rate=3e-3,
-        clip_norm=1.0,
-        steps_per_loop=5,
-        evaluation_interval=40,
-        checkpoint_interval=20,
-        tensorboard=False,
-    )
-    run = TellingRun(settings)
-    save_best = run.checkpoints.save_best
-
-    def telling_save_best(step):
-        tell("saving the best", step)
-        save_best(step)
-
-    run.checkpoints.save_best = telling_save_best
-    run.run()
+# How many kills of each kind, and at which occurrence after a start they come
+# at the latest.
+KINDS = {
+    "training": (8, 6),
+    "evaluating": (4, 2),
+    "saving": (5, 2),
+    "saving the best": (3, 1),
+}
+OPTIONS = {
+    "preset": "unilmv2_tiny",
+    "num_steps": 600,
+    "batch_size": 16,
+    "learning_rate": 5e-4,
+    "steps_per_loop": 10,
+    "evaluation_interval": 40,
+    "evaluation_rows": 512,
+    "checkpoint_interval": 20,
+    "seed": 3,
+}
+_END = "between"
 
 
-class Life:
-    """A process that trains, seen from outside."""
+def marked(cls, name, mark, pipe):
+    """Makes a method tell when it begins and ends."""
+    method = getattr(cls, name)
 
-    def __init__(self, shards, output, num_steps, folder):
-        path = os.path.join(folder, "state")
-        with open(path, "wb") as file:
-            file.write(STATE.pack(0, -1))
-        with open(path, "r+b") as file:
-            self._state = mmap.mmap(file.fileno(), STATE.size)
+    @functools.wraps(method)
+    def wrapper(*arguments):
+        os.write(pipe, f"{time.monotonic()} {mark}\n".encode())
+        result = method(*arguments)
+        os.write(pipe, f"{time.monotonic()} {_END}\n".encode())
+        return result
+
+    setattr(cls, name, wrapper)
+
+
+def run_command(pipe, arguments):
+    """The command, in this process, which tells what it does."""
+    from unilmv2_tf.cli import main as unilmv2
+    from unilmv2_tf.trainers.pretraining.checkpoints import Checkpoints
+    from unilmv2_tf.trainers.pretraining.trainer import PretrainingEvaluator
+    from unilmv2_tf.trainers.pretraining.trainer import PretrainingTrainer
+
+    marked(PretrainingTrainer, "train", "training", pipe)
+    marked(PretrainingEvaluator, "evaluate", "evaluating", pipe)
+    marked(Checkpoints, "save", "saving", pipe)
+    marked(Checkpoints, "save_best", "saving the best", pipe)
+    return unilmv2(arguments)
+
+
+class Run:
+    """A process that pre-trains, and what it says that it does.
+
+    Args:
+        data: string. The folder of shards.
+        output: string.
+    """
+
+    def __init__(self, data, output):
+        reader, writer = os.pipe()
+        options = {"data": data, "output": output, **OPTIONS}
+        arguments = [f"--{name}={value}" for name, value in options.items()]
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                os.path.abspath(__file__),
-                f"--life={shards}",
-                f"--output={output}",
-                f"--num_steps={num_steps}",
-                f"--state={path}",
-            ],
+            [sys.executable, __file__, str(writer), "pretrain", *arguments],
+            pass_fds=[writer],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        os.close(writer)
+        self._pipe = os.fdopen(reader)
 
-    def now(self):
-        """The moment it is at, and the step."""
-        moment, step = STATE.unpack_from(self._state)
-        return MOMENTS[moment], step
+    def marks(self):
+        """Yields pairs of a time and what begins then."""
+        for line in self._pipe:
+            moment, mark = line.rstrip().split(" ", 1)
+            yield float(moment), mark
 
-    def wait_for(self, wanted, first_step):
-        """Waits until it is at some moment, at a step or later."""
-        while self.process.poll() is None:
-            moment, step = self.now()
-            if moment == wanted and step >= first_step:
-                return True
-            time.sleep(0.0002)
-        return False
+    def kill_in(self, kind, occurrence, delay):
+        """Kills it a while after something began.
 
-    def kill(self):
-        """Ends it, and returns where it was."""
+        Args:
+            kind: string.
+            occurrence: int. The how many-th of its kind, from 1.
+            delay: float. Seconds.
+
+        Returns:
+            What it did last, a string.
+        """
+        marks = self.marks()
+        for _, mark in marks:
+            occurrence -= mark == kind
+            if not occurrence:
+                time.sleep(delay)
+                break
+        else:
+            raise SystemExit(f"The training was over before the {kind}.")
         self.process.kill()
         self.process.wait()
-        return self.now()
+        return [kind, *(mark for _, mark in marks)][-1]
 
 
-def run_with_kills(shards, output, num_steps, num_kills, folder, seed):
-    generator = random.Random(seed)
-    wanted = [MOMENTS[i % len(MOMENTS)] for i in range(num_kills)]
-    generator.shuffle(wanted)
-    kills = []
-    step = 0
-    for index, moment in enumerate(wanted):
-        life = Life(shards, output, num_steps, folder)
-        lives_left = num_kills - index
-        # Leaves steps for the lives to come.
-        target = step + generator.randrange(
-            max(2 * (num_steps - 60 - step) // (lives_left + 1), 1)
-        )
-        if moment == "starting":
-            time.sleep(generator.uniform(1, 8))
-        elif not life.wait_for(moment, target):
-            raise RuntimeError(f"It ended before it was {moment} at {target}.")
-        # How long such a moment takes, about.
-        time.sleep(generator.uniform(0, 0.05 if "saving" in moment else 0.2))
-        now, reached = life.kill()
-        step = max(step, reached)
-        files = [
-            name
-            for sub in ("checkpoints", "best")
-            for name in glob.glob(os.path.join(output, sub, "*temp*"))
-        ]
-        kills.append(
-            {
-                "moment": now,
-                "step": reached,
-                "half_written": [os.path.basename(name) for name in files],
-            }
-        )
-        print(f"kill {index + 1}: {kills[-1]}", flush=True)
-    return kills
+def durations(marks):
+    """Median seconds of each kind; the first time, graphs are made."""
+    marks = list(marks)
+    seconds = collections.defaultdict(list)
+    for (start, kind), (end, _) in zip(marks, marks[1:]):
+        seconds[kind].append(end - start)
+    return {
+        kind: sorted(values)[len(values) // 2]
+        for kind, values in seconds.items()
+    }
 
 
-def run_through(shards, output, num_steps, folder):
-    start = time.perf_counter()
-    code = Life(shards, output, num_steps, folder).process.wait()
-    if code:
-        raise RuntimeError(f"A training ended with status {code}.")
-    return time.perf_counter() - start
+def kills(data, output, seconds, generator):
+    """Kills runs, of one output, one after the other.
+
+    Yields:
+        Dicts of the moment that was chosen and what was hit.
+    """
+    kinds = [kind for kind, (count, _) in KINDS.items() for _ in range(count)]
+    generator.shuffle(kinds)
+    # Later there may be no better one any more.
+    kinds.sort(key=lambda kind: kind != "saving the best")
+    for kind in kinds:
+        occurrence = generator.randint(1, KINDS[kind][1])
+        delay = generator.uniform(0, seconds[kind])
+        hit = Run(data, output).kill_in(kind, occurrence, delay)
+        steps = [int(path.split("-")[-1][:-6]) for path in indices(output)]
+        yield {
+            "aimed_at": kind,
+            "hit": hit,
+            "left_a_half_written_checkpoint": has_leftovers(output),
+            "last_checkpoint": max(steps, default=0),
+        }
 
 
-def make_shards(folder, seed):
-    """Rows of random words of letters."""
+def indices(output, folder="checkpoints"):
+    """The index files of the checkpoints of a run."""
+    return glob.glob(os.path.join(output, folder, "step-*.index"))
+
+
+def has_leftovers(output):
+    """Whether there are files without an index, or temporary ones."""
+    whole = {
+        path[:-6]
+        for folder in ("checkpoints", "best")
+        for path in indices(output, folder)
+    }
+    return any(
+        "temp" in path or path.split(".data")[0] not in whole
+        for path in glob.glob(os.path.join(output, "*", "step-*"))
+        if not path.endswith(".index")
+    )
+
+
+def differing(one, other, folder):
+    """Compares the last checkpoints of two runs.
+
+    Returns:
+        The step, the number of tensors, and the names of those that differ.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    readers, steps = [], []
+    for output in (one, other):
+        paths = indices(output, folder)
+        step = max(int(path.split("-")[-1][:-6]) for path in paths)
+        path = os.path.join(output, folder, f"step-{step}")
+        readers.append(tf.train.load_checkpoint(path))
+        steps.append(step)
+    # TensorFlow counts how often a process saved.
+    names = [
+        {name for name in reader.get_variable_to_shape_map()
+         if not name.startswith(("save_counter", "_CHECKPOINTABLE"))}
+        for reader in readers
+    ]  # fmt: skip
+    bad = [f"step: {steps}"] if steps[0] != steps[1] else []
+    bad += sorted(names[0] ^ names[1])
+    for name in sorted(names[0] & names[1]):
+        values = [reader.get_tensor(name) for reader in readers]
+        if not np.array_equal(*values):
+            bad.append(name)
+    return {"step": steps[0], "tensors": len(names[0]), "differing": bad}
+
+
+def losses(output):
+    """All figures but the speed."""
+    with open(os.path.join(output, "history.csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        {key: row[key] for key in row if key != "examples_per_second"}
+        for row in rows
+    ]
+
+
+def make_shards(folder):
+    """Sentences of 60 words, 3 of which follow each."""
     from unilmv2_tf.datasets.packed.units import plan_units
     from unilmv2_tf.datasets.packed.writing import write_packed_folder
     from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
-    generator = random.Random(seed)
-    documents = [
-        " ".join(generator.choices(LETTERS, range(1, 27), k=60))
-        for _ in range(800)
-    ]
+    generator = random.Random(1)
+    words = [f"{a}{b}o" for a in "bdfgklmnprst" for b in "aeiou"]
+    followers = {word: generator.choices(words, k=3) for word in words}
+    documents = []
+    for _ in range(1500):
+        document = [generator.choice(words)]
+        while len(document) < 60:
+            document.append(generator.choice(followers[document[-1]]))
+        documents.append(" ".join(document))
     text = os.path.join(folder, "text.txt")
-    write_text(text, "\n\n".join(documents) + "\n")
+    pathlib.Path(text).write_text("\n\n".join(documents))
+    data = os.path.join(folder, "shards")
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = UniLMv2Tokenizer([*special, *LETTERS])
-    shards = os.path.join(folder, "shards")
     write_packed_folder(
         plan_units(text),
-        tokenizer,
-        shards,
-        sequence_length=32,
-        validation_share=0.3,
+        UniLMv2Tokenizer([*special, *words]),
+        data,
+        sequence_length=64,
+        validation_share=0.2,
     )
-    return shards
+    return data
 
 
-def tensors_of(folder):
-    """The step of the latest checkpoint in a folder, and its arrays."""
-    import tensorflow as tf
-
-    steps = [
-        int(re.search(r"step-(\d+)\.index", path)[1])
-        for path in glob.glob(os.path.join(folder, "step-*.index"))
-    ]
-    reader = tf.train.load_checkpoint(
-        os.path.join(folder, f"step-{max(steps)}")
-    )
-    # How often a manager saved is no part of a training.
-    return max(steps), {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
-    }
-
-
-def compare_checkpoints(first, second):
-    (step, expected), (other_step, received) = map(tensors_of, (first, second))
-    differing = [
-        name
-        for name in sorted(set(expected) | set(received))
-        if name not in expected
-        or name not in received
-        or expected[name].tobytes() != received[name].tobytes()
-    ]
-    return {
-        "steps": [step, other_step],
-        "tensors": len(expected),
-        "differing": differing,
-    }
-
-
-def losses_of(output):
-    """The rows of a history, without the speeds."""
-    with open(os.path.join(output, "history.csv"), newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        del row["examples_per_second"]
-    return rows
-
-
-def same_weights(first, second):
-    """Whether two presets have the same weights, bit by bit."""
-    import numpy as np
-
-    import unilmv2_tf
-
-    models = [
-        unilmv2_tf.UniLMv2PseudoMaskedLM.from_preset(
-            os.path.join(output, "preset")
-        )
-        for output in (first, second)
-    ]
-    return all(
-        np.array_equal(a.numpy(), b.numpy())
-        for a, b in zip(models[0].weights, models[1].weights)
-    )
-
-
-def measure(num_kills, num_steps, seed):
-    with tempfile.TemporaryDirectory() as folder:
-        shards = make_shards(folder, seed)
-        whole = os.path.join(folder, "whole")
-        killed = os.path.join(folder, "killed")
-        seconds = run_through(shards, whole, num_steps, folder)
-        print(f"ran through in {seconds:.0f} s", flush=True)
-        kills = run_with_kills(
-            shards, killed, num_steps, num_kills, folder, seed
-        )
-        run_through(shards, killed, num_steps, folder)
-        return {
-            "kills": kills,
-            "moments": collections.Counter(kill["moment"] for kill in kills),
-            "last_checkpoint": compare_checkpoints(
-                os.path.join(whole, "checkpoints"),
-                os.path.join(killed, "checkpoints"),
-            ),
-            "best_checkpoint": compare_checkpoints(
-                os.path.join(whole, "best"), os.path.join(killed, "best")
-            ),
-            "same_history": losses_of(whole) == losses_of(killed),
-            "same_model": same_weights(whole, killed),
-            "num_steps": num_steps,
-            "seed": seed,
-            "seconds_of_the_whole_run": round(seconds, 1),
-        }
-
-
-def environment():
-    with open("/proc/cpuinfo") as file:
-        cpu = re.search(r"model name\s*: (.*)", file.read())
-    return {
-        "cpu": cpu[1] if cpu else platform.processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {
-            name: importlib.metadata.version(name)
-            for name in ("tensorflow", "keras", "keras-hub", "unilmv2_tf")
-        },
-    }
+def finish(run):
+    """Waits until the end of a run; returns its marks."""
+    marks = list(run.marks())
+    if run.process.wait():
+        raise SystemExit("A training failed.")
+    return marks
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--num_steps", type=int, default=600)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--result", default=RESULT)
-    for name in ("life", "output", "state"):
-        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.life:
-        train(options.life, options.output, options.num_steps, options.state)
-        return
-    result = measure(options.kills, options.num_steps, options.seed)
-    result.update(environment())
-    write_text(options.result, json.dumps(result, indent=2) + "\n")
-    print(
-        f"{len(result['kills'])} kills; differing tensors: "
-        f"{len(result['last_checkpoint']['differing'])} of "
-        f"{result['last_checkpoint']['tensors']}; same history: "
-        f"{result['same_history']}; same model: {result['same_model']}"
-    )
+    from benchmarks.report import write_results
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = make_shards(folder)
+        alone, killed = (os.path.join(folder, x) for x in ("alone", "killed"))
+        seconds = durations(finish(Run(data, alone)))
+        print({kind: round(value, 3) for kind, value in seconds.items()})
+        done = []
+        for kill in kills(data, killed, seconds, random.Random(2)):
+            done.append(kill)
+            print(kill, flush=True)
+        finish(Run(data, killed))
+        results = {
+            "options": OPTIONS,
+            "last_checkpoint": differing(alone, killed, "checkpoints"),
+            "best_checkpoint": differing(alone, killed, "best"),
+            "losses_differ": losses(alone) != losses(killed),
+            "moments": collections.Counter(kill["hit"] for kill in done),
+            "half_written_checkpoints": sum(
+                kill["left_a_half_written_checkpoint"] for kill in done
+            ),
+            "kills": done,
+        }
+    write_results("kill_and_resume", results)
+    print(results["last_checkpoint"], results["best_checkpoint"])
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        raise SystemExit(run_command(int(sys.argv[1]), sys.argv[2:]))
     main()

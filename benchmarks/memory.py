@@ -7,6 +7,7 @@ they share is counted several times.
     python -m benchmarks.memory
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -103,14 +104,18 @@ def measure_size(text, vocabulary, folder, num_workers):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--num_workers", type=int, default=1)
+    options = parser.parse_args()
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         texts, vocabulary = corpora(folder)
-        for num_workers in (1, 2):
-            for size, text in texts.items():
-                figures = measure_size(text, vocabulary, folder, num_workers)
-                runs.append({"megabytes": size, **figures})
-                print(runs[-1], flush=True)
+        for size, text in texts.items():
+            figures = measure_size(
+                text, vocabulary, folder, options.num_workers
+            )
+            runs.append({"megabytes": size, **figures})
+            print(runs[-1], flush=True)
     write_results("memory", {"runs": runs}, (*PACKAGES, "tensorflow-datasets"))
 
 
