@@ -2,7 +2,7 @@
 
     python -m benchmarks.ablation --work FOLDER
 
-Six models are pre-trained alike but for their objectives, each is fine-tuned
+Five models are pre-trained alike but for their objectives, each is fine-tuned
 with several seeds, as is one without pre-training, and all are scored on
 held-out pairs. Each piece of work is a process of one thread, two at a time,
 and its result stays in the work folder: run it again to go on. Results go to
@@ -47,33 +47,18 @@ FIXED = {
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """A row of the table.
-
-    Args:
-        title: string.
-        objectives: tuple of `"ae"` and `"par"`; empty for no pre-training.
-        is_autoregressive: bool. Whether spans are single tokens, which makes
-            partially autoregressive fully so.
-        has_relative_positions: bool.
-        paper: tuple of SQuAD 1.1 F1, SQuAD 2.0 F1, MNLI-m and SST-2 in the
-            paper.
-    """
+    """A row of the table; without objectives, without pre-training."""
 
     title: str
     objectives: tuple = ()
+    # Spans of single tokens make partially autoregressive fully so.
     is_autoregressive: bool = False
-    has_relative_positions: bool = False
+    # SQuAD 1.1 F1, SQuAD 2.0 F1, MNLI-m, SST-2.
     paper: tuple | None = None
 
 
 BOTH = ("ae", "par")
 ARMS = {
-    "ae_par_relative": Arm(
-        "AE+PAR, relative positions",
-        BOTH,
-        has_relative_positions=True,
-        paper=(92.0, 83.6, 86.1, 93.2),
-    ),
     "ae_par": Arm("AE+PAR", BOTH, paper=(91.5, 81.8, 85.6, 93.0)),
     "ae_ar": Arm(
         "AE+AR", BOTH, is_autoregressive=True, paper=(90.8, 80.7, 85.4, 92.6)
@@ -122,15 +107,7 @@ def main():
 
 
 def remember(work, settings):
-    """Refuses a work folder of other settings.
-
-    Args:
-        work: path.
-        settings: dict.
-
-    Raises:
-        ValueError: if the folder was made with others.
-    """
+    """Refuses a work folder of other settings with a ValueError."""
     path = work / "settings.json"
     if path.exists() and json.loads(path.read_text()) != settings:
         raise ValueError(
@@ -143,14 +120,7 @@ def remember(work, settings):
 
 
 class Jobs:
-    """Runs pieces of work in processes, those that are not done yet.
-
-    Args:
-        work: path.
-        num_processes: int. How many at a time.
-        settings: dict.
-        num_jobs: int. How many there will be, for the progress lines.
-    """
+    """Runs pieces of work in processes, those that are not done yet."""
 
     def __init__(self, work, num_processes, settings, num_jobs):
         self.work = work
@@ -267,8 +237,6 @@ def pretrain_arm(work, settings, name):
     # As the paper's ablation, and as the quick start in all else.
     backbone = {"dropout": 0.0}
     backbone["max_sequence_length"] = settings["sequence_length"]
-    if not arm.has_relative_positions:
-        backbone["num_relative_buckets"] = 0
     first_step = max(saved_steps(output / "checkpoints"), default=0)
     start = time.process_time()
     is_done = pretrain(
@@ -433,10 +401,8 @@ def draw(rows, trivial, path):
         color=QUIET_COLOR,
         fontsize=8,
     )
-    axes.set_xlabel(
-        "exact match on held-out pairs, % (dots: seeds, bars: mean)",
-        color=TEXT_COLOR,
-    )
+    label = "exact match on held-out pairs, % (dots: seeds, bars: mean)"
+    axes.set_xlabel(label, color=TEXT_COLOR)
     axes.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path)
 

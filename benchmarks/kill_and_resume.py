@@ -12,6 +12,7 @@ import collections
 import csv
 import functools
 import glob
+import itertools
 import os
 import pathlib
 import random
@@ -125,7 +126,7 @@ def durations(marks):
     """Median seconds of each kind; the first time, graphs are made."""
     marks = list(marks)
     seconds = collections.defaultdict(list)
-    for (start, kind), (end, _) in zip(marks, marks[1:]):
+    for (start, kind), (end, _) in itertools.pairwise(marks):
         seconds[kind].append(end - start)
     return {
         kind: sorted(values)[len(values) // 2]

@@ -138,9 +138,9 @@ def check_tf_config(text):
     if not isinstance(task, dict):
         fail(f"Received no task: {text!r}")
     kind, index = task.get("type"), task.get("index")
-    if kind not in cluster:
+    if not isinstance(kind, str) or kind not in cluster:
         fail(f"Received the task type {kind!r}, which the cluster lacks.")
-    if not isinstance(index, int) or not 0 <= index < len(cluster[kind]):
+    if type(index) is not int or not 0 <= index < len(cluster[kind]):
         fail(
             f"Received the task index {index!r} with {len(cluster[kind])} "
             f"{kind} in the cluster."

@@ -40,14 +40,18 @@ def test_is_that_of_keras(evaluate, shards, num_rows):
     batches = evaluation_batches(
         shards, "validation", task.preprocessor, num_rows, num_rows
     )
+    # Keras counts a batch too many where it does not know how many there are.
+    batches = batches.apply(tf.data.experimental.assert_cardinality(1))
     (batch,) = batches
     assert len(batch[1]) == num_rows
-    task.compile(run_eagerly=False)
+    # They are masked already.
+    task.preprocessor = None
+    task.compile()
     expected = task.evaluate(batches, return_dict=True, verbose=0)
-    for name in ("loss", "ae_loss", "par_loss"):
-        assert figures[f"val_{name}"] == pytest.approx(expected[name], rel=1e-5)
-    for name in ("ae_accuracy", "par_accuracy"):
-        assert figures[f"val_{name}"] == pytest.approx(expected[name], rel=1e-5)
+    assert len(figures) == 5
+    for name, value in figures.items():
+        of_keras = expected[name.removeprefix("val_")]
+        assert value == pytest.approx(of_keras, rel=1e-5), name
 
 
 def test_does_not_depend_on_the_batch(evaluate):
