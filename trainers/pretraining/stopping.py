@@ -58,10 +58,11 @@ class StopRequest:
 
     def _listen(self):
         while number := os.read(self._reader, 1):
+            if number[0] not in self._earlier:
+                continue
             if self.signal is not None:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if number[0] in self._earlier:
-                self._receive(number[0])
+            self._receive(number[0])
 
     def _receive(self, number):
         self.signal = number

@@ -117,7 +117,7 @@ def batches(shards):
     return list(masked_batches(shards, "train", preprocessor, 16).take(6))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def process_arguments(shards):
     """Flags of a small run with dropout, for processes."""
     size = [f"--backbone.{name}={value}" for name, value in BACKBONE.items()]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -26,13 +27,18 @@ def error_of(process_arguments, tmp_path, capsys):
     return error_of
 
 
-@pytest.fixture
-def begun(process_arguments, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def kept(process_arguments, tmp_path_factory):
     """The folder of a run that was stopped after two steps."""
-    flags = [*process_arguments, f"--output={tmp_path / 'run'}"]
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    flags = [*process_arguments, f"--output={folder}"]
     assert main(["pretrain", *flags, "--num_steps=4", "--stop_at_step=2"]) == 0
-    assert "the same command goes on" in capsys.readouterr().out
-    return tmp_path / "run"
+    return folder
+
+
+@pytest.fixture
+def begun(kept, tmp_path):
+    return shutil.copytree(kept, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,13 @@ def test_in_the_middle_of_a_loop(
     process = start_process(
         f"--output={tmp_path}/run",
         "--num_steps=1000000",
-        "--steps_per_loop=500",
-        "--checkpoint_interval=500",
+        "--steps_per_loop=2000",
+        "--checkpoint_interval=2000",
         "--evaluation_interval=1000000",
-        # So that 500 steps take seconds.
+        # So that 2,000 steps take several seconds.
         "--batch_size=64",
     )
-    wait_for(f"{tmp_path}/run/checkpoints/step-500.index", process)
+    wait_for(f"{tmp_path}/run/checkpoints/step-2000.index", process)
     time.sleep(0.5)
     process.send_signal(number)
     output, error = process.communicate(timeout=120)
@@ -42,7 +42,7 @@ def test_in_the_middle_of_a_loop(
     saved = re.search("saved at step ([0-9,]+) of 1,000,000; ", last_line)
     assert last_line.endswith("the same command goes on from there")
     step = int(saved[1].replace(",", ""))
-    assert 500 < step < 1000
+    assert 2000 < step < 4000
     state = read_checkpoint(f"{tmp_path}/run")
     assert state["step/.ATTRIBUTES/VARIABLE_VALUE"] == step
     assert state["rows_seen/.ATTRIBUTES/VARIABLE_VALUE"] == 64 * step

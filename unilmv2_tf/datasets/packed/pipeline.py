@@ -144,7 +144,11 @@ def evaluation_batches(folder, split, preprocessor, batch_size, num_rows=None):
         record = _empty_record(folder, preprocessor.tokenizer)
         empty = [record] * num_empty, tf.zeros([num_empty], tf.int64)
         records = records.concatenate(tf.data.Dataset.from_tensors(empty))
-    return _masked(records, folder, preprocessor, batch_size)
+    batches = _masked(records, folder, preprocessor, batch_size)
+    # Keras counts the batches of a dataset of unknown length wrongly.
+    return batches.apply(
+        tf.data.experimental.assert_cardinality(-(-num_rows // batch_size))
+    )
 
 
 def _masked(records, folder, preprocessor, batch_size):
