@@ -226,9 +226,9 @@ def make_data(work, settings):
 
 def pretrain_arm(work, settings, name):
     """Pre-trains on the objectives of an arm."""
-    from unilmv2_tf.trainers.fitting import read_history
+    from unilmv2_tf.trainers.checkpoints import saved_steps
+    from unilmv2_tf.trainers.history import read_history
     from unilmv2_tf.trainers.pretrain import pretrain
-    from unilmv2_tf.trainers.pretraining.checkpoints import saved_steps
     from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
 
     arm = ARMS[name]

@@ -24,13 +24,13 @@ from unilmv2_tf.trainers.pretraining import inputs
 from unilmv2_tf.trainers.pretraining.model import make_preprocessor
 from unilmv2_tf.trainers.pretraining.model import make_task
 from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
-from unilmv2_tf.trainers.pretraining.stopping import stop_variable
-from unilmv2_tf.trainers.pretraining.strategies import make_strategy
 from unilmv2_tf.trainers.pretraining.train_step import TrainStep
 from unilmv2_tf.trainers.pretraining.train_step import (
     reduced_gradient_optimizer,
 )
 from unilmv2_tf.trainers.pretraining.trainer import PretrainingTrainer
+from unilmv2_tf.trainers.stopping import stop_variable
+from unilmv2_tf.trainers.strategies import make_strategy
 
 
 def make_trainers(shards, settings):

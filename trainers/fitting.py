@@ -1,183 +1,164 @@
 """`fit` that survives being interrupted."""
 
-import csv
+import contextlib
 import os
 
 import keras
-import tensorflow as tf
 
-from unilmv2_tf.atomic import replacing
-from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.trainers.checkpoints import Checkpoints
+from unilmv2_tf.trainers.checkpoints import seed_states
+from unilmv2_tf.trainers.history import History
 from unilmv2_tf.trainers.progress import Progress
+from unilmv2_tf.trainers.stopping import StopRequest
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, after the state was saved."""
 
 
 def fit_resumably(
     task,
-    columns,
-    batch_size,
+    make_dataset,
     num_steps,
     folder,
     label="training",
+    examples_per_step=1,
     steps_per_save=50,
-    seed=0,
+    evaluate=None,
+    steps_per_evaluation=None,
+    stop_at_step=None,
 ):
     """Trains a compiled task, and goes on where an earlier call stopped.
 
-    After every `steps_per_save` steps, weights, optimizer, the states of the
-    dropout seeds and the losses so far are saved. The data are a function of
-    the seed and the step, so that a resumed training is the same as one that
-    was not interrupted.
+    After every `steps_per_save` steps, and when SIGTERM or Ctrl-C ask to stop,
+    weights, optimizer, the states of the dropout seeds and the losses so far
+    are saved. If the data are a function of the step, a resumed training is
+    the same as one that was not interrupted, bit for bit.
 
     Args:
-        task: a compiled task with a preprocessor.
-        columns: dict of arrays, see `training_batches`.
-        batch_size: int.
+        task: a compiled task.
+        make_dataset: function from a step to the batched dataset of that step
+            and all later ones, until `num_steps`.
         num_steps: int. The length of the whole training.
         folder: string. Where checkpoints and `history.csv` go.
         label: string. What the progress line calls the training. Defaults to
             `"training"`.
+        examples_per_step: number, for the progress line. Defaults to `1`.
         steps_per_save: int. Defaults to `50`.
-        seed: int. Defaults to `0`.
+        evaluate: function from a step and the history so far to a tuple of
+            figures, a dict of numbers for the history, and a bool, whether to
+            end the training here. It must do the same when it is called once
+            more for the same step. Defaults to `None`.
+        steps_per_evaluation: int. How often it is called; always after the
+            last step. Defaults to `None`: only then.
+        stop_at_step: int. Saves and stops there, as if asked to by a signal.
+            Defaults to `None`.
 
     Returns:
-        The history: a list of dicts with `step` and the mean losses and
-        metrics of the steps since the last entry.
+        The history: a list of dicts with `step`, the mean losses and metrics
+        of the steps since the last entry, and the figures of `evaluate`.
+
+    Raises:
+        Stopped: if a signal or `stop_at_step` ended it before its end.
     """
     os.makedirs(folder, exist_ok=True)
     if not task.optimizer.built:
         task.optimizer.build(task.trainable_variables)
-    checkpoint = Checkpoint(task, folder)
-    start_step = checkpoint.restore()
-    history_path = os.path.join(folder, "history.csv")
-    history = [
-        row for row in read_history(history_path) if row["step"] <= start_step
-    ]
-    if start_step >= num_steps:
-        return history
+    checkpoints = Checkpoints(folder, _state(task), keep=2)
+    start_step = checkpoints.restore()
+    history = History(folder, start_step)
+    if start_step >= num_steps or _is_ended(history):
+        return history.rows
 
-    steps_per_save = min(steps_per_save, num_steps)
-    boundaries = list(range(start_step, num_steps, steps_per_save))
-    dataset = training_batches(
-        columns, batch_size, num_steps, seed=seed, start_step=start_step
-    )
-    with Progress(label, num_steps, start_step, batch_size) as progress:
-
-        def after_epoch(epoch, logs):
-            step = min(start_step + (epoch + 1) * steps_per_save, num_steps)
-            history.append({"step": step, **logs})
-            # The history first: what lies beyond the checkpoint is dropped
-            # when it is read again.
-            write_history(history_path, history)
-            checkpoint.save(step)
-
+    with (
+        StopRequest() as request,
+        Progress(label, num_steps, start_step, examples_per_step) as progress,
+    ):
+        keeper = _Keeper(
+            start_step,
+            num_steps,
+            (steps_per_save, steps_per_evaluation or num_steps, stop_at_step),
+            (checkpoints, history, progress, request),
+            evaluate,
+        )
         task.fit(
-            dataset,
-            epochs=len(boundaries),
-            steps_per_epoch=steps_per_save,
-            callbacks=[
-                keras.callbacks.LambdaCallback(
-                    on_train_batch_end=lambda batch, logs: progress.advance(
-                        logs
-                    ),
-                    on_epoch_end=after_epoch,
-                )
-            ],
+            make_dataset(start_step),
+            # Batches come to an end by themselves; an epoch of Keras is
+            # nothing here.
+            epochs=1,
+            steps_per_epoch=num_steps - start_step,
+            callbacks=[keeper],
             verbose=0,
         )
-    return history
-
-
-class Checkpoint:
-    """All that a training needs to go on: variables and the step.
-
-    Keras has no file for the state of dropout's seed generators; they are
-    among the variables here.
-
-    Args:
-        task: a compiled task whose optimizer is built.
-        folder: string.
-    """
-
-    def __init__(self, task, folder):
-        variables = [*task.variables, *task.optimizer.variables]
-        self._step = tf.Variable(0, dtype=tf.int64)
-        self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                step=self._step,
-                variables=[variable.value for variable in variables],
-            ),
-            folder,
-            max_to_keep=2,
+    if keeper.is_interrupted:
+        raise Stopped(
+            f"stopped at step {keeper.step:,} of {num_steps:,}, and saved; the "
+            "same command goes on from there"
         )
-
-    def save(self, step):
-        """Saves the state after a step.
-
-        Args:
-            step: int.
-        """
-        self._step.assign(step)
-        self._manager.save(checkpoint_number=step)
-
-    def restore(self):
-        """Restores the last state, if there is one.
-
-        Returns:
-            The step after which it was saved, 0 if there is none.
-        """
-        if not self._manager.latest_checkpoint:
-            return 0
-        self._manager.checkpoint.restore(
-            self._manager.latest_checkpoint
-        ).assert_consumed()
-        return int(self._step)
+    return history.rows
 
 
-def read_history(path):
-    """Reads a history that `write_history` wrote.
+def _state(task):
+    return {
+        "weights": [v.value for v in task.weights],
+        "optimizer": [v.value for v in task.optimizer.variables],
+        "dropout_seeds": [v.value for v in seed_states(task)],
+    }
+
+
+def _is_ended(history):
+    return bool(history.rows and history.rows[-1].get("ended"))
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Saves, evaluates, and stops, at steps that don't depend on restarts."""
+
+    def __init__(self, step, num_steps, intervals, keepers, evaluate):
+        super().__init__()
+        self.step, self.num_steps = step, num_steps
+        self.steps_per_save, self.steps_per_evaluation, self.stop_at = intervals
+        self.checkpoints, self.history, self.progress, self.request = keepers
+        self.evaluate = evaluate
+        self.is_interrupted = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        self.progress.advance(logs)
+        is_last = self.step == self.num_steps
+        is_evaluated = is_last or not self.step % self.steps_per_evaluation
+        is_asked = self.request.signal is not None or self.step == self.stop_at
+        if not (
+            is_evaluated or is_asked or not self.step % self.steps_per_save
+        ):
+            return
+        self.history.add(self.step, logs)
+        # The next entry is of the steps after this one.
+        self.model.reset_metrics()
+        is_ended = False
+        if is_evaluated and self.evaluate is not None:
+            figures, is_ended = self.evaluate(self.step, self.history.rows)
+            self.history.add(self.step, figures)
+            if is_ended and not is_last:
+                self.history.add(self.step, {"ended": 1})
+        # The history first: what lies beyond the checkpoint is dropped when it
+        # is read again.
+        self.history.write()
+        self.checkpoints.save(self.step)
+        if is_asked and not is_last and not is_ended:
+            self.is_interrupted = True
+        if is_asked or is_ended:
+            self.model.stop_training = True
+
+
+@contextlib.contextmanager
+def without_preprocessor(task):
+    """Lets a task that takes texts take rows of integers for a while.
 
     Args:
-        path: string.
-
-    Returns:
-        A list of dicts of numbers, empty if there is no such file. What a row
-        lacks is left out of it.
+        task: a KerasHub task.
     """
-    if not os.path.exists(path):
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [
-            {
-                key: int(value) if key == "step" else float(value)
-                for key, value in row.items()
-                if value
-            }
-            for row in csv.DictReader(file)
-        ]
-
-
-def write_history(path, history):
-    """Writes a history as CSV, whole or not at all.
-
-    Args:
-        path: string.
-        history: list of dicts; not all need have all keys.
-
-    Example:
-
-    >>> import os, tempfile
-    >>> from unilmv2_tf.trainers.fitting import read_history, write_history
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "history.csv")
-    ...     write_history(path, [{"step": 50, "loss": 1.5}])
-    ...     read_history(path)
-    [{'step': 50, 'loss': 1.5}]
-    """
-    with (
-        replacing(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
-    ):
-        names = dict.fromkeys(name for row in history for name in row)
-        writer = csv.DictWriter(file, fieldnames=list(names))
-        writer.writeheader()
-        writer.writerows(history)
+    preprocessor, task.preprocessor = task.preprocessor, None
+    try:
+        yield
+    finally:
+        task.preprocessor = preprocessor

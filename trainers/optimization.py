@@ -1,4 +1,7 @@
+import re
+
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -52,6 +55,103 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+class ReducedGradientAdamW(keras.optimizers.AdamW):
+    """AdamW for gradients that were summed over the replicas before.
+
+    Keras sums gradients inside of the optimizer, after clipping them, so that
+    clipping would depend on the number of replicas.
+
+    Args:
+        **kwargs: see `keras.optimizers.AdamW`.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars
+
+
+class FinetuningAdamW(ReducedGradientAdamW):
+    """AdamW for `fit`, on one or several replicas, with a rate for each layer.
+
+    Gradients are made dense and summed over the replicas before anything else
+    is done with them: Keras would take the repeated rows of an embedding's
+    gradient one by one, and clip before it sums.
+
+    Args:
+        rate_scales: dict from paths of variables to what their learning rate
+            is multiplied by, 1 where none is named. Defaults to `None`.
+        **kwargs: see `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, rate_scales=None, **kwargs):
+        super().__init__(**kwargs)
+        self.rate_scales = dict(rate_scales or {})
+
+    def apply(self, grads, trainable_variables=None):
+        """Updates the variables.
+
+        Args:
+            grads: list of gradients of this replica.
+            trainable_variables: list of as many variables.
+        """
+        grads = [
+            None if grad is None else tf.convert_to_tensor(grad)
+            for grad in grads
+        ]
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            grads = replica.all_reduce(tf.distribute.ReduceOp.SUM, grads)
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        # Keras hands over TensorFlow's variable, which has no path.
+        index = self._get_variable_index(variable)
+        path = self._trainable_variables[index].path
+        rate = learning_rate * self.rate_scales.get(path, 1.0)
+        if self.weight_decay and self._use_weight_decay(variable):
+            decay = ops.cast(rate * self.weight_decay, variable.dtype)
+            self.assign_sub(variable, variable * decay)
+        super().update_step(gradient, variable, rate)
+
+    def _apply_weight_decay(self, variables):
+        # It is done with the update, at the variable's own rate.
+        del variables
+
+
+def layer_rate_scales(task, decay):
+    """Smaller learning rates for lower layers.
+
+    The head learns at the full rate, the last layer at `decay` times that, the
+    one below it at `decay ** 2`, and the embeddings, with the relative
+    positions, at `decay ** (num_layers + 1)`.
+
+    Args:
+        task: a task with a `UniLMv2Backbone`.
+        decay: float in (0, 1].
+
+    Returns:
+        A dict from the path of each variable of the backbone to a float.
+
+    Raises:
+        ValueError: if `decay` is not in (0, 1].
+
+    Reference:
+        Howard and Ruder, "Universal Language Model Fine-tuning for Text
+        Classification" (2018), section 3.2: discriminative fine-tuning.
+    """
+    if not 0 < decay <= 1:
+        raise ValueError(
+            "`layer_decay` must be in (0, 1], for example 0.9. Received: "
+            f"layer_decay={decay}"
+        )
+    num_layers = task.backbone.num_layers
+    scales = {}
+    for variable in task.backbone.variables:
+        layer = re.search(r"transformer_layer_(\d+)", variable.path)
+        height = int(layer[1]) + 1 if layer else 0
+        scales[variable.path] = decay ** (num_layers + 1 - height)
+    return scales
+
+
 def make_optimizer(
     learning_rate,
     num_steps,
@@ -63,6 +163,7 @@ def make_optimizer(
     epsilon=1e-6,
     global_clipnorm=None,
     optimizer_cls=keras.optimizers.AdamW,
+    **kwargs,
 ):
     """AdamW with linear warm-up and decay, as in all of the paper's recipes.
 
@@ -83,6 +184,7 @@ def make_optimizer(
             clipped to. Defaults to `None`: no clipping.
         optimizer_cls: `keras.optimizers.AdamW` or a subclass. Defaults to
             `AdamW`.
+        **kwargs: other arguments of `optimizer_cls`.
 
     Returns:
         An `optimizer_cls`.
@@ -99,12 +201,15 @@ def make_optimizer(
     if num_warmup_steps is None:
         num_warmup_steps = round(warmup_ratio * num_steps)
     optimizer = optimizer_cls(
-        LinearWarmupDecay(learning_rate, num_steps, num_warmup_steps),
+        learning_rate=LinearWarmupDecay(
+            learning_rate, num_steps, num_warmup_steps
+        ),
         weight_decay=weight_decay,
         beta_1=beta_1,
         beta_2=beta_2,
         epsilon=epsilon,
         global_clipnorm=global_clipnorm,
+        **kwargs,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -18,6 +18,7 @@ from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.atomic import replacing
 from unilmv2_tf.atomic import write_text
 from unilmv2_tf.datasets import docstrings
+from unilmv2_tf.datasets import training_batches
 from unilmv2_tf.preprocessing import load_rows
 from unilmv2_tf.preprocessing import pack_documents
 from unilmv2_tf.preprocessing.vocabulary import learn_vocabulary
@@ -180,16 +181,7 @@ class QuickStart:
                 global_clipnorm=1.0,
             )
         )
-        fit_resumably(
-            masked_lm,
-            rows,
-            settings["pretrain_batch_size"],
-            settings["pretrain_steps"],
-            self.path("pretraining"),
-            label="pre-training",
-            steps_per_save=100,
-            seed=settings["seed"],
-        )
+        self._fit(masked_lm, rows, "pretrain", "pretraining", "pre-training")
         losses = masked_lm.evaluate(
             tf.data.Dataset.from_tensor_slices(held_out).batch(64),
             verbose=0,
@@ -246,18 +238,30 @@ class QuickStart:
             ),
             sampler=self._sampler(),
         )
-        fit_resumably(
+        self._fit(
             seq_2_seq_lm,
             column_arrays(self.task.pairs("train")),
-            settings["finetune_batch_size"],
-            settings["finetune_steps"],
-            self.path(f"{name}.training"),
-            label="fine-tuning" if pretrained else "from scratch",
-            steps_per_save=100,
-            seed=settings["seed"],
+            "finetune",
+            f"{name}.training",
+            "fine-tuning" if pretrained else "from scratch",
         )
         with replacing(self.path(name)) as temporary:
             seq_2_seq_lm.save_to_preset(temporary)
+
+    def _fit(self, task, columns, stage, folder, label):
+        batch_size = self.settings[f"{stage}_batch_size"]
+        num_steps = self.settings[f"{stage}_steps"]
+        fit_resumably(
+            task,
+            lambda step: training_batches(
+                columns, batch_size, num_steps, self.settings["seed"], step
+            ),
+            num_steps,
+            self.path(folder),
+            label=label,
+            examples_per_step=batch_size,
+            steps_per_save=100,
+        )
 
     def evaluate(self):
         """Scores both models and the trivial methods on held-out pairs.

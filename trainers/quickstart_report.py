@@ -5,7 +5,7 @@ import platform
 from unilmv2_tf.atomic import write_text
 from unilmv2_tf.plots import plot_history
 from unilmv2_tf.plots import show_mask
-from unilmv2_tf.trainers.fitting import read_history
+from unilmv2_tf.trainers.history import read_history
 
 SENTENCE = "The shape of the tensor is given by a tuple of integers."
 

@@ -6,8 +6,10 @@ from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
+from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.trainers.fitting import Stopped
 from unilmv2_tf.trainers.fitting import fit_resumably
-from unilmv2_tf.trainers.fitting import read_history
+from unilmv2_tf.trainers.history import read_history
 from unilmv2_tf.trainers.optimization import make_optimizer
 
 WORDS = [f"w{i}" for i in range(20)]
@@ -35,14 +37,14 @@ def new_task():
     return make
 
 
-def train(task, folder, num_steps=12):
+def train(task, folder, num_steps=12, **kwargs):
     return fit_resumably(
         task,
-        {"text": TEXTS},
-        batch_size=4,
-        num_steps=num_steps,
-        folder=str(folder),
+        lambda step: training_batches({"text": TEXTS}, 4, num_steps, 0, step),
+        num_steps,
+        str(folder),
         steps_per_save=3,
+        **kwargs,
     )
 
 
@@ -95,3 +97,34 @@ def test_history_is_written_down(new_task, tmp_path):
     assert read_history(tmp_path / "history.csv") == history
     assert {"ae_loss", "par_loss", "loss"} < set(history[0])
     assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_a_stop_in_the_middle_of_an_interval_changes_nothing(
+    new_task, tmp_path
+):
+    whole = new_task()
+    train(whole, tmp_path / "whole")
+    with pytest.raises(Stopped, match="step 5 of 12"):
+        train(new_task(), tmp_path / "stopped", stop_at_step=5)
+    resumed = new_task()
+    history = train(resumed, tmp_path / "stopped")
+    assert [row["step"] for row in history] == [3, 5, 6, 9, 12]
+    for expected, actual in zip(whole.weights, resumed.weights):
+        np.testing.assert_array_equal(actual, expected, err_msg=actual.path)
+
+
+def test_evaluation_can_end_the_training(new_task, tmp_path):
+    calls = []
+
+    def evaluate(step, rows):
+        calls.append((step, [row["step"] for row in rows]))
+        return {"score": step / 100}, step == 8
+
+    options = {"evaluate": evaluate, "steps_per_evaluation": 4}
+    history = train(new_task(), tmp_path, **options)
+    assert calls == [(4, [3, 4]), (8, [3, 4, 6, 8])]
+    scores = {row["step"]: row["score"] for row in history if "score" in row}
+    assert scores == {4: 0.04, 8: 0.08}
+    # It stays ended.
+    assert train(new_task(), tmp_path, **options) == history
+    assert len(calls) == 2

@@ -1,8 +1,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from unilmv2_tf import UniLMv2Backbone
+from unilmv2_tf import UniLMv2PseudoMaskedLM
+from unilmv2_tf.trainers.optimization import FinetuningAdamW
 from unilmv2_tf.trainers.optimization import LinearWarmupDecay
+from unilmv2_tf.trainers.optimization import layer_rate_scales
 from unilmv2_tf.trainers.optimization import make_optimizer
 
 
@@ -44,3 +49,70 @@ def test_norms_and_biases_are_not_decayed():
         "gamma": 1.0,
         "beta": 1.0,
     }
+
+
+def new_variables():
+    layers = [f"transformer_layer_{i}_kernel" for i in range(2)]
+    names = ["table", *layers, "head_kernel", "head_bias"]
+    return [keras.Variable(np.ones((3, 2)), name=name) for name in names]
+
+
+def test_a_rate_for_each_variable():
+    """A scale of 1/2 is what an optimizer with half the rate does."""
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(4, 5, 3, 2))
+
+    def train(optimizer):
+        variables = new_variables()
+        optimizer.build(variables)
+        for step in gradients:
+            optimizer.apply(list(step), variables)
+        return [np.array(variable) for variable in variables]
+
+    def make(rate, scales=None):
+        optimizer = FinetuningAdamW(
+            learning_rate=rate, weight_decay=0.3, rate_scales=scales
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        return optimizer
+
+    paths = [variable.path for variable in new_variables()]
+    scales = {paths[0]: 0.25, paths[2]: 0.5}
+    actual = train(make(0.1, scales))
+    for index, path in enumerate(paths):
+        plain = keras.optimizers.AdamW(
+            0.1 * scales.get(path, 1.0), weight_decay=0.3
+        )
+        plain.exclude_from_weight_decay(var_names=["bias"])
+        np.testing.assert_allclose(
+            actual[index], train(plain)[index], rtol=1e-6
+        )
+
+
+def test_repeated_rows_are_summed_before_they_are_squared():
+    def train(gradient):
+        table = keras.Variable(np.ones((3, 2), "float32"), name="table")
+        optimizer = FinetuningAdamW(learning_rate=0.1, global_clipnorm=1.0)
+        optimizer.apply([gradient], [table])
+        return np.array(table)
+
+    rows = tf.constant([[3.0, 4.0], [1.0, -2.0], [5.0, 0.0]])
+    repeated = tf.IndexedSlices(rows, tf.constant([0, 2, 0]), (3, 2))
+    dense = tf.constant([[8.0, 4.0], [0.0, 0.0], [1.0, -2.0]])
+    np.testing.assert_array_equal(train(repeated), train(dense))
+
+
+def test_lower_layers_learn_slower():
+    task = UniLMv2PseudoMaskedLM(
+        UniLMv2Backbone(9, 2, 1, 4, 4, max_sequence_length=8),
+        pseudo_token_id=4,
+    )
+    scales = layer_rate_scales(task, 0.5)
+    for path, scale in scales.items():
+        expected = 0.125
+        expected = 0.25 if "transformer_layer_0" in path else expected
+        expected = 0.5 if "transformer_layer_1" in path else expected
+        assert scale == expected, path
+    assert not any("head" in path for path in scales)
+    with pytest.raises(ValueError, match="layer_decay=0"):
+        layer_rate_scales(task, 0)

@@ -11,29 +11,29 @@ import tensorflow as tf
 
 from unilmv2_tf.atomic import replacing
 from unilmv2_tf.datasets.packed import open_packed_folder
+from unilmv2_tf.trainers.checkpoints import Checkpoints
+from unilmv2_tf.trainers.checkpoints import seed_states
+from unilmv2_tf.trainers.history import History
 from unilmv2_tf.trainers.pretraining import inputs
-from unilmv2_tf.trainers.pretraining.checkpoints import Checkpoints
 from unilmv2_tf.trainers.pretraining.flops import matmul_peak
 from unilmv2_tf.trainers.pretraining.flops import row_sizes
 from unilmv2_tf.trainers.pretraining.flops import training_flops
-from unilmv2_tf.trainers.pretraining.history import History
 from unilmv2_tf.trainers.pretraining.model import check_positions
 from unilmv2_tf.trainers.pretraining.model import make_preprocessor
 from unilmv2_tf.trainers.pretraining.model import make_task
-from unilmv2_tf.trainers.pretraining.stopping import StopRequest
-from unilmv2_tf.trainers.pretraining.stopping import stop_variable
-from unilmv2_tf.trainers.pretraining.strategies import is_chief
-from unilmv2_tf.trainers.pretraining.strategies import is_multiworker
-from unilmv2_tf.trainers.pretraining.strategies import make_strategy
-from unilmv2_tf.trainers.pretraining.strategies import sum_over_replicas
 from unilmv2_tf.trainers.pretraining.train_step import TrainStep
 from unilmv2_tf.trainers.pretraining.train_step import (
     reduced_gradient_optimizer,
 )
-from unilmv2_tf.trainers.pretraining.train_step import seed_states
 from unilmv2_tf.trainers.pretraining.trainer import PretrainingEvaluator
 from unilmv2_tf.trainers.pretraining.trainer import PretrainingTrainer
 from unilmv2_tf.trainers.progress import Progress
+from unilmv2_tf.trainers.stopping import StopRequest
+from unilmv2_tf.trainers.stopping import stop_variable
+from unilmv2_tf.trainers.strategies import is_chief
+from unilmv2_tf.trainers.strategies import is_multiworker
+from unilmv2_tf.trainers.strategies import make_strategy
+from unilmv2_tf.trainers.strategies import sum_over_replicas
 
 VALIDATION = "validation"
 _PEAK_DTYPES = {

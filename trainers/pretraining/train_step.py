@@ -1,6 +1,8 @@
 import keras
 import tensorflow as tf
 
+from unilmv2_tf.trainers.checkpoints import seed_states
+from unilmv2_tf.trainers.optimization import ReducedGradientAdamW
 from unilmv2_tf.trainers.optimization import make_optimizer
 
 # A forward pass draws at most this many times from one seed generator.
@@ -200,20 +202,6 @@ class StepSums:
         return means
 
 
-class ReducedGradientAdamW(keras.optimizers.AdamW):
-    """AdamW for gradients that were summed over the replicas before.
-
-    Keras sums gradients inside of the optimizer, after clipping them, so that
-    clipping would depend on the number of replicas.
-
-    Args:
-        **kwargs: see `keras.optimizers.AdamW`.
-    """
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars
-
-
 def reduced_gradient_optimizer(settings):
     """The optimizer of a pre-training.
 
@@ -237,15 +225,3 @@ def reduced_gradient_optimizer(settings):
     if settings.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
-
-
-def seed_states(task):
-    """The variables that dropout draws from, which Keras saves nowhere.
-
-    Args:
-        task: a Keras model.
-
-    Returns:
-        A list of variables.
-    """
-    return [v for v in task.variables if "seed_generator" in v.path]

@@ -222,8 +222,8 @@ class TestDropout:
 
     def test_all_draws_of_a_step_differ(self, make_step, batches):
         """No state is used twice: each generator has its own stream."""
+        from unilmv2_tf.trainers.checkpoints import seed_states
         from unilmv2_tf.trainers.pretraining.train_step import _DRAWS
-        from unilmv2_tf.trainers.pretraining.train_step import seed_states
 
         step = make_step(backbone={"dropout": 0.3, "num_layers": 2})
         states = seed_states(step.task)

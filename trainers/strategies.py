@@ -26,7 +26,7 @@ def make_strategy(name, devices=None, tpu=None):
 
     Example:
 
-    >>> from unilmv2_tf.trainers.pretraining.strategies import make_strategy
+    >>> from unilmv2_tf.trainers.strategies import make_strategy
     >>> make_strategy("one").num_replicas_in_sync
     1
     """
@@ -100,7 +100,7 @@ def check_tf_config(text):
 
     Example:
 
-    >>> from unilmv2_tf.trainers.pretraining.strategies import check_tf_config
+    >>> from unilmv2_tf.trainers.strategies import check_tf_config
     >>> check_tf_config(
     ...     '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]},'
     ...     ' "task": {"type": "worker", "index": 0}}')

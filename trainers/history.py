@@ -1,9 +1,9 @@
+import csv
 import os
 import sys
 
+from unilmv2_tf.atomic import replacing
 from unilmv2_tf.plots import plot_history
-from unilmv2_tf.trainers.fitting import read_history
-from unilmv2_tf.trainers.fitting import write_history
 
 
 class History:
@@ -59,3 +59,53 @@ class History:
             except OSError as error:
                 # A picture is not worth a training.
                 print(f"warning: no curves.png: {error}", file=sys.stderr)
+
+
+def read_history(path):
+    """Reads a history that `write_history` wrote.
+
+    Args:
+        path: string.
+
+    Returns:
+        A list of dicts of numbers, empty if there is no such file. What a row
+        lacks is left out of it.
+    """
+    if not os.path.exists(path):
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            {
+                key: int(value) if key == "step" else float(value)
+                for key, value in row.items()
+                if value
+            }
+            for row in csv.DictReader(file)
+        ]
+
+
+def write_history(path, history):
+    """Writes a history as CSV, whole or not at all.
+
+    Args:
+        path: string.
+        history: list of dicts; not all need have all keys.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> from unilmv2_tf.trainers.history import read_history, write_history
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "history.csv")
+    ...     write_history(path, [{"step": 50, "loss": 1.5}])
+    ...     read_history(path)
+    [{'step': 50, 'loss': 1.5}]
+    """
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        names = dict.fromkeys(name for row in history for name in row)
+        writer = csv.DictWriter(file, fieldnames=list(names))
+        writer.writeheader()
+        writer.writerows(history)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unilmv2_tf.trainers.pretraining.strategies import check_tf_config
+from unilmv2_tf.trainers.strategies import check_tf_config
 
 HOSTS = ["10.0.0.1:2222", "worker-2.local:2223"]
 TASK = {"type": "worker", "index": 0}

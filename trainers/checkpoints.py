@@ -36,7 +36,7 @@ class Checkpoints:
 
     >>> import tempfile
     >>> import tensorflow as tf
-    >>> from unilmv2_tf.trainers.pretraining.checkpoints import Checkpoints
+    >>> from unilmv2_tf.trainers.checkpoints import Checkpoints
     >>> step = tf.Variable(7)
     >>> checkpoints = Checkpoints(tempfile.mkdtemp(), {"step": step})
     >>> checkpoints.save(7)
@@ -179,6 +179,18 @@ class Checkpoints:
             folder, name = os.path.split(file)
             os.replace(file, os.path.join(folder, f"damaged-{name}"))
         self._latest = self._manager(self.folder, self._keep)
+
+
+def seed_states(task):
+    """The variables that dropout draws from, which Keras saves nowhere.
+
+    Args:
+        task: a Keras model.
+
+    Returns:
+        A list of variables.
+    """
+    return [v for v in task.variables if "seed_generator" in v.path]
 
 
 def saved_steps(folder):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from unilmv2_tf.trainers.pretraining.checkpoints import Checkpoints
-from unilmv2_tf.trainers.pretraining.checkpoints import saved_steps
+from unilmv2_tf.trainers.checkpoints import Checkpoints
+from unilmv2_tf.trainers.checkpoints import saved_steps
 
 
 def new_state():
