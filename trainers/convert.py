@@ -15,7 +15,7 @@ from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
 
 def convert(
     source: str,
-    output: str,
+    output: str = "preset",
     vocabulary: str | None = None,
     config: str | None = None,
     lowercase: bool = True,

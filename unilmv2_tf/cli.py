@@ -32,6 +32,11 @@ COMMANDS = {
         "prepare",
         "pack any corpus into sharded rows of tokens for pre-training",
     ),
+    "convert": (
+        "unilmv2_tf.trainers.convert",
+        "convert",
+        "bring a checkpoint in as a preset, or a preset out",
+    ),
     "show-mask": (
         "unilmv2_tf.trainers.show_mask",
         "show_mask",
@@ -87,7 +92,6 @@ def _run(command, arguments):
         settings = parser.parse_args(arguments)
         values = settings.as_dict()
         values.pop("debug")
-        values.pop("config", None)
         function(**values)
     except SystemExit as stop:
         return stop.code or 0
@@ -140,8 +144,11 @@ def _parser(command):
         prog=f"unilmv2 {command}",
         description=help_line[0].upper() + help_line[1:] + ".",
     )
+    parameters = inspect.signature(function).parameters
+    # A command about models may have a configuration of its own.
+    flag = "settings_file" if "config" in parameters else "config"
     parser.add_argument(
-        "--config",
+        f"--{flag}",
         action="config",
         help="A YAML file with settings, or a recipe's name; flags after it "
         "win.",
@@ -151,13 +158,18 @@ def _parser(command):
         action="store_true",
         help="Show the whole traceback of an error.",
     )
-    settings_class = inspect.signature(function).parameters.get("settings")
-    if settings_class is None:
+    if "settings" not in parameters:
         parser.add_function_arguments(function, as_positional=True)
-        return parser, function
-    settings_class = settings_class.annotation
+        return parser, lambda **values: function(**_without(values, flag))
+    settings_class = parameters["settings"].annotation
     parser.add_class_arguments(settings_class)
-    return parser, lambda **values: function(settings_class(**values))
+    return parser, lambda **values: function(
+        settings_class(**_without(values, flag))
+    )
+
+
+def _without(values, name):
+    return {key: value for key, value in values.items() if key != name}
 
 
 def _overview():
