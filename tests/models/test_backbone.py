@@ -159,6 +159,7 @@ def test_config_holds_every_argument(make_backbone, row):
         "max_relative_distance": 9,
         "layer_norm_epsilon": 1e-5,
         "dtype": "mixed_bfloat16",
+        "approximate_gelu": True,
     }
     named = set(inspect.signature(UniLMv2Backbone).parameters) - {"kwargs"}
     assert set(arguments) == named

@@ -4,7 +4,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class LanguageModelHead(keras.layers.Layer):
-    """Dense, exact gelu, LayerNorm, then logits from the tied embedding.
+    """Dense, gelu, LayerNorm, then logits from the tied embedding.
 
     KerasHub's `MaskedLMHead` gathers its positions itself; here one head reads
     two places of a row at once (autoencoding and autoregressive), so it takes
@@ -15,6 +15,8 @@ class LanguageModelHead(keras.layers.Layer):
         layer_norm_epsilon: float. Defaults to `1e-12`.
         kernel_initializer: initializer of the dense kernel. Defaults to
             `"glorot_uniform"`.
+        approximate_gelu: bool. Whether to take the tanh approximation of the
+            gelu. Defaults to `False`.
         **kwargs: see `keras.layers.Layer`.
 
     Call arguments:
@@ -41,12 +43,14 @@ class LanguageModelHead(keras.layers.Layer):
         token_embedding,
         layer_norm_epsilon=1e-12,
         kernel_initializer="glorot_uniform",
+        approximate_gelu=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.token_embedding = token_embedding
         self.layer_norm_epsilon = layer_norm_epsilon
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.approximate_gelu = approximate_gelu
 
         # === Layers ===
         self.hidden_dim = token_embedding.output_dim
@@ -75,7 +79,9 @@ class LanguageModelHead(keras.layers.Layer):
         self.built = True
 
     def call(self, hidden_states):
-        x = ops.gelu(self.dense(hidden_states), approximate=False)
+        x = ops.gelu(
+            self.dense(hidden_states), approximate=self.approximate_gelu
+        )
         logits = self.token_embedding(self.layer_norm(x), reverse=True)
         return logits + ops.cast(self.output_bias, logits.dtype)
 
@@ -91,6 +97,7 @@ class LanguageModelHead(keras.layers.Layer):
                 "kernel_initializer": keras.initializers.serialize(
                     self.kernel_initializer
                 ),
+                "approximate_gelu": self.approximate_gelu,
             }
         )
         return config

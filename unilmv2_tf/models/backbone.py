@@ -60,6 +60,9 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         layer_norm_epsilon: float. Defaults to `1e-12`.
         dtype: string or `keras.DTypePolicy` for computations and weights.
             Defaults to `None`, the global policy.
+        approximate_gelu: bool. Whether the gelu is its tanh approximation, as
+            in Google's BERT, KerasHub's and Model Garden's. Defaults to
+            `False`: the exact one, as in the authors' code.
         **kwargs: see `keras_hub.models.Backbone`.
 
     Call arguments:
@@ -112,6 +115,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         max_relative_distance=128,
         layer_norm_epsilon=1e-12,
         dtype=None,
+        approximate_gelu=False,
         **kwargs,
     ):
         _check_sizes(
@@ -156,6 +160,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
                 dropout=dropout,
                 layer_norm_epsilon=layer_norm_epsilon,
                 kernel_initializer=kernel_initializer(),
+                approximate_gelu=approximate_gelu,
                 dtype=dtype,
                 name=f"transformer_layer_{i}",
             )
@@ -186,6 +191,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         self.num_relative_buckets = num_relative_buckets
         self.max_relative_distance = max_relative_distance
         self.layer_norm_epsilon = layer_norm_epsilon
+        self.approximate_gelu = approximate_gelu
 
     @property
     def token_embedding(self):
@@ -304,6 +310,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
                 "num_relative_buckets": self.num_relative_buckets,
                 "max_relative_distance": self.max_relative_distance,
                 "layer_norm_epsilon": self.layer_norm_epsilon,
+                "approximate_gelu": self.approximate_gelu,
             }
         )
         return config

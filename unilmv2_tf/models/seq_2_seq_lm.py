@@ -32,6 +32,9 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
             to `0`.
         target_segment_id: int. The segment id of all target tokens. Defaults
             to `1`.
+        sampler: a `keras_hub.samplers.Sampler` or its name, for `generate()`
+            until `compile` gives another one. The one in use is saved with
+            the task. Defaults to `None`: `BeamSearchSampler()`.
         **kwargs: see `keras_hub.models.Task`.
 
     Call arguments:
@@ -83,6 +86,7 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
         pseudo_token_id=None,
         source_segment_id=0,
         target_segment_id=1,
+        sampler=None,
         **kwargs,
     ):
         for name, value in (
@@ -103,6 +107,11 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
             )
         self.source_segment_id = source_segment_id
         self.target_segment_id = target_segment_id
+        self.sampler = (
+            BeamSearchSampler()
+            if sampler is None
+            else keras_hub.samplers.get(sampler)
+        )
         super().__init__(backbone, preprocessor, pseudo_token_id, **kwargs)
 
     def make_graph(self, backbone, pseudo_token_id):
@@ -169,7 +178,7 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
                 loss. Defaults to `"auto"`.
             weighted_metrics: `"auto"` for the accuracy of the target tokens.
                 Defaults to `"auto"`.
-            sampler: `"auto"` for `BeamSearchSampler()`, or any
+            sampler: `"auto"` for the one that there is, or any
                 `keras_hub.samplers.Sampler` or its name. Defaults to `"auto"`.
             label_smoothing: float. Used if `loss` is `"auto"`. Defaults to
                 `0.1`.
@@ -187,7 +196,7 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
             optimizer=optimizer,
             loss=loss,
             weighted_metrics=weighted_metrics,
-            sampler=BeamSearchSampler() if sampler == "auto" else sampler,
+            sampler=self.sampler if sampler == "auto" else sampler,
             **kwargs,
         )
 
@@ -267,6 +276,7 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
         config = super().get_config()
         config["source_segment_id"] = self.source_segment_id
         config["target_segment_id"] = self.target_segment_id
+        config["sampler"] = keras_hub.samplers.serialize(self.sampler)
         return config
 
 
