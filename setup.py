@@ -15,5 +15,5 @@ setup(
         "unilmv2_tf.trainers": "trainers",
         "unilmv2_tf.export": "export",
     },
-    package_data={"unilmv2_tf.trainers": ["recipes/*.yaml"]},
+    package_data={"unilmv2_tf.trainers": ["recipes/*/*.yaml"]},
 )

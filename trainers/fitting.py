@@ -13,7 +13,13 @@ from unilmv2_tf.trainers.stopping import StopRequest
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM, after the state was saved."""
+    """Ctrl-C or SIGTERM, after the state was saved.
+
+    Attributes:
+        signal: the number of the signal, or `None`.
+    """
+
+    signal = None
 
 
 def fit_resumably(
@@ -91,10 +97,12 @@ def fit_resumably(
             verbose=0,
         )
     if keeper.is_interrupted:
-        raise Stopped(
+        stopped = Stopped(
             f"stopped at step {keeper.step:,} of {num_steps:,}, and saved; the "
             "same command goes on from there"
         )
+        stopped.signal = request.signal
+        raise stopped
     return history.rows
 
 
@@ -151,14 +159,15 @@ class _Keeper(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def without_preprocessor(task):
-    """Lets a task that takes texts take rows of integers for a while.
+def preprocessor_set_to(task, preprocessor):
+    """Gives a task another preprocessor for a while.
 
     Args:
         task: a KerasHub task.
+        preprocessor: a preprocessor, or `None` to feed it rows of integers.
     """
-    preprocessor, task.preprocessor = task.preprocessor, None
+    earlier, task.preprocessor = task.preprocessor, preprocessor
     try:
         yield
     finally:
-        task.preprocessor = preprocessor
+        task.preprocessor = earlier

@@ -4,6 +4,7 @@ import importlib
 import importlib.resources
 import inspect
 import os
+import re
 import sys
 import traceback
 
@@ -36,6 +37,21 @@ COMMANDS = {
         "unilmv2_tf.trainers.convert",
         "convert",
         "bring a checkpoint in as a preset, or a preset out",
+    ),
+    "finetune classify": (
+        "unilmv2_tf.trainers.finetune",
+        "finetune_classify",
+        "fine-tune to classify texts or pairs, or to score them",
+    ),
+    "finetune answer": (
+        "unilmv2_tf.trainers.finetune",
+        "finetune_answer",
+        "fine-tune to answer questions with spans of a passage",
+    ),
+    "evaluate": (
+        "unilmv2_tf.trainers.evaluate",
+        "evaluate",
+        "score a fine-tuned model on labelled data",
     ),
     "show-mask": (
         "unilmv2_tf.trainers.show_mask",
@@ -72,14 +88,31 @@ def main(arguments=None):
     if arguments[0] == "--version":
         print(__version__)
         return 0
-    command = arguments[0]
-    if command not in COMMANDS:
-        return _fail(
-            "unilmv2",
-            f"unknown command {command!r}; the commands are "
-            f"{', '.join(COMMANDS)}",
-        )
-    return _run(command, arguments[1:])
+    command = next(
+        (
+            name
+            for name in COMMANDS
+            if arguments[: len(name.split())] == name.split()
+        ),
+        None,
+    )
+    if command is None:
+        return _unknown(arguments)
+    return _run(command, arguments[len(command.split()) :])
+
+
+def _unknown(arguments):
+    group = [name for name in COMMANDS if name.split()[:-1] == arguments[:1]]
+    if group and arguments[1:2] in (["-h"], ["--help"]):
+        print(_overview(group))
+        return 0
+    if group and len(arguments) > 1:
+        arguments = [" ".join(arguments[:2])]
+    return _fail(
+        "unilmv2",
+        f"unknown command {arguments[0]!r}; the commands are "
+        f"{', '.join(group or COMMANDS)}",
+    )
 
 
 def _run(command, arguments):
@@ -108,9 +141,10 @@ def _run(command, arguments):
     return 0
 
 
-def _with_recipes(arguments):
-    """Puts the path of a recipe where its name stands."""
+def _with_recipes(arguments, command):
+    """Puts the path of a command's recipe where its name stands."""
     folder = importlib.resources.files("unilmv2_tf.trainers") / "recipes"
+    folder = folder / command.split()[-1]
     replaced = []
     for argument in arguments:
         flag, equals, name = argument.rpartition("=")
@@ -124,12 +158,24 @@ def _with_recipes(arguments):
     return replaced
 
 
+def _with_underscores(arguments):
+    """Takes `--learning-rate` for `--learning_rate`."""
+    replaced = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if re.fullmatch(r"--[a-z][a-z0-9-]*", flag):
+            flag = "--" + flag[2:].replace("-", "_")
+        replaced.append(flag + equals + value)
+    return replaced
+
+
 def _parser(command):
     import jsonargparse
 
     class OneLineParser(jsonargparse.ArgumentParser):
         def parse_args(self, args=None, **kwargs):
-            return super().parse_args(_with_recipes(args), **kwargs)
+            args = _with_underscores(_with_recipes(args, command))
+            return super().parse_args(args, **kwargs)
 
         def error(self, message, ex=None):
             del ex
@@ -172,11 +218,10 @@ def _without(values, name):
     return {key: value for key, value in values.items() if key != name}
 
 
-def _overview():
-    width = max(len(command) for command in COMMANDS)
+def _overview(commands=tuple(COMMANDS)):
+    width = max(len(command) for command in commands)
     lines = [
-        f"  {command:{width}}  {help_line}"
-        for command, (_, _, help_line) in COMMANDS.items()
+        f"  {command:{width}}  {COMMANDS[command][2]}" for command in commands
     ]
     return "\n".join(
         [

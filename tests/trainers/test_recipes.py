@@ -27,7 +27,7 @@ from unilmv2_tf.trainers.pretraining.train_step import (
 )
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "trainers" / "recipes"
+FOLDER = ROOT / "trainers" / "recipes" / "pretrain"
 RECIPES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 MACHINE_SIZES = ["mini", "small", "tiny"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -278,5 +278,6 @@ def test_they_are_installed(monkeypatch):
     runpy.run_path("setup.py")
     assert arguments["package_dir"]["unilmv2_tf.trainers"] == "trainers"
     (pattern,) = arguments["package_data"]["unilmv2_tf.trainers"]
-    files = pathlib.Path("trainers").glob(pattern)
-    assert sorted(path.stem for path in files) == RECIPES
+    files = set(pathlib.Path("trainers").glob(pattern))
+    assert files == set(pathlib.Path("trainers/recipes").rglob("*.yaml"))
+    assert {path.stem for path in files} > set(RECIPES)

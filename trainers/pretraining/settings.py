@@ -1,11 +1,9 @@
 import dataclasses
 import hashlib
-import json
-import os
 from typing import Any
 from typing import Literal
 
-from unilmv2_tf.atomic import write_text
+from unilmv2_tf.trainers.settings import remember_settings
 
 # Settings that may differ when a training goes on: they say where and how it
 # is run, not what is trained.
@@ -41,7 +39,7 @@ class PretrainingSettings:
     """Everything that `unilmv2 pretrain` can be told.
 
     The defaults of the optimizer are those of the paper's base run (section
-    4.1 and table 7); its other figures are in `trainers/recipes/base.yaml`.
+    4.1 and table 7); its other figures are in the recipe `base`.
 
     Args:
         data: The folder of shards that `unilmv2 prepare` wrote.
@@ -205,49 +203,12 @@ class PretrainingSettings:
         Raises:
             ValueError: if an earlier training there was of other settings.
         """
-        path = os.path.join(self.output, "settings.json")
-        settings = {
-            key: value
-            for key, value in dataclasses.asdict(self).items()
-            if key not in _FREE
-        }
-        settings["rows"] = shards.num_rows("train")
-        settings["sequence_length"] = shards.sequence_length
-        settings["vocabulary"] = hashlib.sha256(
-            "\n".join(shards.vocabulary).encode()
-        ).hexdigest()
-        if os.path.exists(path):
-            check_same_settings(path, settings)
-        else:
-            write_text(path, json.dumps(settings, indent=2) + "\n")
-
-
-def check_same_settings(path, settings):
-    """Checks that a training goes on with the settings it began with.
-
-    Args:
-        path: string. The file of the earlier ones.
-        settings: dict. The present ones.
-
-    Raises:
-        ValueError: if they differ.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            earlier = json.load(file)
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is damaged ({error}). Delete it to go on with the "
-            "present settings, if they are the same as before."
-        ) from None
-    changed = [
-        f"{name}={value!r} (now {settings.get(name)!r})"
-        for name, value in earlier.items()
-        if settings.get(name) != value
-    ]
-    if changed:
-        raise ValueError(
-            "`output` holds a training with other settings. Received: "
-            f"output={os.path.dirname(path)}, begun with {', '.join(changed)}. "
-            "Choose another folder, or the settings it was begun with."
+        remember_settings(
+            self,
+            _FREE,
+            rows=shards.num_rows("train"),
+            sequence_length=shards.sequence_length,
+            vocabulary=hashlib.sha256(
+                "\n".join(shards.vocabulary).encode()
+            ).hexdigest(),
         )

@@ -1,0 +1,63 @@
+"""What a training was begun with, and whether it goes on with the same."""
+
+import dataclasses
+import json
+import os
+
+from unilmv2_tf.atomic import write_text
+
+
+def remember_settings(settings, free, **facts):
+    """Writes what determines a training's result, or compares with it.
+
+    Args:
+        settings: a dataclass with an `output`, the folder of `settings.json`.
+        free: set of strings. The settings that may differ when it goes on.
+        **facts: what else determines the result, for example the number of
+            examples.
+
+    Raises:
+        ValueError: if an earlier training there was of other settings.
+    """
+    path = os.path.join(settings.output, "settings.json")
+    values = {
+        key: value
+        for key, value in dataclasses.asdict(settings).items()
+        if key not in free
+    }
+    values.update(facts)
+    if os.path.exists(path):
+        check_same_settings(path, values)
+    else:
+        write_text(path, json.dumps(values, indent=2) + "\n")
+
+
+def check_same_settings(path, settings):
+    """Checks that a training goes on with the settings it began with.
+
+    Args:
+        path: string. The file of the earlier ones.
+        settings: dict. The present ones.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            earlier = json.load(file)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Delete it to go on with the "
+            "present settings, if they are the same as before."
+        ) from None
+    changed = [
+        f"{name}={value!r} (now {settings.get(name)!r})"
+        for name, value in earlier.items()
+        if settings.get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            "`output` holds a training with other settings. Received: "
+            f"output={os.path.dirname(path)}, begun with {', '.join(changed)}. "
+            "Choose another folder, or the settings it was begun with."
+        )
