@@ -8,6 +8,7 @@ from unilmv2_tf.models.presets import is_preset_location
 from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.models.pseudo_masked_lm import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models.seq_2_seq_lm import UniLMv2Seq2SeqLM
+from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
@@ -28,6 +29,7 @@ __all__ = [
     "UniLMv2Backbone",
     "UniLMv2PseudoMaskedLM",
     "UniLMv2Seq2SeqLM",
+    "UniLMv2Task",
     "is_preset_location",
     "preset_config",
 ]

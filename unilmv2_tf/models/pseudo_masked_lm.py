@@ -110,7 +110,7 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
         self.objectives = objectives
         super().__init__(backbone, preprocessor, pseudo_token_id, **kwargs)
 
-    def make_graph(self, backbone, pseudo_token_id):
+    def make_graph(self, backbone):
         def integers(name):
             return keras.Input(shape=(None,), dtype="int32", name=name)
 
@@ -124,7 +124,9 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
             hidden_states = backbone.encode_blocks(
                 **backbone.input,
                 revealed_token_ids=slots["revealed_token_ids"],
-                pseudo_token_ids=ops.full_like(mask_positions, pseudo_token_id),
+                pseudo_token_ids=ops.full_like(
+                    mask_positions, self.pseudo_token_id
+                ),
                 target_segment_ids=ops.take_along_axis(
                     inputs["segment_ids"], mask_positions, axis=1
                 ),

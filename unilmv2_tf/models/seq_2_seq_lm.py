@@ -114,7 +114,7 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
         )
         super().__init__(backbone, preprocessor, pseudo_token_id, **kwargs)
 
-    def make_graph(self, backbone, pseudo_token_id):
+    def make_graph(self, backbone):
         inputs = {
             name: keras.Input(shape=(None,), dtype="int32", name=name)
             for name in (
