@@ -19,8 +19,8 @@ Corpora of TensorFlow Datasets must be prepared (`tfds build NAME`); the split
 may be a slice (`train[:10%]`), and is `train` if none is named.
 
 Files are read as they are consumed, so that memory does not grow with them.
-Before that, each is read through once (see `files.check_file`), so that what is
-wrong with a file is said before training starts and not in its third hour.
+Before that, each is read through once (see `reading.check_file`), so that what
+is wrong with a file is said before training starts and not in its third hour.
 """
 
 import os
@@ -30,6 +30,7 @@ import tensorflow as tf
 
 from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import files
+from unilmv2_tf.datasets import reading
 from unilmv2_tf.datasets import tfds_texts
 from unilmv2_tf.datasets.docstring_pairs import SPLITS
 
@@ -279,10 +280,10 @@ def _load_one(source, split, kind):
 
 def _load_files(source, kind):
     paths = files.find_files(source)
-    counts = [files.check_file(path, kind) for path in paths]
+    counts = [reading.check_file(path, kind) for path in paths]
     dataset = None
     for path in paths:
-        records = files.read_file(path, kind)
+        records = reading.read_file(path, kind)
         dataset = records if dataset is None else dataset.concatenate(records)
     return dataset.apply(tf.data.experimental.assert_cardinality(sum(counts)))
 

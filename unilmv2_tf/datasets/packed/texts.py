@@ -10,6 +10,7 @@ import re
 
 from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import files
+from unilmv2_tf.datasets import parsers
 from unilmv2_tf.datasets import sources as grammar
 from unilmv2_tf.datasets import tfds_texts
 from unilmv2_tf.datasets.packed import units
@@ -254,4 +255,4 @@ def _line_number(path, place):
     return number
 
 
-_PARSERS = {".jsonl": files.parse_json, ".tsv": files.parse_tsv}
+_PARSERS = {".jsonl": parsers.parse_json, ".tsv": parsers.parse_tsv}
