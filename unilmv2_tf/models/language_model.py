@@ -32,6 +32,7 @@ class LanguageModelTask(UniLMv2Task):
             token_embedding=backbone.token_embedding,
             layer_norm_epsilon=backbone.layer_norm_epsilon,
             kernel_initializer=kernel_initializer(),
+            approximate_gelu=backbone.approximate_gelu,
             dtype=backbone.dtype_policy,
             name="language_model_head",
         )
