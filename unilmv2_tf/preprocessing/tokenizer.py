@@ -100,7 +100,7 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
             raise
 
     def tokenize(self, inputs):
-        return super().tokenize(_clean(inputs))
+        return super().tokenize(clean(inputs))
 
     def get_config(self):
         config = super().get_config()
@@ -128,13 +128,26 @@ class _Cleaning(dict):
 _CLEANING = _Cleaning()
 
 
-def _clean(texts):
+def clean(texts):
+    """Makes spaces of all kinds plain, and drops what nobody sees.
+
+    Args:
+        texts: string, list of strings, array, tensor or ragged tensor.
+
+    Returns:
+        The same, cleaned; integers as they are.
+
+    Example:
+
+    >>> clean("a\\u200b\\u3000b")
+    'a b'
+    """
     if isinstance(texts, bytes):
         texts = texts.decode("utf-8", errors="replace")
     if isinstance(texts, str):
         return texts.translate(_CLEANING)
     if isinstance(texts, (list, tuple)):
-        return [_clean(text) for text in texts]
+        return [clean(text) for text in texts]
     if not isinstance(texts, (tf.Tensor, tf.RaggedTensor)):
         texts = tf.convert_to_tensor(texts)
     if texts.dtype != tf.string:

@@ -8,6 +8,8 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from unilmv2_tf.atomic import write_text
+from unilmv2_tf.preprocessing.words import cut
+from unilmv2_tf.preprocessing.words import normalize
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -23,15 +25,6 @@ _MAX_WORD_BYTES = 100
 # The planes of private use: one code point for each symbol of the alphabet.
 _FIRST_CODE = 0xF0000
 _CODES = 0x1FFFE
-
-# How BERT, and KerasHub with it, cuts text into words: white space, control
-# and format characters separate; punctuation and CJK ideographs are words.
-_SPACE = r"[\s\p{Cc}\p{Cf}]"
-_PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
-_IDEOGRAPH = (
-    r"[\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}"
-    r"\x{20000}-\x{2A6DF}\x{2A700}-\x{2CEAF}\x{2F800}-\x{2FA1F}]"
-)
 
 
 def learn_vocabulary(
@@ -194,13 +187,8 @@ def _count_words(documents, lowercase, strip_accents):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def split(texts):
-        texts = tf.strings.regex_replace(texts, _IDEOGRAPH, r" \0 ")
-        if strip_accents:
-            texts = tf_text.normalize_utf8(texts, "NFD")
-            texts = tf.strings.regex_replace(texts, r"\p{Mn}", "")
-        kept = f"{_PUNCTUATION}|{_IDEOGRAPH}"
-        words = tf_text.regex_split(texts, f"{_SPACE}|{kept}", kept).flat_values
-        # After the cut, as in KerasHub: an ellipsis is one word of three dots.
+        words, _ = cut(normalize(texts, strip_accents))
+        words = words.flat_values
         return tf_text.case_fold_utf8(words) if lowercase else words
 
     counts = collections.Counter()
