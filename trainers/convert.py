@@ -1,54 +1,174 @@
 import os
-import pathlib
+import re
+import warnings
 
-from unilmv2_tf import UniLMv2Backbone
-from unilmv2_tf import UniLMv2Seq2SeqLM
-from unilmv2_tf import UniLMv2Tokenizer
-from unilmv2_tf.atomic import replacing
-from unilmv2_tf.checkpoints import load_official
-from unilmv2_tf.checkpoints.layouts import HEAD_TENSORS
-from unilmv2_tf.checkpoints.layouts import canonicalize
-from unilmv2_tf.checkpoints.readers import find_weights
-from unilmv2_tf.checkpoints.readers import read_tensors
-from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
+from unilmv2_tf import models
+from unilmv2_tf.checkpoints import save_official
+from unilmv2_tf.checkpoints.checksums import file_checksum
+from unilmv2_tf.checkpoints.official import build_model
+from unilmv2_tf.checkpoints.positions import with_positions
+from unilmv2_tf.checkpoints.presets import load_preset
+from unilmv2_tf.checkpoints.presets import read_left_out
+from unilmv2_tf.checkpoints.presets import write_preset
+from unilmv2_tf.checkpoints.sources import is_own_preset
+from unilmv2_tf.checkpoints.sources import open_checkpoint
+from unilmv2_tf.checkpoints.tokenizers import load_tokenizer
+
+_LAYER = re.compile(r"(?<=layer[._])\d+(?=[./])")
 
 
 def convert(
     source: str,
-    output: str = "preset",
+    output: str = "converted",
     vocabulary: str | None = None,
     config: str | None = None,
-    lowercase: bool = True,
+    positions: int | None = None,
+    position_method: str = "cyclic",
+    lowercase: bool | None = None,
+    target: str | None = None,
+    layout: str = "bert",
+    torch_file: bool = False,
+    overwrite: bool = False,
 ):
-    """Makes a preset of a checkpoint.
+    """Brings a checkpoint in as a preset, or takes a preset out.
 
     Args:
-        source: A file of weights or a folder.
-        output: The preset folder to write.
-        vocabulary: The vocabulary file. Defaults to vocab.txt beside the
+        source: A file of weights (.bin, .safetensors), a folder with one, a
+            TensorFlow checkpoint, a BERT preset of KerasHub's or its handle;
+            or a preset of ours.
+        output: The folder to write.
+        vocabulary: The vocabulary file. Without it, vocab.txt beside the
             weights.
-        config: The configuration. Defaults to config.json beside the weights.
-        lowercase: Whether the vocabulary is an uncased one.
+        config: The model's configuration, a JSON file. Without it, config.json
+            beside the weights, or what tensors and file name tell.
+        positions: The number of positions, for longer or shorter inputs.
+            Without it, those there are.
+        position_method: How positions are added, cyclic (the authors' way) or
+            interpolate.
+        lowercase: Whether text is lowercased. Without it, as the checkpoint
+            says.
+        target: preset or official. Without it, official for a preset of ours,
+            preset for anything else.
+        layout: Names of the tensors in an official folder, bert, fused or
+            s2s_ft.
+        torch_file: Whether an official folder gets pytorch_model.bin as well.
+        overwrite: Whether to replace a folder that is there.
     """
-    weights = find_weights(source)
-    if vocabulary is None:
-        vocabulary = pathlib.Path(weights).parent / "vocab.txt"
-    tokenizer = UniLMv2Tokenizer(load_vocabulary(vocabulary), lowercase)
-    names = canonicalize(read_tensors(weights)).sources
-    if any(name in names for name in HEAD_TENSORS):
-        model = load_official(
-            source,
-            UniLMv2Seq2SeqLM,
-            config,
-            pseudo_token_id=tokenizer.pseudo_token_id,
-        )
-        model.preprocessor = UniLMv2Seq2SeqLM.default_preprocessor(
-            tokenizer, model.backbone.max_sequence_length
+    own = is_own_preset(source)
+    target = target or ("official" if own else "preset")
+    _check_arguments(source, output, target, overwrite)
+    resizing = {"positions": positions, "position_method": position_method}
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        if own:
+            read = _read_preset(source, **resizing)
+        else:
+            read = _read_checkpoint(
+                source, config, vocabulary, lowercase, **resizing
+            )
+    model, tokenizer, left_out, placements, origin = read
+    _print_report(placements, noted)
+    if target == "preset":
+        write_preset(
+            model, output, tokenizer, left_out, placements, source=origin
         )
     else:
-        model = load_official(source, UniLMv2Backbone, config)
-    with replacing(output) as temporary:
-        os.mkdir(temporary)
-        model.save_to_preset(temporary)
-        tokenizer.save_to_preset(temporary)
-    print(f"written to {output}")
+        save_official(
+            model,
+            output,
+            layout=layout,
+            torch_file=torch_file,
+            tokenizer=tokenizer,
+            more_tensors=left_out,
+        )
+    print(f"{type(model).__name__} written to {output}")
+
+
+def _check_arguments(source, output, target, overwrite):
+    if target not in ("preset", "official"):
+        raise ValueError(
+            f"`target` must be preset or official. Received: {target!r}"
+        )
+    if os.path.exists(output) and os.path.exists(source):
+        if os.path.samefile(output, source):
+            raise ValueError(
+                "`output` must be another folder than `source`. Received: "
+                f"{output!r}"
+            )
+    if os.path.isfile(output) or (
+        os.path.isdir(output) and os.listdir(output) and not overwrite
+    ):
+        raise ValueError(
+            f"{output!r} exists. Choose another `output`, or replace the "
+            "folder with --overwrite true."
+        )
+
+
+def _read_preset(source, positions, position_method):
+    model, tokenizer = load_preset(source)
+    if positions is not None:
+        model = with_positions(model, positions, position_method)
+    name = os.path.basename(os.path.normpath(source))
+    return model, tokenizer, read_left_out(source), (), {"preset": name}
+
+
+def _read_checkpoint(source, config, vocabulary, lowercase, **resizing):
+    checkpoint = open_checkpoint(source, config)
+    tokenizer = load_tokenizer(
+        source, checkpoint.config["vocab_size"], vocabulary, lowercase
+    )
+    length = resizing["positions"]
+    if length is None:
+        length = checkpoint.config["max_position_embeddings"]
+    cls, arguments = _choose_class(checkpoint)
+    if cls is not models.UniLMv2Backbone:
+        arguments["preprocessor"] = cls.default_preprocessor(tokenizer, length)
+    model, placements = build_model(checkpoint, cls, **resizing, **arguments)
+    left_out = {
+        placement.source: checkpoint.tensors[placement.source]
+        for placement in placements
+        if not placement.is_used
+    }
+    origin = {
+        "checkpoint": os.path.basename(os.path.normpath(source)),
+        "kind": checkpoint.kind,
+    }
+    if os.path.isfile(checkpoint.path):
+        origin["SHA-256"] = file_checksum(checkpoint.path)
+    return model, tokenizer, left_out, placements, origin
+
+
+def _choose_class(checkpoint):
+    """The class whose head the checkpoint holds, and its arguments."""
+    weights = checkpoint.weights
+    if "classifier.weight" in weights.arrays:
+        num_classes = weights.arrays["classifier.weight"].shape[0]
+        names = checkpoint.config.get("id2label")
+        arguments = {"num_classes": num_classes}
+        if isinstance(names, dict) and len(names) == num_classes > 1:
+            by_number = {int(key): name for key, name in names.items()}
+            arguments["label_names"] = [
+                str(by_number[number]) for number in range(num_classes)
+            ]
+        return models.UniLMv2TextClassifier, arguments
+    if "qa_outputs.weight" in weights.arrays:
+        return models.UniLMv2QuestionAnswerer, {}
+    if weights.has_language_model_head:
+        return models.UniLMv2Seq2SeqLM, {}
+    return models.UniLMv2Backbone, {}
+
+
+def _print_report(placements, noted):
+    """Prints what went where, layers of a kind in one line."""
+    lines = {}
+    for placement in placements:
+        names = [placement.source, str(placement.shape), placement.destination]
+        key = tuple(_LAYER.sub("*", name) for name in names)
+        lines[key] = lines.get(key, 0) + 1
+    width = max((len(source) for source, _, _ in lines), default=0)
+    for (source, shape, destination), count in lines.items():
+        times = f"{count} x " if count > 1 else ""
+        print(f"{source:{width}}  {times}{shape}  -> {destination}")
+    for warning in noted:
+        if issubclass(warning.category, UserWarning):
+            print(f"note: {warning.message}")

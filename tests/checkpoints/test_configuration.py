@@ -42,6 +42,7 @@ def test_every_key_lands_in_its_argument():
         "layer_norm_epsilon": 1e-5,
         "num_relative_buckets": 32,
         "max_relative_distance": 128,
+        "approximate_gelu": False,
     }
 
 
@@ -52,6 +53,11 @@ def test_no_relative_bias(config):
     arguments = backbone_arguments(config)
     assert arguments["num_relative_buckets"] == 0
     assert "max_relative_distance" not in arguments
+
+
+@pytest.mark.parametrize("name", ["gelu_new", "gelu_pytorch_tanh"])
+def test_names_of_the_approximate_gelu(name):
+    assert backbone_arguments({**BASE, "hidden_act": name})["approximate_gelu"]
 
 
 def test_defaults():
@@ -71,7 +77,8 @@ def test_defaults():
     "change, reason",
     [
         ({"hidden_act": "relu"}, "hidden_act.*Received: 'relu'"),
-        ({"hidden_act": "gelu_new"}, "gelu_new"),
+        ({"hidden_act": ["gelu"]}, "hidden_act"),
+        ({"position_embedding_type": "relative_key"}, "relative_key"),
         ({"attention_probs_dropout_prob": 0.2}, "0.1 and 0.2"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob"),
         ({"hidden_dropout_prob": "0.1"}, "hidden_dropout_prob"),

@@ -1,4 +1,4 @@
-"""The authors' configuration keys, translated to constructor arguments."""
+"""The authors' configuration keys and our constructor arguments."""
 
 import math
 import numbers
@@ -11,6 +11,14 @@ _SIZES = {
     "intermediate_size": "intermediate_dim",
     "max_position_embeddings": "max_sequence_length",
     "type_vocab_size": "num_segments",
+}
+# Whether each is the tanh approximation.
+_ACTIVATIONS = {
+    "gelu": False,
+    "gelu_python": False,
+    "gelu_new": True,
+    "gelu_fast": True,
+    "gelu_pytorch_tanh": True,
 }
 _SEGMENTS = {
     "source_type_id": "source_segment_id",
@@ -44,12 +52,22 @@ def _real(config, key, default, below=math.inf):
     return float(value)
 
 
-def _check_activation(config):
+def _approximate_gelu(config):
     activation = config.get("hidden_act", "gelu")
-    if activation != "gelu":
+    if not isinstance(activation, str) or activation not in _ACTIVATIONS:
         raise ValueError(
-            'The configuration must have "hidden_act": "gelu" (the exact '
-            f"one): no other is implemented. Received: {activation!r}"
+            "The configuration must have one of these under 'hidden_act': "
+            f"{', '.join(_ACTIVATIONS)}. Received: {activation!r}"
+        )
+    return _ACTIVATIONS[activation]
+
+
+def _check_positions(config):
+    kind = config.get("position_embedding_type", "absolute")
+    if kind != "absolute":
+        raise ValueError(
+            'The configuration must have "position_embedding_type": '
+            f'"absolute": no other is implemented. Received: {kind!r}'
         )
 
 
@@ -75,7 +93,8 @@ def backbone_arguments(config):
             `intermediate_size`, `max_position_embeddings`, `type_vocab_size`,
             and `max_rel_pos` where `rel_pos_bins` is above 0. Optional are
             `rel_pos_bins` (0), `layer_norm_eps` (1e-12), `hidden_act`
-            ("gelu") and `hidden_dropout_prob` (0.1), with which
+            ("gelu", or "gelu_new" for its tanh approximation) and
+            `hidden_dropout_prob` (0.1), with which
             `attention_probs_dropout_prob` must agree, as there is one dropout
             rate. Other keys are not looked at.
 
@@ -95,13 +114,14 @@ def backbone_arguments(config):
     >>> arguments["hidden_dim"], arguments["num_relative_buckets"]
     (32, 0)
     """
-    _check_activation(config)
+    _check_positions(config)
     arguments = {
         argument: _whole(config, key, minimum=1)
         for key, argument in _SIZES.items()
     }
     arguments["dropout"] = _dropout(config)
     arguments["layer_norm_epsilon"] = _real(config, "layer_norm_eps", 1e-12)
+    arguments["approximate_gelu"] = _approximate_gelu(config)
     buckets = _whole({"rel_pos_bins": 0, **config}, "rel_pos_bins", minimum=0)
     arguments["num_relative_buckets"] = buckets
     if buckets:
@@ -139,3 +159,35 @@ def segment_arguments(config):
                 )
             arguments[argument] = segment
     return arguments
+
+
+def official_config(backbone):
+    """Translates a backbone's arguments to the authors' keys.
+
+    Args:
+        backbone: a `UniLMv2Backbone`.
+
+    Returns:
+        A dict that `backbone_arguments` translates back.
+
+    Example:
+
+    >>> from unilmv2_tf.models import UniLMv2Backbone
+    >>> backbone = UniLMv2Backbone.from_preset("unilmv2_tiny")
+    >>> config = official_config(backbone)
+    >>> config["hidden_size"], config["rel_pos_bins"], config["max_rel_pos"]
+    (128, 32, 128)
+    """
+    config = {
+        key: getattr(backbone, argument) for key, argument in _SIZES.items()
+    }
+    config["hidden_act"] = "gelu_new" if backbone.approximate_gelu else "gelu"
+    config["hidden_dropout_prob"] = backbone.dropout
+    config["attention_probs_dropout_prob"] = backbone.dropout
+    config["layer_norm_eps"] = backbone.layer_norm_epsilon
+    config["initializer_range"] = 0.02
+    config["pad_token_id"] = 0
+    if backbone.num_relative_buckets:
+        config["rel_pos_bins"] = backbone.num_relative_buckets
+        config["max_rel_pos"] = backbone.max_relative_distance
+    return config

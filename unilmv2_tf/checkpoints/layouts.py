@@ -14,6 +14,9 @@ orientation (dense weights `(out, in)`), with one name per weight:
     encoder.layer.I.output.{dense,LayerNorm}.{weight,bias}
     cls.predictions.transform.{dense,LayerNorm}.{weight,bias}
     cls.predictions.bias                       (vocabulary,)
+    pooler.dense.{weight,bias}                 dense layer on the first token
+    classifier.{weight,bias}                   (classes, hidden)
+    qa_outputs.{weight,bias}                   (2, hidden)
 
 The decoder weight of the language model head is not among them, because it is
 the word embeddings.
@@ -28,23 +31,26 @@ WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 RELATIVE_TABLE = "rel_pos_bias.weight"
 OUTPUT_BIAS = "cls.predictions.bias"
 
-# Tensors for which no model of ours has a place, and what they are.
-IGNORED_TENSORS = {
-    "pooler.dense.weight": "dense layer on the first token, for a task",
-    "pooler.dense.bias": "dense layer on the first token, for a task",
+# What a model may lack a place for, and what it is.
+OPTIONAL_TENSORS = {
+    **dict.fromkeys(
+        (
+            "cls.predictions.transform.dense.weight",
+            "cls.predictions.transform.dense.bias",
+            "cls.predictions.transform.LayerNorm.weight",
+            "cls.predictions.transform.LayerNorm.bias",
+            OUTPUT_BIAS,
+        ),
+        "language model head",
+    ),
+    "pooler.dense.weight": "pooler, of classifiers",
+    "pooler.dense.bias": "pooler, of classifiers",
     "cls.seq_relationship.weight": "next-sentence head",
     "cls.seq_relationship.bias": "next-sentence head",
     "embeddings.position_ids": "buffer 0, 1, 2, ...",
+    "embeddings.token_type_ids": "buffer of zeros",
     "crit_mask_lm_smoothed.one_hot": "buffer of the label smoothing",
 }
-# What is left out when the target is a bare backbone.
-HEAD_TENSORS = (
-    "cls.predictions.transform.dense.weight",
-    "cls.predictions.transform.dense.bias",
-    "cls.predictions.transform.LayerNorm.weight",
-    "cls.predictions.transform.LayerNorm.bias",
-    OUTPUT_BIAS,
-)
 _TIED = {
     "cls.predictions.decoder.weight": WORD_EMBEDDINGS,
     "cls.predictions.decoder_weight": WORD_EMBEDDINGS,
@@ -63,15 +69,26 @@ class CanonicalWeights(NamedTuple):
     Args:
         arrays: dict from canonical names to NumPy arrays.
         sources: dict from canonical names to the names in the file.
+        tied: dict from names in the file to the canonical names of the weights
+            whose values they repeat.
 
     Example:
 
-    >>> CanonicalWeights(arrays={}, sources={}).arrays
+    >>> CanonicalWeights(arrays={}, sources={}, tied={}).arrays
     {}
     """
 
     arrays: dict
     sources: dict
+    tied: dict
+
+    @property
+    def has_language_model_head(self):
+        """Whether there is any tensor of a language model head."""
+        return any(
+            OPTIONAL_TENSORS.get(name) == "language model head"
+            for name in self.arrays
+        )
 
 
 def _plain_name(name):
@@ -109,8 +126,6 @@ def _unfused(prefix, part, name, values):
 def _canonical_entries(tensors):
     for name, values in tensors.items():
         plain = _plain_name(name)
-        if plain in IGNORED_TENSORS:
-            continue
         fused = _FUSED.fullmatch(plain)
         if fused:
             for entry, part in _unfused(fused[1], fused[2], name, values):
@@ -128,7 +143,8 @@ def _check_tied(weights):
         if original not in weights.arrays and original == OUTPUT_BIAS:
             weights.arrays[original] = values
             weights.sources[original] = name
-        elif not np.array_equal(values, weights.arrays.get(original)):
+            continue
+        if not np.array_equal(values, weights.arrays.get(original)):
             source = weights.sources.get(original)
             found = "is absent" if source is None else "differs from it"
             raise ValueError(
@@ -136,6 +152,7 @@ def _check_tied(weights):
                 f"this model; the latter {found}. A model trained with "
                 "untied weights cannot be represented."
             )
+        weights.tied[name] = original
 
 
 def canonicalize(tensors):
@@ -147,11 +164,12 @@ def canonicalize(tensors):
     `bert.` and with the old `gamma` and `beta`, and what s2s-ft saves
     (`cls.predictions.decoder_weight`, `crit_mask_lm_smoothed.one_hot`). The
     relative table is found as `rel_pos_bias.weight` and as
-    `encoder.rel_pos_bias.weight`. `IGNORED_TENSORS` are left out; a name it
-    does not know it keeps, for the caller to refuse.
+    `encoder.rel_pos_bias.weight`. A name it does not know it keeps, for the
+    caller to refuse.
 
     Args:
-        tensors: dict from names to NumPy arrays.
+        tensors: dict from names to NumPy arrays or `LazyArray`s, which are
+            read only where two of them are compared.
 
     Returns:
         `CanonicalWeights`.
@@ -166,14 +184,13 @@ def canonicalize(tensors):
     >>> weights = canonicalize({
     ...     "bert.embeddings.LayerNorm.gamma": np.ones(2),
     ...     "bert.encoder.rel_pos_bias.weight": np.zeros((2, 32)),
-    ...     "bert.pooler.dense.bias": np.zeros(2),
     ... })
     >>> list(weights.arrays)
     ['embeddings.LayerNorm.weight', 'rel_pos_bias.weight']
     >>> weights.sources["embeddings.LayerNorm.weight"]
     'bert.embeddings.LayerNorm.gamma'
     """
-    weights = CanonicalWeights(arrays={}, sources={})
+    weights = CanonicalWeights(arrays={}, sources={}, tied={})
     for entry, name, values in _canonical_entries(tensors):
         if entry in weights.arrays:
             raise ValueError(

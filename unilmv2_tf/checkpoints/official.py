@@ -1,27 +1,48 @@
-"""The authors' checkpoints, and others in their layouts, into our models."""
+"""The authors' checkpoints, and others of BERT's kind, into our models."""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from unilmv2_tf.checkpoints.configuration import backbone_arguments
 from unilmv2_tf.checkpoints.configuration import segment_arguments
-from unilmv2_tf.checkpoints.layouts import HEAD_TENSORS
+from unilmv2_tf.checkpoints.layouts import OPTIONAL_TENSORS
 from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
-from unilmv2_tf.checkpoints.layouts import canonicalize
-from unilmv2_tf.checkpoints.readers import find_weights
+from unilmv2_tf.checkpoints.positions import resize_positions
 from unilmv2_tf.checkpoints.readers import is_float
-from unilmv2_tf.checkpoints.readers import read_config
-from unilmv2_tf.checkpoints.readers import read_tensors
+from unilmv2_tf.checkpoints.sources import open_checkpoint
 from unilmv2_tf.checkpoints.variables import canonical_variables
+from unilmv2_tf.checkpoints.variables import convertible_tasks
 from unilmv2_tf.checkpoints.variables import is_transposed
 from unilmv2_tf.models import UniLMv2Backbone
-from unilmv2_tf.models import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
 
-_TASKS = (UniLMv2PseudoMaskedLM, UniLMv2Seq2SeqLM)
+_POSITIONS = "embeddings.position_embeddings.weight"
+
+
+class Placement(NamedTuple):
+    """Where a tensor of a checkpoint went.
+
+    Args:
+        source: string, its name in the checkpoint.
+        shape: tuple of ints, its shape there.
+        destination: string, the path of a variable, or why it has none.
+        is_used: bool.
+
+    Example:
+
+    >>> Placement("bert.pooler.dense.bias", (8,), "left out", False).is_used
+    False
+    """
+
+    source: str
+    shape: tuple
+    destination: str
+    is_used: bool
 
 
 def _check_class(cls):
-    accepted = (UniLMv2Backbone, *_TASKS)
+    accepted = (UniLMv2Backbone, *convertible_tasks())
     if not isinstance(cls, type) or not issubclass(cls, accepted):
         raise ValueError(
             "`cls` must be one of "
@@ -50,7 +71,8 @@ def _check_relative_table(arguments, weights):
         )
 
 
-def _build(cls, config, arguments, dtype, kwargs):
+def _build(cls, config, arguments, kwargs):
+    dtype = kwargs.pop("dtype", None)
     if issubclass(cls, UniLMv2Backbone):
         if kwargs:
             raise ValueError(
@@ -64,20 +86,19 @@ def _build(cls, config, arguments, dtype, kwargs):
     return cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
 
 
-def _check_complete(weights, variables, has_head):
+def _check_complete(weights, variables, is_task):
     missing = [name for name in variables if name not in weights.arrays]
     if missing:
         raise ValueError(
             f"The file lacks {len(missing)} of {len(variables)} tensors that "
             f"the model needs: {missing}. Check that the configuration "
             "belongs to the file, and that the file holds a whole model"
-            f"{' with its language model head' if has_head else ''}."
+            f"{' with the head of the task' if is_task else ''}."
         )
-    allowed = () if has_head else HEAD_TENSORS
     unused = [
         source
         for name, source in weights.sources.items()
-        if name not in variables and name not in allowed
+        if name not in variables and name not in OPTIONAL_TENSORS
     ]
     if unused:
         raise ValueError(
@@ -87,9 +108,30 @@ def _check_complete(weights, variables, has_head):
         )
 
 
-def _converted(name, weights, variable):
+def _placements(checkpoint, variables):
+    destinations = {source: [] for source in checkpoint.tensors}
+    used = set()
+    for name, source in checkpoint.weights.sources.items():
+        if name in variables:
+            destinations[source].append(variables[name].path)
+            used.add(source)
+        else:
+            destinations[source].append(f"left out: {OPTIONAL_TENSORS[name]}")
+    for source, original in checkpoint.weights.tied.items():
+        destinations[source].append(f"the same as {original}, tied with it")
+    return [
+        Placement(source, values.shape, ", ".join(paths), source in used)
+        for (source, values), paths in zip(
+            checkpoint.tensors.items(), destinations.values()
+        )
+    ]
+
+
+def _converted(name, weights, variable, positions, method):
     values = weights.arrays[name]
     source = weights.sources[name]
+    if name == _POSITIONS and positions is not None and len(values.shape) == 2:
+        values = resize_positions(np.asarray(values), positions, method)
     expected = tuple(variable.shape)
     if is_transposed(name):
         expected = expected[::-1]
@@ -104,7 +146,7 @@ def _converted(name, weights, variable):
             f"{values.dtype} from {source!r}; quantized weights are not read."
         )
     with np.errstate(over="ignore"):
-        values = values.astype(variable.dtype)
+        values = np.asarray(values).astype(variable.dtype, copy=False)
     if not np.isfinite(values).all():
         raise ValueError(
             f"{source!r} holds numbers too large for the dtype "
@@ -113,27 +155,89 @@ def _converted(name, weights, variable):
     return values.T if is_transposed(name) else values
 
 
-def load_official(path, cls, config=None, **kwargs):
+def build_model(
+    checkpoint, cls, positions=None, position_method="cyclic", **kwargs
+):
+    """Builds a model with the weights of a checkpoint that is open.
+
+    Args:
+        checkpoint: a `Checkpoint`, see `open_checkpoint`.
+        cls: see `load_official`.
+        positions: see `load_official`.
+        position_method: see `load_official`.
+        **kwargs: see `load_official`.
+
+    Returns:
+        A tuple of an instance of `cls` and a list of `Placement`s, one for
+        each tensor of the checkpoint.
+
+    Raises:
+        ValueError: see `load_official`.
+
+    Example:
+
+    >>> import keras_hub
+    >>> from unilmv2_tf.checkpoints.sources import open_checkpoint
+    >>> checkpoint = open_checkpoint(keras_hub.models.BertBackbone(
+    ...     vocabulary_size=30, num_layers=1, num_heads=2, hidden_dim=8,
+    ...     intermediate_dim=12, max_sequence_length=10))
+    >>> model, placements = build_model(checkpoint, UniLMv2Backbone)
+    >>> placements[0].source, placements[0].destination
+    ('bert.embeddings.word_embeddings.weight',
+     'embeddings/token_embedding/embeddings')
+    """
+    weights, config = checkpoint.weights, checkpoint.config
+    arguments = backbone_arguments(config)
+    _check_relative_table(arguments, weights)
+    if positions is not None:
+        arguments["max_sequence_length"] = positions
+    model = _build(cls, config, arguments, dict(kwargs))
+    variables = canonical_variables(model)
+    _check_complete(weights, variables, not issubclass(cls, UniLMv2Backbone))
+    for name, variable in variables.items():
+        variable.assign(
+            _converted(name, weights, variable, positions, position_method)
+        )
+    return model, _placements(checkpoint, variables)
+
+
+def load_official(
+    path,
+    cls,
+    config=None,
+    positions=None,
+    position_method="cyclic",
+    **kwargs,
+):
     """Builds a model with the weights of an official checkpoint.
 
-    It reads the authors' UniLM v2 weights (fused layout), plain BERT weights
-    and what the authors' fine-tuning code saves; see
-    `unilmv2_tf.checkpoints.layouts`. Loading is strict: every tensor of the
-    file is used, or belongs to `layouts.IGNORED_TENSORS`, or, for a bare
-    backbone, to the language model head; otherwise an error names it.
-    PyTorch is not needed, and nothing in the file is executed.
+    It reads the authors' UniLM v2 weights (fused layout), plain BERT weights,
+    what the authors' fine-tuning code saves (see
+    `unilmv2_tf.checkpoints.layouts`), BERT presets of KerasHub's, and
+    TensorFlow checkpoints of Google's BERT and of Model Garden's encoders.
+    Loading is strict: every tensor of the file is used, or belongs to
+    `layouts.OPTIONAL_TENSORS`; otherwise an error names it. PyTorch is not
+    needed, and nothing in the file is executed.
 
     Args:
         path: str or path. A `.bin` file that PyTorch 1.6 or newer wrote, a
-            `.safetensors` file, or a folder with `model.safetensors`
-            (preferred) or `pytorch_model.bin`.
-        cls: `UniLMv2Backbone`, `UniLMv2PseudoMaskedLM`, `UniLMv2Seq2SeqLM` or
-            a subclass.
+            `.safetensors` file, a folder with `model.safetensors` (preferred)
+            or `pytorch_model.bin`, a preset folder or the prefix of a
+            TensorFlow checkpoint. Or an object: a `BertBackbone` or
+            `BertMaskedLM` of KerasHub's, a `BertEncoder` of Model Garden's.
+        cls: `UniLMv2Backbone`, one of the UniLMv2 tasks, or a subclass. A
+            task needs its head in the file.
         config: dict, or path of a JSON file, with the authors' keys, see
             `unilmv2_tf.checkpoints.configuration.backbone_arguments`. Defaults
-            to `None`, the `config.json` in the folder or beside the file. The
+            to `None`, the one in the folder or beside the file. What it
+            leaves open, or all if there is none, is read off the tensors and
+            the file's name, see `unilmv2_tf.checkpoints.sizes`. The
             model has one dropout rate, so `attention_probs_dropout_prob` must
             agree with `hidden_dropout_prob`.
+        positions: int. The number of positions of the model, to take longer
+            inputs or shorter ones. Defaults to `None`, those in the file.
+        position_method: string. How positions are added, see
+            `unilmv2_tf.checkpoints.resize_positions`. Defaults to `"cyclic"`.
         **kwargs: `dtype` goes to the backbone, all others to a task, as
             `cls(backbone, **kwargs)`. `UniLMv2Seq2SeqLM` takes its segment
             ids from the configuration unless they are given here.
@@ -159,14 +263,12 @@ def load_official(path, cls, config=None, **kwargs):
         Bao et al., 2020; the layouts are those of the authors' s2s-ft code.
     """
     _check_class(cls)
-    weights_path = find_weights(path)
-    config = read_config(config, weights_path)
-    arguments = backbone_arguments(config)
-    weights = canonicalize(read_tensors(weights_path))
-    _check_relative_table(arguments, weights)
-    model = _build(cls, config, arguments, kwargs.pop("dtype", None), kwargs)
-    variables = canonical_variables(model)
-    _check_complete(weights, variables, not issubclass(cls, UniLMv2Backbone))
-    for name, variable in variables.items():
-        variable.assign(_converted(name, weights, variable))
+    checkpoint = open_checkpoint(path, config)
+    model, _ = build_model(
+        checkpoint,
+        cls,
+        positions=positions,
+        position_method=position_method,
+        **kwargs,
+    )
     return model

@@ -1,11 +1,15 @@
 """`pytorch_model.bin` read with the standard library and NumPy."""
 
+import contextlib
+import functools
 import math
 import pathlib
+import weakref
 import zipfile
 
 import numpy as np
 
+from unilmv2_tf.checkpoints.lazy_array import LazyArray
 from unilmv2_tf.checkpoints.weights_pickle import StorageRecord
 from unilmv2_tf.checkpoints.weights_pickle import UnreadableCheckpoint
 from unilmv2_tf.checkpoints.weights_pickle import read_weights_pickle
@@ -117,7 +121,7 @@ def _native_order(raw, dtype, big_endian):
 
 
 class _Storages:
-    """Reads each storage once, so tied tensors share their memory."""
+    """Finds and reads storages; tied tensors share their memory."""
 
     def __init__(self, archive):
         order = b"little"
@@ -129,20 +133,16 @@ class _Storages:
             )
         self._archive = archive
         self._big_endian = order == b"big"
-        self._loaded = {}
+        self._records = {}
+        self._loaded = weakref.WeakValueDictionary()
 
-    def load(self, record):
-        if record.key not in self._loaded:
-            self._loaded[record.key] = record, self._read(record)
-        first, values = self._loaded[record.key]
+    def check(self, record):
+        first = self._records.setdefault(record.key, record)
         if first != record:
             raise UnreadableCheckpoint(
                 f"storage {record.key!r} is described both as {first.count} "
                 f"x {first.dtype} and as {record.count} x {record.dtype}"
             )
-        return values
-
-    def _read(self, record):
         name = f"data/{record.key}"
         if name not in self._archive:
             raise UnreadableCheckpoint(f"the file has no member {name!r}")
@@ -153,7 +153,13 @@ class _Storages:
                 f"{record.dtype} = {declared} bytes, its member has "
                 f"{self._archive.size(name)}"
             )
-        raw = np.frombuffer(self._archive.read(name), np.uint8)
+
+    def load(self, record):
+        raw = self._loaded.get(record.key)
+        if raw is None:
+            content = self._archive.read(f"data/{record.key}")
+            raw = np.frombuffer(content, np.uint8)
+            self._loaded[record.key] = raw
         return _native_order(raw, record.dtype, self._big_endian)
 
 
@@ -188,34 +194,51 @@ def _check_extent(tensor):
         )
 
 
-def _view(tensor, storages):
+def _check(tensor, storages):
     if not isinstance(tensor.storage, StorageRecord):
         raise UnreadableCheckpoint("it is not built on a storage")
     _check_extent(tensor)
-    values = storages.load(tensor.storage)
-    return np.lib.stride_tricks.as_strided(
+    storages.check(tensor.storage)
+
+
+def _is_contiguous(tensor):
+    expected = 1
+    for size, step in zip(reversed(tensor.shape), reversed(tensor.strides)):
+        if size != 1 and step != expected:
+            return False
+        expected *= size
+    return True
+
+
+def _read_view(path, tensor, storages):
+    with _explained(path):
+        values = storages.load(tensor.storage)
+    view = np.lib.stride_tricks.as_strided(
         values[tensor.offset :],
         tensor.shape,
         [step * values.itemsize for step in tensor.strides],
         writeable=False,
     )
+    return view if view.flags.c_contiguous else view.copy()
 
 
-def _read_archive(archive, file_bytes):
+def _open_archive(path, archive, file_bytes):
     records = read_weights_pickle(archive.read("data.pkl"))
     storages = _Storages(archive)
     tensors = {}
     copied_bytes = 0
     for name, record in records.items():
         try:
-            view = _view(record, storages)
+            _check(record, storages)
         except UnreadableCheckpoint as error:
             raise UnreadableCheckpoint(
                 f"Tensor {name!r} cannot be read: {error}. The file is "
                 "damaged, forged, or holds more than plain tensors."
             ) from None
-        if not view.flags.c_contiguous:
-            copied_bytes += view.nbytes
+        read = functools.partial(_read_view, path, record, storages)
+        tensors[name] = LazyArray(record.shape, record.storage.dtype, read)
+        if not _is_contiguous(record):
+            copied_bytes += tensors[name].nbytes
             # Each copy fits in its storage, but a short pickle can ask for
             # thousands of transposed views of one large storage.
             if copied_bytes > _MAX_COPIES * file_bytes:
@@ -224,9 +247,56 @@ def _read_archive(archive, file_bytes):
                     f"{file_bytes} bytes of the file; reached at {name!r}. "
                     "The file is forged."
                 )
-            view = view.copy()
-        tensors[name] = view
     return tensors
+
+
+@contextlib.contextmanager
+def _explained(path):
+    """Says of which file an error speaks, and that the file is to blame."""
+    try:
+        yield
+    except UnreadableCheckpoint as error:
+        raise UnreadableCheckpoint(f"{path}: {error}") from error.__cause__
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    # zipfile raises BadZipFile, EOFError, struct.error, RuntimeError,
+    # OSError and others, depending on where the damage is.
+    except Exception as error:
+        raise UnreadableCheckpoint(
+            f"{path}: the archive is truncated or damaged "
+            f"({type(error).__name__}: {error}). Download it again."
+        ) from error
+
+
+def open_pytorch_file(path):
+    """Lists the tensors of a `.bin` file, to be read when they are wanted.
+
+    As `read_pytorch_file`; the checksum of a tensor's bytes is compared when
+    it is read.
+
+    Args:
+        path: str or path. The file.
+
+    Returns:
+        A dict from names to `LazyArray`s.
+
+    Raises:
+        UnreadableCheckpoint: see `read_pytorch_file`.
+        FileNotFoundError: if there is no such file.
+
+    Example:
+
+    >>> open_pytorch_file("no/such/file.bin")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: ...
+    """
+    path = pathlib.Path(path)
+    with _explained(path):
+        _check_start(path)
+        archive = zipfile.ZipFile(path)
+        file_bytes = path.stat().st_size
+        return _open_archive(path, _Archive(archive, file_bytes), file_bytes)
 
 
 def read_pytorch_file(path):
@@ -260,20 +330,5 @@ def read_pytorch_file(path):
     file must be a zip archive (PyTorch 1.6 or newer). Received an empty file.
     Download it again.
     """
-    path = pathlib.Path(path)
-    try:
-        _check_start(path)
-        with zipfile.ZipFile(path) as archive:
-            file_bytes = path.stat().st_size
-            return _read_archive(_Archive(archive, file_bytes), file_bytes)
-    except UnreadableCheckpoint as error:
-        raise UnreadableCheckpoint(f"{path}: {error}") from error.__cause__
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    # zipfile raises BadZipFile, EOFError, struct.error, RuntimeError,
-    # OSError and others, depending on where the damage is.
-    except Exception as error:
-        raise UnreadableCheckpoint(
-            f"{path}: the archive is truncated or damaged "
-            f"({type(error).__name__}: {error}). Download it again."
-        ) from error
+    tensors = open_pytorch_file(path)
+    return {name: np.asarray(lazy) for name, lazy in tensors.items()}

@@ -5,28 +5,14 @@ import pathlib
 
 import ml_dtypes
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from unilmv2_tf.checkpoints.pytorch_file import read_pytorch_file
+from unilmv2_tf.checkpoints.lazy_array import LazyArray
+from unilmv2_tf.checkpoints.pytorch_file import open_pytorch_file
+from unilmv2_tf.checkpoints.safetensors_file import open_safetensors
 
 CONFIG_NAME = "config.json"
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
-_READ_DTYPES = frozenset(
-    np.dtype(dtype)
-    for dtype in (
-        np.float32,
-        np.float16,
-        ml_dtypes.bfloat16,
-        np.float64,
-        np.int64,
-        np.int32,
-        np.int16,
-        np.int8,
-        np.uint8,
-        np.bool_,
-    )
-)
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 
 
 def is_float(dtype):
@@ -47,24 +33,9 @@ def is_float(dtype):
     return dtype.kind == "f" or dtype == ml_dtypes.bfloat16
 
 
-def _read_safetensors(path):
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path}: not a readable .safetensors file ({error}). It is "
-            "damaged or of another format; download it again."
-        ) from error
-
-
-def _check_values(path, tensors):
-    for name, values in tensors.items():
-        if values.dtype not in _READ_DTYPES:
-            raise ValueError(
-                f"{path}: tensor {name!r} has dtype {values.dtype}; accepted "
-                f"are {sorted(str(dtype) for dtype in _READ_DTYPES)}. Cast "
-                "it and save it again."
-            )
+def _checked(path, name, lazy):
+    def read():
+        values = np.asarray(lazy)
         if is_float(values.dtype) and not np.isfinite(values).all():
             bad = int(values.size - np.isfinite(values).sum())
             raise ValueError(
@@ -72,6 +43,9 @@ def _check_values(path, tensors):
                 f"{values.size} places. The training that wrote it diverged "
                 "or the file is damaged; take an earlier checkpoint."
             )
+        return values
+
+    return LazyArray(lazy.shape, lazy.dtype, read)
 
 
 def find_weights(path):
@@ -79,7 +53,8 @@ def find_weights(path):
 
     Args:
         path: str or path. A file, which is returned as it is, or a folder
-            with `model.safetensors` (preferred) or `pytorch_model.bin`.
+            with `model.safetensors` (preferred), `pytorch_model.bin` or one
+            file of weights of another name.
 
     Returns:
         The path of the file.
@@ -107,6 +82,11 @@ def find_weights(path):
     for name in WEIGHT_NAMES:
         if (path / name).exists():
             return path / name
+    named = [
+        entry for entry in path.iterdir() if entry.suffix in WEIGHT_SUFFIXES
+    ]
+    if len(named) == 1:
+        return named[0]
     found = sorted(entry.name for entry in path.iterdir())[:8]
     raise FileNotFoundError(
         f"A folder must hold {' or '.join(WEIGHT_NAMES)} (weights split "
@@ -115,8 +95,8 @@ def find_weights(path):
     )
 
 
-def read_tensors(path):
-    """Reads every tensor of a file of weights.
+def open_tensors(path):
+    """Lists the tensors of a file, to be read and checked when wanted.
 
     Args:
         path: str or path. A `.safetensors` file, or a PyTorch file ending in
@@ -124,12 +104,48 @@ def read_tensors(path):
             anything in it.
 
     Returns:
-        A dict from names to NumPy arrays.
+        A dict from names to `LazyArray`s. To use one raises a ValueError that
+        names it if it is damaged or holds NaN or infinity.
 
     Raises:
         ValueError: if the file has another ending or format, is damaged, or
-            a tensor, which is then named, has an unsupported dtype or holds
-            NaN or infinity.
+            a tensor, which is then named, has an unsupported dtype; or if the
+            file notes a `digest` that is not that of its tensors.
+
+    Example:
+
+    >>> import tempfile
+    >>> from safetensors.numpy import save_file
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> save_file({"bias": np.zeros(3, "float32")}, path)
+    >>> open_tensors(path)["bias"].shape
+    (3,)
+    """
+    path = pathlib.Path(path)
+    if path.suffix == ".safetensors":
+        tensors = open_safetensors(path)
+    elif path.suffix in (".bin", ".pt", ".pth"):
+        tensors = open_pytorch_file(path)
+    else:
+        raise ValueError(
+            "A file of weights must end in .safetensors, .bin, .pt or .pth. "
+            f"Received: {path.name!r}"
+        )
+    return {name: _checked(path, name, lazy) for name, lazy in tensors.items()}
+
+
+def read_tensors(path):
+    """Reads all tensors of a file, whatever its format.
+
+    Args:
+        path: str or path, see `open_tensors`.
+
+    Returns:
+        A dict from names to NumPy arrays.
+
+    Raises:
+        ValueError: as `open_tensors`, and if a tensor, which is then named,
+            holds NaN or infinity.
 
     Example:
 
@@ -140,26 +156,36 @@ def read_tensors(path):
     >>> read_tensors(path)
     {'bias': array([0., 0., 0.], dtype=float32)}
     """
-    path = pathlib.Path(path)
-    if path.suffix == ".safetensors":
-        tensors = _read_safetensors(path)
-    elif path.suffix in (".bin", ".pt", ".pth"):
-        tensors = read_pytorch_file(path)
-    else:
-        raise ValueError(
-            "A file of weights must end in .safetensors, .bin, .pt or .pth. "
-            f"Received: {path.name!r}"
-        )
-    _check_values(path, tensors)
-    return tensors
+    return {name: np.asarray(lazy) for name, lazy in open_tensors(path).items()}
+
+
+def find_config(weights_path):
+    """Finds the configuration beside a file of weights.
+
+    Args:
+        weights_path: path.
+
+    Returns:
+        The path of `NAME-config.json` beside `NAME.bin`, as the authors
+        publish it, or else of `config.json`; `None` if there is neither.
+
+    Example:
+
+    >>> find_config("no/such/model.bin")
+    """
+    path = pathlib.Path(weights_path)
+    for name in (f"{path.stem}-{CONFIG_NAME}", CONFIG_NAME):
+        if path.with_name(name).exists():
+            return path.with_name(name)
+    return None
 
 
 def read_config(config, weights_path):
     """Reads an official configuration.
 
     Args:
-        config: dict, path of a JSON file, or `None` for the file
-            `config.json` beside the weights.
+        config: dict, path of a JSON file, or `None` for the one
+            that `find_config` finds beside the weights.
         weights_path: path. The file of weights.
 
     Returns:
@@ -177,8 +203,8 @@ def read_config(config, weights_path):
     if isinstance(config, dict):
         return dict(config)
     if config is None:
-        path = pathlib.Path(weights_path).parent / CONFIG_NAME
-        if not path.exists():
+        path = find_config(weights_path)
+        if path is None:
             raise ValueError(
                 f"The weights {str(weights_path)!r} need a configuration, "
                 f"and there is no {CONFIG_NAME} beside them. Pass config= "
@@ -188,7 +214,7 @@ def read_config(config, weights_path):
         path = pathlib.Path(config).expanduser()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(
             f"A configuration must be a JSON file. Received {str(path)!r}: "
             f"{error}"

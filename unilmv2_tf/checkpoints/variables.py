@@ -1,9 +1,19 @@
 """The variables of our models under the canonical names of `layouts`."""
 
+from unilmv2_tf import models
 from unilmv2_tf.checkpoints.layouts import OUTPUT_BIAS
 from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
 from unilmv2_tf.checkpoints.layouts import WORD_EMBEDDINGS
 from unilmv2_tf.models import UniLMv2Backbone
+
+_TASKS = (
+    "UniLMv2PseudoMaskedLM",
+    "UniLMv2Seq2SeqLM",
+    "UniLMv2TextClassifier",
+    "UniLMv2QuestionAnswerer",
+)
+# Attributes of tasks with the layer that gives the output.
+_OUTPUT_LAYERS = {"logits_dense": "classifier", "span_dense": "qa_outputs"}
 
 
 def _dense(name, layer):
@@ -57,11 +67,39 @@ def _head_variables(head):
     }
 
 
+def _task_variables(task):
+    if hasattr(task, "language_model_head"):
+        return _head_variables(task.language_model_head)
+    variables = {}
+    if hasattr(task, "pooled_dense"):
+        variables.update(_dense("pooler.dense", task.pooled_dense))
+    for attribute, name in _OUTPUT_LAYERS.items():
+        if hasattr(task, attribute):
+            variables.update(_dense(name, getattr(task, attribute)))
+    return variables
+
+
+def convertible_tasks():
+    """Lists the tasks whose heads have official names.
+
+    Returns:
+        A tuple of classes.
+
+    Example:
+
+    >>> [task.__name__ for task in convertible_tasks()][:2]
+    ['UniLMv2PseudoMaskedLM', 'UniLMv2Seq2SeqLM']
+    """
+    return tuple(
+        getattr(models, name) for name in _TASKS if hasattr(models, name)
+    )
+
+
 def canonical_variables(model):
     """Lists the variables of a model under canonical names.
 
     Args:
-        model: a `UniLMv2Backbone`, or a language model task on one.
+        model: a `UniLMv2Backbone`, or a task on one.
 
     Returns:
         A dict from the names in `unilmv2_tf.checkpoints.layouts` to Keras
@@ -86,7 +124,7 @@ def canonical_variables(model):
     for index, layer in enumerate(backbone.transformer_layers):
         variables.update(_layer_variables(f"encoder.layer.{index}", layer))
     if is_task:
-        variables.update(_head_variables(model.language_model_head))
+        variables.update(_task_variables(model))
     return variables
 
 
@@ -108,5 +146,13 @@ def is_transposed(name):
     """
     layer, _, kind = name.rpartition(".")
     return kind == "weight" and layer.endswith(
-        ("query", "key", "value", "dense", "rel_pos_bias")
+        (
+            "query",
+            "key",
+            "value",
+            "dense",
+            "rel_pos_bias",
+            "classifier",
+            "qa_outputs",
+        )
     )
