@@ -53,6 +53,11 @@ COMMANDS = {
         "evaluate",
         "score a fine-tuned model on labelled data",
     ),
+    "inspect": (
+        "unilmv2_tf.trainers.inspect_model",
+        "inspect_model",
+        "describe a preset or a checkpoint",
+    ),
     "show-mask": (
         "unilmv2_tf.trainers.show_mask",
         "show_mask",
