@@ -13,6 +13,8 @@ _ROOMS = {
     "UniLMv2PseudoMaskedLMPreprocessor": "preprocessing",
     "UniLMv2Seq2SeqLM": "models",
     "UniLMv2Seq2SeqLMPreprocessor": "preprocessing",
+    "UniLMv2TextClassifier": "models",
+    "UniLMv2TextClassifierPreprocessor": "preprocessing",
     "UniLMv2Tokenizer": "preprocessing",
     "step_visibility": "layers",
 }

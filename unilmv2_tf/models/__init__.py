@@ -9,8 +9,10 @@ from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.models.pseudo_masked_lm import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models.seq_2_seq_lm import UniLMv2Seq2SeqLM
 from unilmv2_tf.models.task import UniLMv2Task
+from unilmv2_tf.models.text_classifier import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
+from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
 # KerasHub finds the classes that belong to a preset by their backbone. The
@@ -19,6 +21,7 @@ for _text_class in (
     UniLMv2Tokenizer,
     UniLMv2PseudoMaskedLMPreprocessor,
     UniLMv2Seq2SeqLMPreprocessor,
+    UniLMv2TextClassifierPreprocessor,
 ):
     _text_class.backbone_cls = UniLMv2Backbone
 
@@ -30,6 +33,7 @@ __all__ = [
     "UniLMv2PseudoMaskedLM",
     "UniLMv2Seq2SeqLM",
     "UniLMv2Task",
+    "UniLMv2TextClassifier",
     "is_preset_location",
     "preset_config",
 ]

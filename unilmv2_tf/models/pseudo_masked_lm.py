@@ -5,6 +5,7 @@ from keras import ops
 from unilmv2_tf.layers import GatherPositions
 from unilmv2_tf.layers import PseudoBlock
 from unilmv2_tf.models.language_model import LanguageModelTask
+from unilmv2_tf.models.task import check_rows_fit
 from unilmv2_tf.preprocessing.pseudo_masked_lm_preprocessor import (
     UniLMv2PseudoMaskedLMPreprocessor,
 )
@@ -97,16 +98,7 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
                 "that stands for [P], in released checkpoints that of [MASK]. "
                 "Received: pseudo_token_id=None, preprocessor=None"
             )
-        if preprocessor is not None and (
-            preprocessor.sequence_length > backbone.max_sequence_length
-        ):
-            raise ValueError(
-                "The rows of the preprocessor are longer than the position "
-                "table. Received: sequence_length="
-                f"{preprocessor.sequence_length}, max_sequence_length="
-                f"{backbone.max_sequence_length}. Use a shorter "
-                "`sequence_length`, or a backbone with more positions."
-            )
+        check_rows_fit(backbone, preprocessor)
         self.objectives = objectives
         super().__init__(backbone, preprocessor, pseudo_token_id, **kwargs)
 

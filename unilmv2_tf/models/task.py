@@ -217,6 +217,27 @@ class UniLMv2Task:
         return task
 
 
+def check_rows_fit(backbone, preprocessor):
+    """Checks that the rows of a preprocessor have positions.
+
+    Args:
+        backbone: a `UniLMv2Backbone`.
+        preprocessor: a preprocessor with a `sequence_length`, or `None`.
+
+    Raises:
+        ValueError: if the rows are longer than the position table.
+    """
+    if preprocessor is None:
+        return
+    if preprocessor.sequence_length > backbone.max_sequence_length:
+        raise ValueError(
+            "The rows of the preprocessor are longer than the position table. "
+            f"Received: sequence_length={preprocessor.sequence_length}, "
+            f"max_sequence_length={backbone.max_sequence_length}. Use a "
+            "shorter `sequence_length`, or a backbone with more positions."
+        )
+
+
 def _load_saved_task(preset, load_weights, backbone_kwargs):
     """Loads what a preset holds: a task of any class, or a mere backbone."""
     if set(backbone_kwargs) - {"dtype"}:

@@ -13,12 +13,16 @@ from unilmv2_tf.preprocessing.rows import assemble_rows
 from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
     UniLMv2Seq2SeqLMPreprocessor,
 )
+from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
+    UniLMv2TextClassifierPreprocessor,
+)
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
 __all__ = [
     "PackingStatistics",
     "UniLMv2PseudoMaskedLMPreprocessor",
     "UniLMv2Seq2SeqLMPreprocessor",
+    "UniLMv2TextClassifierPreprocessor",
     "UniLMv2Tokenizer",
     "assemble_rows",
     "blockwise_masking",

@@ -1,6 +1,38 @@
 import tensorflow as tf
 
 
+def shuffle_each_epoch(inputs, batch_size):
+    """Makes a dataset of arrays that is shuffled anew in each pass.
+
+    The orders follow from `keras.utils.set_random_seed`.
+
+    Args:
+        inputs: array or list, or a tuple or dict of them.
+        batch_size: int.
+
+    Returns:
+        A batched `tf.data.Dataset`.
+
+    Raises:
+        ValueError: if there is no example.
+
+    Example:
+
+    >>> from unilmv2_tf.preprocessing.epochs import shuffle_each_epoch
+    >>> dataset = shuffle_each_epoch((["a", "b", "c"], [0, 1, 2]), 2)
+    >>> sorted(label for _, y in dataset for label in y.numpy().tolist())
+    [0, 1, 2]
+    """
+    if not isinstance(inputs, (dict, tuple)):
+        inputs = tf.convert_to_tensor(inputs)
+    dataset = tf.data.Dataset.from_tensor_slices(inputs)
+    if len(dataset) == 0:
+        raise ValueError(
+            "`x` must hold at least one example. Received an empty `x`."
+        )
+    return dataset.shuffle(len(dataset), seed=0).batch(batch_size)
+
+
 def renew_each_epoch(inputs, batch_size, text_key=None):
     """Makes a dataset of which each pass carries another epoch number.
 
@@ -38,14 +70,7 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
     """
     dataset = inputs
     if not isinstance(inputs, tf.data.Dataset):
-        if not isinstance(inputs, (dict, tuple)):
-            inputs = tf.convert_to_tensor(inputs)
-        dataset = tf.data.Dataset.from_tensor_slices(inputs)
-        if len(dataset) == 0:
-            raise ValueError(
-                "`x` must hold at least one example. Received an empty `x`."
-            )
-        dataset = dataset.shuffle(len(dataset), seed=0).batch(batch_size)
+        dataset = shuffle_each_epoch(inputs, batch_size)
 
     if isinstance(dataset.element_spec, dict) and (
         "epoch" in dataset.element_spec

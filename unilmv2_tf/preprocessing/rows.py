@@ -15,7 +15,8 @@ def assemble_rows(token_ids, num_tokens, num_first, tokenizer, sequence_length):
 
     Args:
         token_ids: int tensor of shape `(batch, width)`, both segments one
-            after the other, at most `sequence_length - 3` tokens.
+            after the other: as many as fit beside two special tokens, or
+            three if there is a second segment.
         num_tokens: int tensor of shape `(batch,)`. How many they are.
         num_first: int tensor of shape `(batch,)`. How many of them are in the
             first segment.
