@@ -11,6 +11,8 @@ _ROOMS = {
     "UniLMv2Backbone": "models",
     "UniLMv2PseudoMaskedLM": "models",
     "UniLMv2PseudoMaskedLMPreprocessor": "preprocessing",
+    "UniLMv2QuestionAnswerer": "models",
+    "UniLMv2QuestionAnswererPreprocessor": "preprocessing",
     "UniLMv2Seq2SeqLM": "models",
     "UniLMv2Seq2SeqLMPreprocessor": "preprocessing",
     "UniLMv2TextClassifier": "models",

@@ -7,10 +7,12 @@ from unilmv2_tf.models.presets import PRESETS
 from unilmv2_tf.models.presets import is_preset_location
 from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.models.pseudo_masked_lm import UniLMv2PseudoMaskedLM
+from unilmv2_tf.models.question_answerer import UniLMv2QuestionAnswerer
 from unilmv2_tf.models.seq_2_seq_lm import UniLMv2Seq2SeqLM
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.text_classifier import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
+from unilmv2_tf.preprocessing import UniLMv2QuestionAnswererPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
@@ -20,6 +22,7 @@ from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 for _text_class in (
     UniLMv2Tokenizer,
     UniLMv2PseudoMaskedLMPreprocessor,
+    UniLMv2QuestionAnswererPreprocessor,
     UniLMv2Seq2SeqLMPreprocessor,
     UniLMv2TextClassifierPreprocessor,
 ):
@@ -31,6 +34,7 @@ __all__ = [
     "SmoothedCrossEntropy",
     "UniLMv2Backbone",
     "UniLMv2PseudoMaskedLM",
+    "UniLMv2QuestionAnswerer",
     "UniLMv2Seq2SeqLM",
     "UniLMv2Task",
     "UniLMv2TextClassifier",

@@ -9,6 +9,9 @@ from unilmv2_tf.preprocessing.packing import pack_documents
 from unilmv2_tf.preprocessing.pseudo_masked_lm_preprocessor import (
     UniLMv2PseudoMaskedLMPreprocessor,
 )
+from unilmv2_tf.preprocessing.question_answerer_preprocessor import (
+    UniLMv2QuestionAnswererPreprocessor,
+)
 from unilmv2_tf.preprocessing.rows import assemble_rows
 from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
     UniLMv2Seq2SeqLMPreprocessor,
@@ -21,6 +24,7 @@ from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 __all__ = [
     "PackingStatistics",
     "UniLMv2PseudoMaskedLMPreprocessor",
+    "UniLMv2QuestionAnswererPreprocessor",
     "UniLMv2Seq2SeqLMPreprocessor",
     "UniLMv2TextClassifierPreprocessor",
     "UniLMv2Tokenizer",

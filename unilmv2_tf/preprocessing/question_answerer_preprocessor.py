@@ -1,0 +1,308 @@
+import keras
+import keras_hub
+import numpy as np
+import tensorflow as tf
+
+from unilmv2_tf.preprocessing.answers import answer_characters
+from unilmv2_tf.preprocessing.answers import answer_tokens
+from unilmv2_tf.preprocessing.answers import check_answers
+from unilmv2_tf.preprocessing.graph import graph_preprocessing
+from unilmv2_tf.preprocessing.offsets import tokens_with_offsets
+from unilmv2_tf.preprocessing.rows import batched
+from unilmv2_tf.preprocessing.spans import best_spans
+from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing.windows import label_windows
+from unilmv2_tf.preprocessing.windows import sliding_windows
+
+_MODEL_KEYS = ("token_ids", "segment_ids", "padding_mask")
+_SPAN_KEYS = (
+    "token_starts",
+    "token_ends",
+    "example_index",
+    "window_start",
+    "passage_length",
+)
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
+    """Turns questions and passages into rows, and logits into answers.
+
+    A row is `[CLS] question [SEP] passage [SEP]`. A passage that is longer
+    gets several rows, windows that overlap; an answer is looked for, and
+    learned, in all of them. A question longer than `max_question_length` is
+    cut off. With the question `7`, the passage `10 11 12 13 14 15 16`, of
+    which `14 15` is the answer, and rows of nine tokens:
+
+        token_ids      2  7  3 10 11 12 13 14  3     start 0, end 0
+                       2  7  3 12 13 14 15 16  3     start 5, end 6
+        segment_ids    0  0  0  1  1  1  1  1  1
+                       0  0  0  1  1  1  1  1  1
+        padding_mask   1  1  1  1  1  1  1  1  1
+                       1  1  1  1  1  1  1  1  1
+
+    Where a row doesn't hold the whole answer, or there is none, `[CLS]` is to
+    be pointed at. Answers are given in characters (code points) of the
+    passage as it was passed in, `text == context[start:end]`, and widened to
+    whole tokens. An answer that is not what stands in the passage at its
+    start, or has no token, is an error if this layer is called eagerly; in a
+    `tf.data` pipeline its example gets no row.
+
+    Args:
+        tokenizer: a `UniLMv2Tokenizer`.
+        sequence_length: int. The length of the rows. Defaults to `384`.
+        doc_stride: int. How many tokens a window moves; as far as no token of
+            the passage is skipped. Defaults to `128`.
+        max_question_length: int. Defaults to `64`.
+        **kwargs: see `keras_hub.models.Preprocessor`.
+
+    Call arguments:
+        x: a dict of strings `question` and `context`, of one example or a
+            batch.
+        y: optional dict of `answer_text` and `answer_start`, an int, or of the
+            ints `answer_start` and `answer_end`. No text, or -1 as the start,
+            means that there is no answer.
+        sample_weight: optional floats, one for each example.
+
+    Returns:
+        The rows of all examples, one after the other: a dict of `token_ids`,
+        `segment_ids` and `padding_mask`, int32 of shape
+        `(rows, sequence_length)`; with `y` a tuple of it and of a dict of
+        `start` and `end`, int32 of shape `(rows,)`, and of the weights if
+        there are any.
+
+    Raises:
+        ValueError: if an argument is out of range, or an answer doesn't fit
+            its passage.
+
+    Example:
+
+    >>> from unilmv2_tf.preprocessing import UniLMv2QuestionAnswererPreprocessor
+    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox", "who",
+    ...      "jumped", "?"])
+    >>> preprocessor = UniLMv2QuestionAnswererPreprocessor(
+    ...     tokenizer, sequence_length=10, max_question_length=3)
+    >>> x, y = preprocessor(
+    ...     {"question": ["Who jumped?"], "context": ["The fox jumped"]},
+    ...     {"answer_text": ["fox"], "answer_start": [4]})
+    >>> x["token_ids"].numpy().tolist()
+    [[2, 7, 8, 9, 3, 5, 6, 8, 3, 0]]
+    >>> y["start"].numpy().tolist(), y["end"].numpy().tolist()
+    ([6], [6])
+
+    Reference:
+        Bao et al., 2020, section 3.4; Devlin et al., 2019, section 4.2.
+    """
+
+    tokenizer_cls = UniLMv2Tokenizer
+
+    def __init__(
+        self,
+        tokenizer,
+        sequence_length=384,
+        doc_stride=128,
+        max_question_length=64,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value in (
+            ("doc_stride", doc_stride),
+            ("max_question_length", max_question_length),
+        ):
+            if value < 1:
+                raise ValueError(
+                    f"`{name}` must be at least 1. Received: {name}={value}"
+                )
+        if sequence_length < max_question_length + 4:
+            raise ValueError(
+                "`sequence_length` must leave room for a token of the passage "
+                "beside the longest question and three special tokens: at "
+                f"least {max_question_length + 4} with max_question_length="
+                f"{max_question_length}. Received: sequence_length="
+                f"{sequence_length}. Make it longer, or questions shorter."
+            )
+        if tokenizer is not None and not tokenizer.split:
+            raise ValueError(
+                "`tokenizer` must cut text into words, or nobody knows where "
+                "they stand. Received: a tokenizer with split=False"
+            )
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+        self.doc_stride = doc_stride
+        self.max_question_length = max_question_length
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, x, y=None, sample_weight=None):
+        rows = self._checked_windows(x, y, sample_weight)
+        inputs = {key: rows[key] for key in _MODEL_KEYS}
+        if y is None:
+            return inputs
+        labels = {key: rows[key] for key in ("start", "end")}
+        return keras.utils.pack_x_y_sample_weight(
+            inputs, labels, rows.get("sample_weight")
+        )
+
+    def windows(self, x, y=None):
+        """Makes the rows, with all that finding answers in them takes.
+
+        Args:
+            x: see the call arguments.
+            y: see the call arguments.
+
+        Returns:
+            A dict of int32 tensors, all windows of all examples in order:
+            `token_ids`, `segment_ids`, `padding_mask`, and `token_starts` and
+            `token_ends`, the characters of each passage token, -1 elsewhere,
+            of shape `(rows, sequence_length)`; `example_index`,
+            `window_start` (the number of the window's first token in the
+            passage) and `passage_length`, in tokens, of shape `(rows,)`. With
+            `y` also `start` and `end`, of shape `(rows,)`: places in the row.
+
+        Raises:
+            ValueError: if an answer doesn't fit its passage, called eagerly.
+
+        Example:
+
+        >>> from unilmv2_tf.preprocessing import (
+        ...     UniLMv2QuestionAnswererPreprocessor, UniLMv2Tokenizer)
+        >>> tokenizer = UniLMv2Tokenizer(
+        ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"])
+        >>> preprocessor = UniLMv2QuestionAnswererPreprocessor(
+        ...     tokenizer, sequence_length=6, doc_stride=1,
+        ...     max_question_length=1)
+        >>> rows = preprocessor.windows({"question": "A", "context": "a b a"})
+        >>> rows["token_ids"].numpy().tolist()
+        [[2, 5, 3, 5, 6, 3], [2, 5, 3, 6, 5, 3]]
+        >>> rows["token_starts"].numpy().tolist()
+        [[-1, -1, -1, 0, 2, -1], [-1, -1, -1, 2, 4, -1]]
+        """
+        return self._checked_windows(x, y, None)
+
+    def _checked_windows(self, x, y, sample_weight):
+        rows, misfits = self._windows((x, y, sample_weight))
+        if y is not None and tf.executing_eagerly():
+            check_answers(x, y, np.asarray(misfits))
+        return rows
+
+    @graph_preprocessing
+    def _windows(self, inputs):
+        x, y, sample_weight = inputs
+        x, _ = batched(x)
+        questions = self.tokenizer(x["question"])[:, : self.max_question_length]
+        passages = tokens_with_offsets(self.tokenizer, x["context"])
+        rows = sliding_windows(
+            questions,
+            passages,
+            self.tokenizer,
+            self.sequence_length,
+            self.doc_stride,
+        )
+        if y is None:
+            return rows, tf.zeros(tf.shape(x["context"]), tf.bool)
+        y = {key: tf.reshape(value, [-1]) for key, value in y.items()}
+        first, end, is_misfit = answer_characters(x["context"], y)
+        first, last, has_no_token = answer_tokens(passages, first, end)
+        is_misfit |= has_no_token
+        rows.update(label_windows(rows, first, last))
+        if sample_weight is not None:
+            weights = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
+            rows["sample_weight"] = tf.gather(weights, rows["example_index"])
+        fits = ~tf.gather(is_misfit, rows["example_index"])
+        rows = {key: tf.boolean_mask(row, fits) for key, row in rows.items()}
+        return rows, is_misfit
+
+    def best_answers(
+        self, context, rows, logits, n_best=1, max_answer_length=30
+    ):
+        """Finds the best answers to questions, as TensorFlow graph code.
+
+        Args:
+            context: strings, as they were given to `windows`.
+            rows: the dict that `windows` returned.
+            logits: a dict of `start` and `end`, floats of shape
+                `(rows, sequence_length)`.
+            n_best: int. How many answers to return for each question.
+                Defaults to `1`.
+            max_answer_length: int. The longest answer in tokens. Defaults to
+                `30`.
+
+        Returns:
+            A dict of tensors of shape `(batch, n_best)`, best first: `text`,
+            which is `context[start:end]`, no two with the same `start` and
+            `end`; `score`, the sum of two logits; `probability`, the share of
+            `exp(score)` in the sum over all possible answers and none; `start`
+            and `end`, in characters. Where a passage has fewer answers, the
+            text is empty, the score -1e9, and `start` and `end` are -1. Of
+            shape `(batch,)` there are `null_score` and `null_probability`, for
+            there being no answer; the score is the lowest of a passage's
+            windows.
+
+        Raises:
+            ValueError: if `n_best` or `max_answer_length` is not positive.
+
+        Example:
+
+        >>> import numpy as np
+        >>> from unilmv2_tf.preprocessing import (
+        ...     UniLMv2QuestionAnswererPreprocessor, UniLMv2Tokenizer)
+        >>> tokenizer = UniLMv2Tokenizer(
+        ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "fox"])
+        >>> preprocessor = UniLMv2QuestionAnswererPreprocessor(
+        ...     tokenizer, sequence_length=7, max_question_length=1)
+        >>> rows = preprocessor.windows({"question": "?", "context": "A Fox"})
+        >>> logits = np.eye(7, dtype="float32")[[4]]
+        >>> answers = preprocessor.best_answers(
+        ...     "A Fox", rows, {"start": logits, "end": logits})
+        >>> answers["text"].numpy().tolist(), answers["score"].numpy().tolist()
+        ([[b'Fox']], [[2.0]])
+        """
+        for name, value in (
+            ("n_best", n_best),
+            ("max_answer_length", max_answer_length),
+        ):
+            if value < 1:
+                raise ValueError(
+                    f"`{name}` must be at least 1. Received: {name}={value}"
+                )
+        rows = {key: row for key, row in rows.items() if key in _SPAN_KEYS}
+        return self._best_answers(
+            (context, rows, logits),
+            n_best=n_best,
+            max_answer_length=max_answer_length,
+        )
+
+    @graph_preprocessing
+    def _best_answers(self, inputs, *, n_best, max_answer_length):
+        context, rows, logits = inputs
+        context = tf.reshape(context, [-1, 1])
+        spans = best_spans(
+            rows,
+            logits["start"],
+            logits["end"],
+            tf.size(context),
+            self.doc_stride,
+            n_best,
+            max_answer_length,
+        )
+        text = tf.strings.substr(
+            tf.repeat(context, n_best, axis=1),
+            tf.maximum(spans["start"], 0),
+            spans["end"] - spans["start"],
+            unit="UTF8_CHAR",
+        )
+        return {"text": text, **spans}
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "sequence_length": self.sequence_length,
+                "doc_stride": self.doc_stride,
+                "max_question_length": self.max_question_length,
+            }
+        )
+        return config
