@@ -50,7 +50,8 @@ def _canonical_arrays(model):
                 f"{name!r} holds NaN or infinity: the training diverged. "
                 "Nothing was written."
             )
-        arrays[name] = values.T if is_transposed(name) else values
+        values = values.T if is_transposed(name) else values
+        arrays[name] = np.asarray(values, order="C")
     return arrays
 
 
@@ -267,10 +268,7 @@ def save_official(
     """
     tensors = official_tensors(model, layout)
     for name, values in (more_tensors or {}).items():
-        tensors.setdefault(name, np.asarray(values))
-    tensors = {
-        name: np.asarray(values, order="C") for name, values in tensors.items()
-    }
+        tensors.setdefault(name, np.asarray(values, order="C"))
     if tokenizer is None:
         tokenizer = getattr(
             getattr(model, "preprocessor", None), "tokenizer", None
