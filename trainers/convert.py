@@ -120,7 +120,7 @@ def _read_checkpoint(source, config, vocabulary, lowercase, **resizing):
     length = resizing["positions"]
     if length is None:
         length = checkpoint.config["max_position_embeddings"]
-    cls, arguments = _choose_class(checkpoint)
+    cls, arguments = _choose_class(checkpoint.weights), {}
     if cls is not models.UniLMv2Backbone:
         arguments["preprocessor"] = cls.default_preprocessor(tokenizer, length)
     model, placements = build_model(checkpoint, cls, **resizing, **arguments)
@@ -138,24 +138,15 @@ def _read_checkpoint(source, config, vocabulary, lowercase, **resizing):
     return model, tokenizer, left_out, placements, origin
 
 
-def _choose_class(checkpoint):
-    """The class whose head the checkpoint holds, and its arguments."""
-    weights = checkpoint.weights
+def _choose_class(weights):
+    """The class whose head the checkpoint holds."""
     if "classifier.weight" in weights.arrays:
-        num_classes = weights.arrays["classifier.weight"].shape[0]
-        names = checkpoint.config.get("id2label")
-        arguments = {"num_classes": num_classes}
-        if isinstance(names, dict) and len(names) == num_classes > 1:
-            by_number = {int(key): name for key, name in names.items()}
-            arguments["label_names"] = [
-                str(by_number[number]) for number in range(num_classes)
-            ]
-        return models.UniLMv2TextClassifier, arguments
+        return models.UniLMv2TextClassifier
     if "qa_outputs.weight" in weights.arrays:
-        return models.UniLMv2QuestionAnswerer, {}
+        return models.UniLMv2QuestionAnswerer
     if weights.has_language_model_head:
-        return models.UniLMv2Seq2SeqLM, {}
-    return models.UniLMv2Backbone, {}
+        return models.UniLMv2Seq2SeqLM
+    return models.UniLMv2Backbone
 
 
 def _print_report(placements, noted):

@@ -161,6 +161,38 @@ def segment_arguments(config):
     return arguments
 
 
+def label_names(config):
+    """Reads the names of classes.
+
+    Args:
+        config: dict of official keys. `id2label` is optional.
+
+    Returns:
+        A list of strings, empty if there are no names, or only the ones that
+        Hugging Face's code makes up ("LABEL_0").
+
+    Raises:
+        ValueError: if `id2label` is not a dict of the numbers from 0.
+
+    Example:
+
+    >>> label_names({"id2label": {"1": "yes", "0": "no"}})
+    ['no', 'yes']
+    """
+    labels = config.get("id2label") or {}
+    if not isinstance(labels, dict) or set(map(str, labels)) != set(
+        map(str, range(len(labels)))
+    ):
+        raise ValueError(
+            "'id2label' must give a name to each number from 0. Received: "
+            f"{labels!r:.80}"
+        )
+    by_number = {int(number): str(name) for number, name in labels.items()}
+    names = [by_number[number] for number in range(len(labels))]
+    made_up = [f"LABEL_{number}" for number in range(len(names))]
+    return [] if names == made_up else names
+
+
 def official_config(backbone):
     """Translates a backbone's arguments to the authors' keys.
 

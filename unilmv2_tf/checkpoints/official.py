@@ -1,21 +1,24 @@
 """The authors' checkpoints, and others of BERT's kind, into our models."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from unilmv2_tf.checkpoints.configuration import backbone_arguments
+from unilmv2_tf.checkpoints.configuration import label_names
 from unilmv2_tf.checkpoints.configuration import segment_arguments
 from unilmv2_tf.checkpoints.layouts import OPTIONAL_TENSORS
 from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
 from unilmv2_tf.checkpoints.positions import resize_positions
 from unilmv2_tf.checkpoints.readers import is_float
 from unilmv2_tf.checkpoints.sources import open_checkpoint
+from unilmv2_tf.checkpoints.variables import CONVERTIBLE_TASKS
 from unilmv2_tf.checkpoints.variables import canonical_variables
-from unilmv2_tf.checkpoints.variables import convertible_tasks
 from unilmv2_tf.checkpoints.variables import is_transposed
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
+from unilmv2_tf.models import UniLMv2TextClassifier
 
 _POSITIONS = "embeddings.position_embeddings.weight"
 
@@ -42,7 +45,7 @@ class Placement(NamedTuple):
 
 
 def _check_class(cls):
-    accepted = (UniLMv2Backbone, *convertible_tasks())
+    accepted = (UniLMv2Backbone, *CONVERTIBLE_TASKS)
     if not isinstance(cls, type) or not issubclass(cls, accepted):
         raise ValueError(
             "`cls` must be one of "
@@ -71,7 +74,21 @@ def _check_relative_table(arguments, weights):
         )
 
 
-def _build(cls, config, arguments, kwargs):
+def _head_arguments(cls, checkpoint):
+    """What a checkpoint says about the arguments of a task."""
+    if issubclass(cls, UniLMv2Seq2SeqLM):
+        return segment_arguments(checkpoint.config)
+    output = checkpoint.weights.arrays.get("classifier.weight")
+    if not issubclass(cls, UniLMv2TextClassifier) or output is None:
+        return {}
+    arguments = {"num_classes": output.shape[0]}
+    names = label_names(checkpoint.config)
+    if len(names) == arguments["num_classes"] > 1:
+        arguments["label_names"] = names
+    return arguments
+
+
+def _build(cls, checkpoint, arguments, kwargs):
     dtype = kwargs.pop("dtype", None)
     if issubclass(cls, UniLMv2Backbone):
         if kwargs:
@@ -81,9 +98,34 @@ def _build(cls, config, arguments, kwargs):
                 "as a dict."
             )
         return cls(**arguments, dtype=dtype)
-    if issubclass(cls, UniLMv2Seq2SeqLM):
-        kwargs = {**segment_arguments(config), **kwargs}
+    if not {"num_classes", "label_names"} & kwargs.keys():
+        kwargs = {**_head_arguments(cls, checkpoint), **kwargs}
     return cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
+
+
+def _without_new_layers(weights, variables):
+    """Leaves out the layers of a head that the file does not hold at all.
+
+    A classifier or a question answerer is made to be trained; for a language
+    model the head is what is wanted.
+    """
+    new = [
+        layer
+        for layer in ("pooler.dense", "classifier", "qa_outputs")
+        if f"{layer}.weight" in variables
+        and not {f"{layer}.weight", f"{layer}.bias"} & weights.arrays.keys()
+    ]
+    if new:
+        warnings.warn(
+            f"The file holds no {' and no '.join(new)}: what is named so "
+            "starts anew, and has to be trained.",
+            stacklevel=4,
+        )
+    return {
+        name: variable
+        for name, variable in variables.items()
+        if name.rpartition(".")[0] not in new
+    }
 
 
 def _check_complete(weights, variables, is_task):
@@ -186,13 +228,13 @@ def build_model(
     ('bert.embeddings.word_embeddings.weight',
      'embeddings/token_embedding/embeddings')
     """
-    weights, config = checkpoint.weights, checkpoint.config
-    arguments = backbone_arguments(config)
+    weights = checkpoint.weights
+    arguments = backbone_arguments(checkpoint.config)
     _check_relative_table(arguments, weights)
     if positions is not None:
         arguments["max_sequence_length"] = positions
-    model = _build(cls, config, arguments, dict(kwargs))
-    variables = canonical_variables(model)
+    model = _build(cls, checkpoint, arguments, dict(kwargs))
+    variables = _without_new_layers(weights, canonical_variables(model))
     _check_complete(weights, variables, not issubclass(cls, UniLMv2Backbone))
     for name, variable in variables.items():
         variable.assign(
@@ -226,7 +268,8 @@ def load_official(
             TensorFlow checkpoint. Or an object: a `BertBackbone` or
             `BertMaskedLM` of KerasHub's, a `BertEncoder` of Model Garden's.
         cls: `UniLMv2Backbone`, one of the UniLMv2 tasks, or a subclass. A
-            task needs its head in the file.
+            language model needs its head in the file; what a classifier or a
+            question answerer does not find there starts anew, with a warning.
         config: dict, or path of a JSON file, with the authors' keys, see
             `unilmv2_tf.checkpoints.configuration.backbone_arguments`. Defaults
             to `None`, the one in the folder or beside the file. What it
@@ -240,7 +283,8 @@ def load_official(
             `unilmv2_tf.checkpoints.resize_positions`. Defaults to `"cyclic"`.
         **kwargs: `dtype` goes to the backbone, all others to a task, as
             `cls(backbone, **kwargs)`. `UniLMv2Seq2SeqLM` takes its segment
-            ids from the configuration unless they are given here.
+            ids, and `UniLMv2TextClassifier` its classes and their names, from
+            the checkpoint unless they are given here.
 
     Returns:
         An instance of `cls`.

@@ -18,20 +18,25 @@ from unilmv2_tf.checkpoints.readers import WEIGHT_NAMES
 from unilmv2_tf.checkpoints.readers import is_float
 from unilmv2_tf.checkpoints.safetensors_file import write_safetensors
 from unilmv2_tf.checkpoints.tokenizers import TOKENIZER_NAME
+from unilmv2_tf.checkpoints.variables import CONVERTIBLE_TASKS
 from unilmv2_tf.checkpoints.variables import canonical_variables
-from unilmv2_tf.checkpoints.variables import convertible_tasks
 from unilmv2_tf.checkpoints.variables import is_transposed
+from unilmv2_tf.models import LanguageModelTask
 from unilmv2_tf.models import UniLMv2Backbone
+from unilmv2_tf.models import UniLMv2QuestionAnswerer
+from unilmv2_tf.models import UniLMv2TextClassifier
 
 LAYOUTS = ("bert", "fused", "s2s_ft")
 VOCABULARY_NAME = "vocab.txt"
 _HEADS = ("cls.", "classifier.", "qa_outputs.")
 _SELF = "attention.self."
 # The class of Hugging Face's that has the head of the task.
-_ARCHITECTURES = {
-    "UniLMv2TextClassifier": "BertForSequenceClassification",
-    "UniLMv2QuestionAnswerer": "BertForQuestionAnswering",
-}
+_ARCHITECTURES = (
+    (UniLMv2Backbone, "BertModel"),
+    (LanguageModelTask, "BertForMaskedLM"),
+    (UniLMv2TextClassifier, "BertForSequenceClassification"),
+    (UniLMv2QuestionAnswerer, "BertForQuestionAnswering"),
+)
 
 
 def _canonical_arrays(model):
@@ -121,7 +126,7 @@ def official_tensors(model, layout="bert"):
 
 
 def _check_arguments(model, layout):
-    accepted = (UniLMv2Backbone, *convertible_tasks())
+    accepted = (UniLMv2Backbone, *CONVERTIBLE_TASKS)
     if not isinstance(model, accepted):
         raise ValueError(
             "`model` must be one of "
@@ -156,28 +161,23 @@ def model_config(model):
     # To others a model with a relative bias is no BERT, and must not be taken
     # for one.
     config["model_type"] = "unilm" if backbone.num_relative_buckets else "bert"
-    architecture = "BertModel"
-    if hasattr(model, "language_model_head"):
-        architecture = "BertForMaskedLM"
-    for name, value in _ARCHITECTURES.items():
-        if any(kind.__name__ == name for kind in type(model).__mro__):
-            architecture = value
-    config["architectures"] = [architecture]
+    config["architectures"] = [
+        name for kind, name in _ARCHITECTURES if isinstance(model, kind)
+    ]
     for key, argument in (
         ("source_type_id", "source_segment_id"),
         ("target_type_id", "target_segment_id"),
     ):
         if hasattr(model, argument):
             config[key] = getattr(model, argument)
-    if architecture == "BertForSequenceClassification":
+    if isinstance(model, UniLMv2TextClassifier):
         config.update(_labels(model))
     return config
 
 
 def _labels(model):
-    names = getattr(model, "label_names", None)
-    if not names:
-        names = [f"LABEL_{number}" for number in range(model.num_classes)]
+    made_up = [f"LABEL_{number}" for number in range(model.num_classes)]
+    names = model.label_names or made_up
     return {
         "id2label": {str(number): name for number, name in enumerate(names)},
         "label2id": {name: number for number, name in enumerate(names)},

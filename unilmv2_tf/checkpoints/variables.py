@@ -1,16 +1,20 @@
 """The variables of our models under the canonical names of `layouts`."""
 
-from unilmv2_tf import models
 from unilmv2_tf.checkpoints.layouts import OUTPUT_BIAS
 from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
 from unilmv2_tf.checkpoints.layouts import WORD_EMBEDDINGS
 from unilmv2_tf.models import UniLMv2Backbone
+from unilmv2_tf.models import UniLMv2PseudoMaskedLM
+from unilmv2_tf.models import UniLMv2QuestionAnswerer
+from unilmv2_tf.models import UniLMv2Seq2SeqLM
+from unilmv2_tf.models import UniLMv2TextClassifier
 
-_TASKS = (
-    "UniLMv2PseudoMaskedLM",
-    "UniLMv2Seq2SeqLM",
-    "UniLMv2TextClassifier",
-    "UniLMv2QuestionAnswerer",
+# The tasks whose heads have official names.
+CONVERTIBLE_TASKS = (
+    UniLMv2PseudoMaskedLM,
+    UniLMv2Seq2SeqLM,
+    UniLMv2TextClassifier,
+    UniLMv2QuestionAnswerer,
 )
 # Attributes of tasks with the layer that gives the output.
 _OUTPUT_LAYERS = {"logits_dense": "classifier", "span_dense": "qa_outputs"}
@@ -77,22 +81,6 @@ def _task_variables(task):
         if hasattr(task, attribute):
             variables.update(_dense(name, getattr(task, attribute)))
     return variables
-
-
-def convertible_tasks():
-    """Lists the tasks whose heads have official names.
-
-    Returns:
-        A tuple of classes.
-
-    Example:
-
-    >>> [task.__name__ for task in convertible_tasks()][:2]
-    ['UniLMv2PseudoMaskedLM', 'UniLMv2Seq2SeqLM']
-    """
-    return tuple(
-        getattr(models, name) for name in _TASKS if hasattr(models, name)
-    )
 
 
 def canonical_variables(model):
