@@ -1,15 +1,27 @@
-"""Where examples come from: the embedded corpus and the user's files."""
+"""Where examples come from: the embedded corpus, files, and TFDS."""
 
 from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets.batches import training_batches
-from unilmv2_tf.datasets.sources import hold_out
+from unilmv2_tf.datasets.glue import GLUE_TASKS
+from unilmv2_tf.datasets.glue import GlueTask
+from unilmv2_tf.datasets.glue import glue_task
+from unilmv2_tf.datasets.holding_out import hold_out
+from unilmv2_tf.datasets.labelled import label_names
+from unilmv2_tf.datasets.labelled import load_labelled
+from unilmv2_tf.datasets.questions import load_questions
 from unilmv2_tf.datasets.sources import load_documents
 from unilmv2_tf.datasets.sources import load_pairs
 
 __all__ = [
+    "GLUE_TASKS",
+    "GlueTask",
     "docstrings",
+    "glue_task",
     "hold_out",
+    "label_names",
     "load_documents",
+    "load_labelled",
     "load_pairs",
+    "load_questions",
     "training_batches",
 ]

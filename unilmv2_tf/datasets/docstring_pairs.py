@@ -105,7 +105,7 @@ def argument_pairs_of(documents):
         for name, description in document["arguments"]:
             yield description, name
 
-    return _by_split(documents, pairs)
+    return by_split(documents, pairs)
 
 
 def summary_pairs_of(documents):
@@ -124,7 +124,7 @@ def summary_pairs_of(documents):
 
     def pairs(document):
         summary, rest = split_summary(document["text"])
-        body = _body(rest)
+        body = opening_prose(rest, _MAX_BODY_WORDS)
         if (
             len(summary.split()) in _SUMMARY_WORDS
             and len(body.split()) >= _MIN_BODY_WORDS
@@ -133,33 +133,69 @@ def summary_pairs_of(documents):
         ):
             yield body, summary
 
-    return _by_split(documents, pairs)
+    return by_split(documents, pairs)
 
 
-def _body(text):
+def opening_prose(text, max_words):
+    """What a docstring says before its first section.
+
+    Args:
+        text: string. A cleaned docstring.
+        max_words: int. Where it is cut.
+
+    Returns:
+        A string without line breaks, perhaps empty.
+
+    Example:
+
+    >>> opening_prose("Adds numbers.\\n\\nAll of them.\\n\\nArgs:\\nx: int.", 9)
+    'Adds numbers. All of them.'
+    """
     prose = []
     for line in text.split("\n"):
         if _SECTION.match(line):
             break
         prose.append(line)
-    words = " ".join(prose).split()
-    return " ".join(words[:_MAX_BODY_WORDS])
+    return " ".join(" ".join(prose).split()[:max_words])
 
 
-def _by_split(documents, pairs):
+def by_split(documents, examples):
+    """Sorts the examples that documents give into the two splits.
+
+    Every example occurs once. Those of validation whose first part has the
+    same words as one of training are dropped.
+
+    Args:
+        documents: dictionaries with the key `text`.
+        examples: callable. From a document to tuples of strings, the first of
+            them what a model reads.
+
+    Returns:
+        A dictionary from split to a list of tuples, mixed, in an order that
+        never changes.
+
+    Example:
+
+    >>> documents = [{"text": "Adds numbers."}, {"text": "Adds `numbers`."}]
+    >>> by_split(documents, lambda document: [(document["text"], "sum")])
+    {'train': [('Adds numbers.', 'sum')], 'validation': []}
+    """
     found = {split: {} for split in SPLITS}
     for document in documents:
-        for source, target in pairs(document):
-            key = (normalize(source), target)
-            found[split_of(document)].setdefault(key, (source, target))
-    known = {source for source, _ in found["train"]}
+        for example in examples(document):
+            source, *others = example
+            key = (normalize(source), *others)
+            found[split_of(document)].setdefault(key, example)
+    known = {source for source, *_ in found["train"]}
     found["validation"] = {
-        key: pair
-        for key, pair in found["validation"].items()
+        key: example
+        for key, example in found["validation"].items()
         if key[0] not in known
     }
-    # The pairs of one document would stand together otherwise.
+    # The examples of one document would stand together otherwise.
     return {
-        split: sorted(pairs.values(), key=lambda pair: digest("\t".join(pair)))
-        for split, pairs in found.items()
+        split: sorted(
+            examples.values(), key=lambda example: digest("\t".join(example))
+        )
+        for split, examples in found.items()
     }

@@ -29,11 +29,15 @@ import tensorflow as tf
 
 from unilmv2_tf.datasets.corpus import cache
 from unilmv2_tf.datasets.corpus.packages import PACKAGES
+from unilmv2_tf.datasets.docstring_labels import package_texts_of
+from unilmv2_tf.datasets.docstring_labels import topic_texts_of
 from unilmv2_tf.datasets.docstring_pairs import SPLITS
 from unilmv2_tf.datasets.docstring_pairs import argument_pairs_of
 from unilmv2_tf.datasets.docstring_pairs import check_split
 from unilmv2_tf.datasets.docstring_pairs import split_of
 from unilmv2_tf.datasets.docstring_pairs import summary_pairs_of
+from unilmv2_tf.datasets.docstring_questions import argument_questions_of
+from unilmv2_tf.datasets.question_records import questions_dataset
 
 
 def documents(split="train", max_words=None):
@@ -94,7 +98,7 @@ def argument_pairs(split="train"):
     ['decoder_text', 'encoder_text']
     """
     check_split(split)
-    return _pairs_dataset(_pairs("arguments")[split])
+    return _pairs_dataset(_derived("arguments")[split])
 
 
 def summary_pairs(split="train"):
@@ -119,7 +123,88 @@ def summary_pairs(split="train"):
     ['decoder_text', 'encoder_text']
     """
     check_split(split)
-    return _pairs_dataset(_pairs("summaries")[split])
+    return _pairs_dataset(_derived("summaries")[split])
+
+
+def package_texts(split="train"):
+    """What docstrings say and the packages they are from: nine classes.
+
+    The text is what stands before the first section, at most 64 words, because
+    sections show the style of a package. The names of all packages, with the
+    short forms that code uses (np, tf), are taken out. Still a model can tell
+    much from single words: see `unilmv2_tf.datasets.docstring_labels`.
+
+    Args:
+        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
+
+    Returns:
+        A `tf.data.Dataset` of pairs: `{"text": scalar string}`, scalar string;
+        of known length.
+
+    Raises:
+        ValueError: if there is no such split.
+
+    Example:
+
+    >>> record, label = package_texts("validation").element_spec
+    >>> list(record), label.dtype
+    (['text'], tf.string)
+    """
+    check_split(split)
+    return _labelled_dataset(_derived("packages")[split])
+
+
+def topic_texts(split="train"):
+    """What the standard library's docstrings say and their topics: eight.
+
+    The text is what stands before the first section, at most 64 words; the
+    topic is that of the module: see `unilmv2_tf.datasets.docstring_labels`.
+
+    Args:
+        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
+
+    Returns:
+        A `tf.data.Dataset` of pairs: `{"text": scalar string}`, scalar string;
+        of known length.
+
+    Raises:
+        ValueError: if there is no such split.
+
+    Example:
+
+    >>> record, label = topic_texts("validation").element_spec
+    >>> list(record), label.dtype
+    (['text'], tf.string)
+    """
+    check_split(split)
+    return _labelled_dataset(_derived("topics")[split])
+
+
+def argument_questions(split="train"):
+    """Questions for arguments, answered by spans of the documentation.
+
+    "What is the argument axis of sum?" is answered by the description of the
+    argument in the documentation of the function. A lookup of the name finds
+    most answers: it shows that span selection works, not that a model
+    understands.
+
+    Args:
+        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
+
+    Returns:
+        A `tf.data.Dataset` as `load_questions` returns it, of known length;
+        all questions have one answer.
+
+    Raises:
+        ValueError: if there is no such split.
+
+    Example:
+
+    >>> sorted(argument_questions("validation").element_spec)
+    ['answer_starts', 'answer_texts', 'context', 'id', 'question']
+    """
+    check_split(split)
+    return questions_dataset(_derived("questions")[split])
 
 
 def statistics():
@@ -157,10 +242,10 @@ def statistics():
             for split in SPLITS
         },
         "argument_pairs": {
-            split: len(_pairs("arguments")[split]) for split in SPLITS
+            split: len(_derived("arguments")[split]) for split in SPLITS
         },
         "summary_pairs": {
-            split: len(_pairs("summaries")[split]) for split in SPLITS
+            split: len(_derived("summaries")[split]) for split in SPLITS
         },
         "packages": packages,
         "cache_path": path,
@@ -240,20 +325,36 @@ def _split(path):
     return by_split
 
 
-def _pairs(kind):
+def _derived(kind):
     return _derive(cache.cache_path(), kind)
 
 
-@functools.lru_cache(maxsize=2)
+_DERIVATIONS = {
+    "arguments": argument_pairs_of,
+    "summaries": summary_pairs_of,
+    "packages": package_texts_of,
+    "topics": topic_texts_of,
+    "questions": argument_questions_of,
+}
+
+
+@functools.lru_cache(maxsize=len(_DERIVATIONS))
 def _derive(path, kind):
-    derive = {"arguments": argument_pairs_of, "summaries": summary_pairs_of}
-    return derive[kind](_load(path))
+    return _DERIVATIONS[kind](_load(path))
 
 
 def _pairs_dataset(pairs):
     return _dataset(
         encoder_text=[source for source, _ in pairs],
         decoder_text=[target for _, target in pairs],
+    )
+
+
+def _labelled_dataset(examples):
+    texts = _dataset(text=[text for text, _ in examples])
+    labels = tf.constant([label for _, label in examples], tf.string)
+    return tf.data.Dataset.zip(
+        texts, tf.data.Dataset.from_tensor_slices(labels)
     )
 
 

@@ -10,6 +10,9 @@
 | `docstrings:arguments` | | descriptions and names of arguments |
 | `docstrings:summaries` | | bodies and summary lines of docstrings |
 
+Labelled texts and questions have their own tables: see `labelled.py` and
+`questions.py`.
+
 A path may hold `*`, `?`, `[...]` and `**`; what it matches is read in sorted
 order. Texts under `src`, `tgt` and `text` are strings or lists of WordPieces,
 which are joined. TSV files have no header and no quotes. Empty lines between
@@ -33,12 +36,10 @@ from unilmv2_tf.datasets import files
 from unilmv2_tf.datasets import reading
 from unilmv2_tf.datasets import tfds_texts
 from unilmv2_tf.datasets.docstring_pairs import SPLITS
+from unilmv2_tf.datasets.holding_out import take_split
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
 _SCHEMES = ("docstrings", "tfds")
-_BUCKETS = 1_000_000
-# What decides where a document goes.
-HASHED_BYTES = 65536
 _DOCSTRINGS = {
     "documents": {"": docstrings.documents},
     "pairs": {
@@ -123,88 +124,6 @@ def load_pairs(source, split=None):
     return _load(source, split, "pairs")
 
 
-def hold_out(dataset, share=0.05):
-    """Splits a dataset in two, by the words of its records and not by chance.
-
-    The first text of a record (`text`, `encoder_text`) decides where it goes:
-    records with equal inputs stay together, and a record stays where it is
-    when others are added to the file.
-
-    Args:
-        dataset: a `tf.data.Dataset` of dictionaries of scalar strings, as
-            `load_documents` and `load_pairs` return.
-        share: float between 0 and 1. The share of different inputs in the
-            second dataset, in the long run. Defaults to `0.05`.
-
-    Returns:
-        Two datasets: training, validation. Both read the whole of `dataset`.
-
-    Raises:
-        ValueError: if `share` is not between 0 and 1, or there are too few
-            records for one of the two to hold any.
-
-    Example:
-
-    >>> dataset = tf.data.Dataset.from_tensor_slices(
-    ...     {"text": [str(number) for number in range(1000)]}
-    ... )
-    >>> train, validation = hold_out(dataset, share=0.1)
-    >>> sum(1 for _ in train) + sum(1 for _ in validation)
-    1000
-    """
-    if not 0 < share < 1:
-        raise ValueError(
-            "`share` must lie between 0 and 1, for example 0.05. "
-            f"Received: share={share}"
-        )
-    keys = list(dataset.element_spec)
-    key = next((key for key in ("text", "encoder_text") if key in keys), None)
-    if key is None:
-        raise ValueError(
-            "`dataset` must hold dictionaries with the key 'text' or "
-            f"'encoder_text'. Received: dataset.element_spec={keys}"
-        )
-
-    def held(record):
-        return is_held_out(record[key], share)
-
-    parts = {
-        "train": dataset.filter(lambda record: not held(record)),
-        "validation": dataset.filter(held),
-    }
-    for name, part in parts.items():
-        if next(iter(part.take(1)), None) is None:
-            raise ValueError(
-                f"`dataset` has too few records: with share={share}, no record "
-                f"is left for {name}. Give more records, another share or a "
-                "file of its own for validation."
-            )
-    return parts["train"], parts["validation"]
-
-
-def is_held_out(texts, share):
-    """The rule of `hold_out`: whether texts belong to validation.
-
-    The first 65,536 bytes decide, so that a text that is too long for memory
-    can be judged by its beginning.
-
-    Args:
-        texts: string tensor.
-        share: float between 0 and 1.
-
-    Returns:
-        A bool tensor of the same shape.
-
-    Example:
-
-    >>> is_held_out(["fox", "hen", "fox"], share=0.5).numpy()
-    array([ True, False,  True])
-    """
-    beginnings = tf.strings.substr(texts, 0, HASHED_BYTES)
-    bucket = tf.strings.to_hash_bucket_fast(beginnings, _BUCKETS)
-    return bucket < round(share * _BUCKETS)
-
-
 def split_scheme(source):
     """Takes the scheme off a source.
 
@@ -236,46 +155,91 @@ def split_scheme(source):
     if scheme[1] not in _SCHEMES:
         raise ValueError(
             f"{source!r} begins with the unknown scheme '{scheme[1]}:'. Known: "
-            "docstrings: (documents), docstrings:arguments and "
-            "docstrings:summaries (pairs), tfds:NAME/CONFIG:SPLIT (documents), "
-            "and paths that end in .txt, .jsonl or .tsv"
+            "docstrings: and docstrings:KIND (the embedded corpus), "
+            "tfds:NAME/CONFIG:SPLIT, and paths that end in .txt, .jsonl, .tsv "
+            "or .json"
         )
     return scheme[1], scheme[2]
 
 
-def _load(source, split, kind):
+def load_each(source, split, load):
+    """Loads sources and reads them one after the other.
+
+    Args:
+        source: string, path or a list of them.
+        split: `"train"`, `"validation"` or `None`.
+        load: callable. From one source to a dataset.
+
+    Returns:
+        A `tf.data.Dataset`.
+
+    Raises:
+        ValueError: if there is no source, no such split, or the sources'
+            records are of different kinds.
+    """
     if split is not None and split not in SPLITS:
         raise ValueError(
             "`split` must be 'train', 'validation' or None. "
             f"Received: split={split!r}"
         )
+    sources = list_sources(source)
+    datasets = [load(one) for one in sources]
+    joined = datasets[0]
+    for one, dataset in zip(sources[1:], datasets[1:]):
+        if dataset.element_spec != joined.element_spec:
+            raise ValueError(
+                "`source` must name sources of one kind of record. Received: "
+                f"{sources[0]} with {_kind_of(joined)}, "
+                f"{one} with {_kind_of(dataset)}"
+            )
+        joined = joined.concatenate(dataset)
+    return joined
+
+
+def list_sources(source):
+    """One source or a list of them as a list.
+
+    Args:
+        source: string, path or a list of them.
+
+    Returns:
+        A list, not empty.
+
+    Raises:
+        ValueError: if the list is empty.
+
+    Example:
+
+    >>> list_sources("a.txt")
+    ['a.txt']
+    """
     sources = list(source) if isinstance(source, list | tuple) else [source]
     if not sources:
         raise ValueError(
             "`source` must name at least one file or corpus. Received: "
             f"source={source!r}"
         )
-    datasets = [_load_one(one, split, kind) for one in sources]
-    joined = datasets[0]
-    for dataset in datasets[1:]:
-        joined = joined.concatenate(dataset)
-    return joined
+    return sources
 
 
-def _load_one(source, split, kind):
-    scheme, name = split_scheme(source)
-    if scheme == "docstrings":
-        return _load_docstrings(source, name, split, kind)
-    if scheme == "tfds":
-        dataset = _load_tfds(source, name, kind)
-    else:
-        dataset = _load_files(name, kind)
-    if split is None:
-        return dataset
-    try:
-        return hold_out(dataset)[SPLITS.index(split)]
-    except ValueError as error:
-        raise ValueError(f"{source} cannot be split: {error}") from None
+def _load(source, split, kind):
+    def load(one):
+        scheme, name = split_scheme(one)
+        if scheme == "docstrings":
+            return _load_docstrings(one, name, split, kind)
+        if scheme == "tfds":
+            return take_split(one, _load_tfds(one, name, kind), split)
+        return take_split(one, _load_files(name, kind), split)
+
+    return load_each(source, split, load)
+
+
+def _kind_of(dataset):
+    """For an error: the names of a record's parts and the type of its label."""
+    spec = dataset.element_spec
+    record, *label = spec if isinstance(spec, tuple) else (spec,)
+    kinds = [f"labels of type {spec.dtype.name}" for spec in label]
+    return " and ".join([", ".join(record), *kinds])
 
 
 def _load_files(source, kind):

@@ -5,6 +5,12 @@ import itertools
 
 import tensorflow as tf
 
+from unilmv2_tf.datasets.tfds_builders import absent_data
+from unilmv2_tf.datasets.tfds_builders import find_instructions
+from unilmv2_tf.datasets.tfds_builders import open_builder
+from unilmv2_tf.datasets.tfds_builders import read_examples
+from unilmv2_tf.datasets.tfds_builders import split_place
+
 
 @dataclasses.dataclass(frozen=True)
 class TfdsSlice:
@@ -94,16 +100,12 @@ def find_slices(place, data_dir=None, text_key="text"):
     """
     import tensorflow_datasets as tfds
 
-    name, _, split = place.partition(":")
+    name, split = split_place(place)
     split = split or "train"
-    builder = _builder(name, data_dir)
+    builder = open_builder(name, data_dir)
     splits = builder.info.splits
     if not splits or not splits.total_num_examples:
-        raise FileNotFoundError(
-            f"The data of tfds:{name} are not in {builder.data_dir_root}. Get "
-            f"them with: tfds build {name} (a download), or name the folder "
-            "that has them with --data_dir or TFDS_DATA_DIR"
-        )
+        raise absent_data(name, builder)
     features = builder.info.features
     if text_key not in features or not isinstance(
         features[text_key], tfds.features.Text
@@ -115,7 +117,7 @@ def find_slices(place, data_dir=None, text_key="text"):
         )
     slices = [
         _slice(name, instruction, splits, data_dir, text_key)
-        for instruction in _instructions(name, split, splits)
+        for instruction in find_instructions(name, split, splits)
     ]
     return slices
 
@@ -131,17 +133,12 @@ def read_texts(tfds_slice):
     Returns:
         A `tf.data.Dataset` of scalar strings.
     """
-    import tensorflow_datasets as tfds
-
-    name = tfds_slice.name
-    key = tfds_slice.text_key
-    dataset = _builder(name, tfds_slice.data_dir).as_dataset(
-        split=f"{tfds_slice.split}[{tfds_slice.start}:{tfds_slice.end}]",
-        shuffle_files=False,
-        decoders=tfds.decode.PartialDecoding({key: True}),
-        read_config=tfds.ReadConfig(
-            interleave_cycle_length=1, try_autocache=False
-        ),
+    name, key = tfds_slice.name, tfds_slice.text_key
+    dataset = read_examples(
+        name,
+        open_builder(name, tfds_slice.data_dir),
+        f"{tfds_slice.split}[{tfds_slice.start}:{tfds_slice.end}]",
+        [key],
     )
     texts = dataset.map(lambda example: example[key])
     if name.partition("/")[0] == "wiki40b":
@@ -170,33 +167,6 @@ def clean_wiki40b(texts):
         texts, r"\s*_START_(ARTICLE|SECTION|PARAGRAPH)_\s*", "\n"
     )
     return tf.strings.strip(tf.strings.regex_replace(texts, "_NEWLINE_", "\n"))
-
-
-def _builder(name, data_dir):
-    import tensorflow_datasets as tfds
-
-    try:
-        return tfds.builder(name, data_dir=data_dir)
-    # A BaseException's worth of kinds: not registered, no such configuration,
-    # unreadable version.
-    except (ValueError, ImportError, AssertionError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            f"tfds:{name} is not a dataset that TensorFlow Datasets knows, nor "
-            f"one prepared under {data_dir or 'its folder'}: {reason}"
-        ) from None
-
-
-def _instructions(name, split, splits):
-    import tensorflow_datasets as tfds
-
-    try:
-        return tfds.core.ReadInstruction.from_spec(split).to_absolute(splits)
-    except (ValueError, KeyError, AssertionError, NotImplementedError):
-        raise ValueError(
-            f"tfds:{name} has no split {split!r}. It has "
-            f"{', '.join(splits)}; slices are such as train[:10%]"
-        ) from None
 
 
 def _slice(name, instruction, splits, data_dir, text_key):

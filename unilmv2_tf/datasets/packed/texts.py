@@ -10,8 +10,8 @@ import re
 
 from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import files
+from unilmv2_tf.datasets import holding_out
 from unilmv2_tf.datasets import parsers
-from unilmv2_tf.datasets import sources as grammar
 from unilmv2_tf.datasets import tfds_texts
 from unilmv2_tf.datasets.packed import units
 
@@ -59,8 +59,8 @@ def read_unit(unit, split, validation_share):
         if is_split or validation_share == 0:
             keep = [is_split or split == "train"] * len(batch.texts)
         else:
-            held = grammar.is_held_out(
-                [text[: grammar.HASHED_BYTES] for text in batch.texts],
+            held = holding_out.is_held_out(
+                [text[: holding_out.HASHED_BYTES] for text in batch.texts],
                 validation_share,
             )
             keep = (held.numpy() == (split == "validation")).tolist()

@@ -1,0 +1,179 @@
+"""The tasks of the GLUE benchmark: columns, labels, splits, scores, files.
+
+Wang et al., "GLUE: A Multi-Task Benchmark and Analysis Platform for Natural
+Language Understanding" (2019). Names of features, labels and splits are those
+of TensorFlow Datasets, `tfds:glue/...`.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class GlueTask:
+    """One task of GLUE.
+
+    Args:
+        name: string. The configuration of `tfds:glue`.
+        text_keys: tuple of strings. The features that hold the text, or the
+            two texts of a pair in their order.
+        label_names: tuple of strings in the order of their integers. `None`
+            for regression.
+        metrics: tuple of strings. What the benchmark reports, by the names of
+            `unilmv2_tf.metrics.score_labels`.
+        primary_metric: string. What the paper reports for the task.
+        submission_files: tuple of strings. The file of each of `test_splits`
+            in a submission.
+        submits_names: bool. Whether a submission holds the labels' names, and
+            not their integers. Defaults to `False`.
+        train_split: string. Defaults to `"train"`; `None` where there is
+            none.
+        validation_splits: tuple of strings. The first is what
+            `load_labelled(..., "validation")` reads.
+        test_splits: tuple of strings. Splits without labels.
+
+    Reference:
+        Bao et al., 2020, section 4.2 and table 3.
+    """
+
+    name: str
+    text_keys: tuple
+    label_names: tuple | None
+    metrics: tuple
+    primary_metric: str
+    submission_files: tuple
+    submits_names: bool = False
+    train_split: str | None = "train"
+    validation_splits: tuple = ("validation",)
+    test_splits: tuple = ("test",)
+
+
+_SENTENCES = ("sentence1", "sentence2")
+_INFERENCE = {
+    "text_keys": ("premise", "hypothesis"),
+    "label_names": ("entailment", "neutral", "contradiction"),
+    "submits_names": True,
+}
+_TWO_WAY = ("entailment", "not_entailment")
+_ACCURACY = {"metrics": ("accuracy",), "primary_metric": "accuracy"}
+_PARAPHRASE = {"metrics": ("accuracy", "f1"), "primary_metric": "accuracy"}
+
+GLUE_TASKS = {
+    task.name: task
+    for task in (
+        GlueTask(
+            name="cola",
+            text_keys=("sentence",),
+            label_names=("unacceptable", "acceptable"),
+            metrics=("matthews",),
+            primary_metric="matthews",
+            submission_files=("CoLA.tsv",),
+        ),
+        GlueTask(
+            name="sst2",
+            text_keys=("sentence",),
+            label_names=("negative", "positive"),
+            submission_files=("SST-2.tsv",),
+            **_ACCURACY,
+        ),
+        GlueTask(
+            name="mrpc",
+            text_keys=_SENTENCES,
+            label_names=("not_equivalent", "equivalent"),
+            submission_files=("MRPC.tsv",),
+            **_PARAPHRASE,
+        ),
+        GlueTask(
+            name="qqp",
+            text_keys=("question1", "question2"),
+            label_names=("not_duplicate", "duplicate"),
+            submission_files=("QQP.tsv",),
+            **_PARAPHRASE,
+        ),
+        GlueTask(
+            name="stsb",
+            text_keys=_SENTENCES,
+            label_names=None,
+            metrics=("pearson", "spearman"),
+            primary_metric="pearson",
+            submission_files=("STS-B.tsv",),
+        ),
+        GlueTask(
+            name="mnli",
+            submission_files=("MNLI-m.tsv", "MNLI-mm.tsv"),
+            validation_splits=("validation_matched", "validation_mismatched"),
+            test_splits=("test_matched", "test_mismatched"),
+            **_INFERENCE,
+            **_ACCURACY,
+        ),
+        GlueTask(
+            name="mnli_matched",
+            submission_files=("MNLI-m.tsv",),
+            train_split=None,
+            **_INFERENCE,
+            **_ACCURACY,
+        ),
+        GlueTask(
+            name="mnli_mismatched",
+            submission_files=("MNLI-mm.tsv",),
+            train_split=None,
+            **_INFERENCE,
+            **_ACCURACY,
+        ),
+        GlueTask(
+            name="qnli",
+            text_keys=("question", "sentence"),
+            label_names=_TWO_WAY,
+            submission_files=("QNLI.tsv",),
+            submits_names=True,
+            **_ACCURACY,
+        ),
+        GlueTask(
+            name="rte",
+            text_keys=_SENTENCES,
+            label_names=_TWO_WAY,
+            submission_files=("RTE.tsv",),
+            submits_names=True,
+            **_ACCURACY,
+        ),
+        GlueTask(
+            name="wnli",
+            text_keys=_SENTENCES,
+            label_names=("not_entailment", "entailment"),
+            submission_files=("WNLI.tsv",),
+            **_ACCURACY,
+        ),
+        GlueTask(
+            name="ax",
+            submission_files=("AX.tsv",),
+            metrics=("matthews",),
+            primary_metric="matthews",
+            train_split=None,
+            validation_splits=(),
+            **_INFERENCE,
+        ),
+    )
+}
+
+
+def glue_task(source):
+    """The task of GLUE that a source is of.
+
+    Args:
+        source: string. A source, such as `"tfds:glue/mnli:test_matched"`; or
+            anything else that `load_labelled` takes.
+
+    Returns:
+        A `GlueTask`, or `None` if it is of none.
+
+    Example:
+
+    >>> glue_task("tfds:glue/cola").primary_metric
+    'matthews'
+    >>> glue_task("reviews.tsv") is None
+    True
+    """
+    if not isinstance(source, str) or not source.startswith("tfds:glue/"):
+        return None
+    # A version may follow the configuration: glue/cola/2.0.0.
+    name = source.split(":")[1].split("/")[1]
+    return GLUE_TASKS.get(name)
