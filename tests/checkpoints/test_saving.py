@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from safetensors.numpy import save_file
 
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2PseudoMaskedLM
+from unilmv2_tf import UniLMv2QuestionAnswerer
 from unilmv2_tf import UniLMv2Seq2SeqLM
+from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.checkpoints import load_official
 from unilmv2_tf.checkpoints import save_official
@@ -59,8 +62,9 @@ def configuration(model):
 
 
 @pytest.mark.parametrize("layout", ["bert", "fused", "s2s_ft"])
-@pytest.mark.parametrize("buckets", [0, 32])
-@pytest.mark.parametrize("cls", [UniLMv2Backbone, UniLMv2Seq2SeqLM])
+@pytest.mark.parametrize(
+    "cls, buckets", [(UniLMv2Backbone, 0), (UniLMv2Seq2SeqLM, 32)]
+)
 def test_round_trip_is_exact(cls, buckets, layout, tmp_path):
     model = make(cls, layout != "fused", num_relative_buckets=buckets)
     kwargs = {} if cls is UniLMv2Backbone else {"pseudo_token_id": 4}
@@ -190,6 +194,72 @@ def test_tokenizer_comes_along(tmp_path):
     text = "der Bärs Der"
     ids = theirs(text, add_special_tokens=False)["input_ids"]
     assert ids == np.array(tokenizer(text)).tolist() == [5, 6, 7, 1]
+
+
+@pytest.fixture
+def classifier():
+    backbone = UniLMv2Backbone(**SIZES, num_relative_buckets=0)
+    return randomise(
+        UniLMv2TextClassifier(backbone, label_names=["bad", "good", "none"])
+    )
+
+
+def test_logits_of_bert_for_classification(classifier, tmp_path):
+    save_official(classifier, tmp_path / "out")
+    output, missing = encode_with_pytorch(
+        tmp_path / "out", "BertForSequenceClassification"
+    )
+    assert not missing
+    names = ("token_ids", "segment_ids", "padding_mask")
+    logits = classifier(dict(zip(names, rows()))).numpy()
+    np.testing.assert_allclose(output.logits.numpy(), logits, atol=2e-5)
+    back = load_official(tmp_path / "out", UniLMv2TextClassifier)
+    assert back.label_names == ["bad", "good", "none"]
+    assert_same_weights(back, classifier)
+
+
+def test_logits_of_bert_for_questions(tmp_path):
+    backbone = UniLMv2Backbone(**SIZES, num_relative_buckets=0)
+    answerer = randomise(UniLMv2QuestionAnswerer(backbone))
+    save_official(answerer, tmp_path / "out")
+    output, missing = encode_with_pytorch(
+        tmp_path / "out", "BertForQuestionAnswering"
+    )
+    assert not missing
+    names = ("token_ids", "segment_ids", "padding_mask")
+    logits = answerer(dict(zip(names, rows())))
+    real = rows()[2].astype(bool)
+    for theirs, ours in (
+        (output.start_logits, logits["start"]),
+        (output.end_logits, logits["end"]),
+    ):
+        assert np.abs(theirs.numpy() - ours.numpy())[real].max() < 2e-5
+    back = load_official(tmp_path / "out", UniLMv2QuestionAnswerer)
+    assert_same_weights(back, answerer)
+
+
+def test_a_pooler_without_classes_starts_a_classifier(classifier, tmp_path):
+    """As BERT is published: fine-tuning begins with its pooler."""
+    save_official(classifier, tmp_path / "out")
+    path = tmp_path / "out" / "model.safetensors"
+    tensors = load_file(path)
+    for kind in ("weight", "bias"):
+        del tensors[f"classifier.{kind}"]
+    save_file(tensors, path)
+    with pytest.warns(UserWarning, match="holds no classifier:"):
+        back = load_official(
+            tmp_path / "out", UniLMv2TextClassifier, num_classes=2
+        )
+    np.testing.assert_array_equal(
+        back.pooled_dense.kernel.numpy(), classifier.pooled_dense.kernel.numpy()
+    )
+    assert back.logits_dense.kernel.shape == (24, 2)
+
+
+def test_another_number_of_classes(classifier, tmp_path):
+    save_official(classifier, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"'classifier.weight'.*\(2, 24\)"):
+        load_official(tmp_path / "out", UniLMv2TextClassifier, num_classes=2)
 
 
 def test_merged_lora(tmp_path):

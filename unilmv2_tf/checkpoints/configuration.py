@@ -20,6 +20,9 @@ _ACTIVATIONS = {
     "gelu_fast": True,
     "gelu_pytorch_tanh": True,
 }
+# Far above any real model: a damaged number must not end in hours of work.
+_MAXIMUM = 10**9
+_MAXIMA = {"num_hidden_layers": 1000, "max_rel_pos": 10**6}
 _SEGMENTS = {
     "source_type_id": "source_segment_id",
     "target_type_id": "target_segment_id",
@@ -27,14 +30,15 @@ _SEGMENTS = {
 
 
 def _whole(config, key, minimum):
+    maximum = _MAXIMA.get(key, _MAXIMUM)
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
         value = "no such key" if key not in config else repr(value)
-    elif value >= minimum:
+    elif minimum <= value <= maximum:
         return value
     raise ValueError(
-        f"The configuration must hold an integer of at least {minimum} under "
-        f"{key!r}. Received: {value}"
+        f"The configuration must hold an integer of at least {minimum} and at "
+        f"most {maximum:,} under {key!r}. Received: {value}"
     )
 
 

@@ -28,17 +28,20 @@ from typing import NamedTuple
 import numpy as np
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+POSITION_EMBEDDINGS = "embeddings.position_embeddings.weight"
+SEGMENT_EMBEDDINGS = "embeddings.token_type_embeddings.weight"
 RELATIVE_TABLE = "rel_pos_bias.weight"
+HEAD_TRANSFORM = "cls.predictions.transform"
 OUTPUT_BIAS = "cls.predictions.bias"
 
 # What a model may lack a place for, and what it is.
 OPTIONAL_TENSORS = {
     **dict.fromkeys(
         (
-            "cls.predictions.transform.dense.weight",
-            "cls.predictions.transform.dense.bias",
-            "cls.predictions.transform.LayerNorm.weight",
-            "cls.predictions.transform.LayerNorm.bias",
+            f"{HEAD_TRANSFORM}.dense.weight",
+            f"{HEAD_TRANSFORM}.dense.bias",
+            f"{HEAD_TRANSFORM}.LayerNorm.weight",
+            f"{HEAD_TRANSFORM}.LayerNorm.bias",
             OUTPUT_BIAS,
         ),
         "language model head",

@@ -1,17 +1,19 @@
 """The authors' checkpoints, and others of BERT's kind, into our models."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 
+from unilmv2_tf.checkpoints.checks import check_relative_table
+from unilmv2_tf.checkpoints.checks import check_tensor
+from unilmv2_tf.checkpoints.checks import check_tensors
+from unilmv2_tf.checkpoints.checks import expected_shapes
 from unilmv2_tf.checkpoints.configuration import backbone_arguments
 from unilmv2_tf.checkpoints.configuration import label_names
 from unilmv2_tf.checkpoints.configuration import segment_arguments
 from unilmv2_tf.checkpoints.layouts import OPTIONAL_TENSORS
-from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
+from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
 from unilmv2_tf.checkpoints.positions import resize_positions
-from unilmv2_tf.checkpoints.readers import is_float
 from unilmv2_tf.checkpoints.sources import open_checkpoint
 from unilmv2_tf.checkpoints.variables import CONVERTIBLE_TASKS
 from unilmv2_tf.checkpoints.variables import canonical_variables
@@ -19,8 +21,6 @@ from unilmv2_tf.checkpoints.variables import is_transposed
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
 from unilmv2_tf.models import UniLMv2TextClassifier
-
-_POSITIONS = "embeddings.position_embeddings.weight"
 
 
 class Placement(NamedTuple):
@@ -55,25 +55,6 @@ def _check_class(cls):
         )
 
 
-def _check_relative_table(arguments, weights):
-    buckets = arguments["num_relative_buckets"]
-    source = weights.sources.get(RELATIVE_TABLE)
-    if buckets and source is None:
-        raise ValueError(
-            f"The configuration has rel_pos_bins={buckets}, but the file "
-            "holds no relative table (bert.rel_pos_bias.weight or "
-            "bert.encoder.rel_pos_bias.weight). Pass the configuration that "
-            "belongs to the file, or rel_pos_bins 0."
-        )
-    if source is not None and not buckets:
-        shape = weights.arrays[RELATIVE_TABLE].shape
-        raise ValueError(
-            f"The file holds a relative table, {source!r} of shape {shape}, "
-            "but the configuration has no rel_pos_bins. Pass the "
-            "configuration that belongs to the file."
-        )
-
-
 def _head_arguments(cls, checkpoint):
     """What a checkpoint says about the arguments of a task."""
     if issubclass(cls, UniLMv2Seq2SeqLM):
@@ -103,53 +84,6 @@ def _build(cls, checkpoint, arguments, kwargs):
     return cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
 
 
-def _without_new_layers(weights, variables):
-    """Leaves out the layers of a head that the file does not hold at all.
-
-    A classifier or a question answerer is made to be trained; for a language
-    model the head is what is wanted.
-    """
-    new = [
-        layer
-        for layer in ("pooler.dense", "classifier", "qa_outputs")
-        if f"{layer}.weight" in variables
-        and not {f"{layer}.weight", f"{layer}.bias"} & weights.arrays.keys()
-    ]
-    if new:
-        warnings.warn(
-            f"The file holds no {' and no '.join(new)}: what is named so "
-            "starts anew, and has to be trained.",
-            stacklevel=4,
-        )
-    return {
-        name: variable
-        for name, variable in variables.items()
-        if name.rpartition(".")[0] not in new
-    }
-
-
-def _check_complete(weights, variables, is_task):
-    missing = [name for name in variables if name not in weights.arrays]
-    if missing:
-        raise ValueError(
-            f"The file lacks {len(missing)} of {len(variables)} tensors that "
-            f"the model needs: {missing}. Check that the configuration "
-            "belongs to the file, and that the file holds a whole model"
-            f"{' with the head of the task' if is_task else ''}."
-        )
-    unused = [
-        source
-        for name, source in weights.sources.items()
-        if name not in variables and name not in OPTIONAL_TENSORS
-    ]
-    if unused:
-        raise ValueError(
-            f"The file holds {len(unused)} tensors for which the model has "
-            f"no place: {sorted(set(unused))}. Check that the configuration "
-            "belongs to the file (the number of layers, for example)."
-        )
-
-
 def _placements(checkpoint, variables):
     destinations = {source: [] for source in checkpoint.tensors}
     used = set()
@@ -172,20 +106,12 @@ def _placements(checkpoint, variables):
 def _converted(name, weights, variable, positions, method):
     values = weights.arrays[name]
     source = weights.sources[name]
-    if name == _POSITIONS and positions is not None and len(values.shape) == 2:
+    if name == POSITION_EMBEDDINGS and positions is not None:
         values = resize_positions(np.asarray(values), positions, method)
-    expected = tuple(variable.shape)
-    if is_transposed(name):
-        expected = expected[::-1]
-    if values.shape != expected:
-        raise ValueError(
-            f"{name!r} must have the shape {expected} with this "
-            f"configuration. Received shape {values.shape} from {source!r}."
-        )
-    if not is_float(values.dtype):
-        raise ValueError(
-            f"{name!r} must hold floating-point numbers. Received dtype "
-            f"{values.dtype} from {source!r}; quantized weights are not read."
+    else:
+        shape = tuple(variable.shape)
+        check_tensor(
+            name, weights, shape[::-1] if is_transposed(name) else shape
         )
     with np.errstate(over="ignore"):
         values = np.asarray(values).astype(variable.dtype, copy=False)
@@ -230,12 +156,18 @@ def build_model(
     """
     weights = checkpoint.weights
     arguments = backbone_arguments(checkpoint.config)
-    _check_relative_table(arguments, weights)
+    # Before a model is built: a wrong size may be an enormous one.
+    check_relative_table(arguments, weights)
+    shapes = expected_shapes(arguments, cls, weights)
+    check_tensors(weights, shapes, is_task=not issubclass(cls, UniLMv2Backbone))
     if positions is not None:
         arguments["max_sequence_length"] = positions
     model = _build(cls, checkpoint, arguments, dict(kwargs))
-    variables = _without_new_layers(weights, canonical_variables(model))
-    _check_complete(weights, variables, not issubclass(cls, UniLMv2Backbone))
+    variables = {
+        name: variable
+        for name, variable in canonical_variables(model).items()
+        if name in shapes
+    }
     for name, variable in variables.items():
         variable.assign(
             _converted(name, weights, variable, positions, position_method)

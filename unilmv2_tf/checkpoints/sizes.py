@@ -4,11 +4,11 @@ import re
 import warnings
 
 from unilmv2_tf.checkpoints.known_models import find_known_model
+from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
 from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
+from unilmv2_tf.checkpoints.layouts import SEGMENT_EMBEDDINGS
 from unilmv2_tf.checkpoints.layouts import WORD_EMBEDDINGS
 
-_POSITIONS = "embeddings.position_embeddings.weight"
-_SEGMENTS = "embeddings.token_type_embeddings.weight"
 _INTERMEDIATE = "encoder.layer.0.intermediate.dense.weight"
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 
@@ -51,8 +51,8 @@ def sizes_of_tensors(weights):
     sizes = {}
     for name, keys in (
         (WORD_EMBEDDINGS, ("vocab_size", "hidden_size")),
-        (_POSITIONS, ("max_position_embeddings",)),
-        (_SEGMENTS, ("type_vocab_size",)),
+        (POSITION_EMBEDDINGS, ("max_position_embeddings",)),
+        (SEGMENT_EMBEDDINGS, ("type_vocab_size",)),
         (_INTERMEDIATE, ("intermediate_size",)),
         (RELATIVE_TABLE, ("num_attention_heads", "rel_pos_bins")),
     ):

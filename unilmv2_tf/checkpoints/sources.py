@@ -15,6 +15,8 @@ from unilmv2_tf.checkpoints.readers import read_config
 from unilmv2_tf.checkpoints.sizes import complete_config
 
 _ROBERTA = ("roberta", "xlm-roberta", "camembert")
+# The first two rows of its table stand for no position.
+_ROBERTA_POSITIONS = 514
 
 
 class Checkpoint(NamedTuple):
@@ -41,26 +43,26 @@ class Checkpoint(NamedTuple):
     config: dict
 
 
-def _check_no_roberta(tensors, config):
-    sizes = config or {}
-    if (
-        any(name.startswith("roberta.") for name in tensors)
-        or sizes.get("model_type") in _ROBERTA
+def _check_no_roberta(path, tensors, config):
+    """Refuses RoBERTa, which would load and then be fed wrong ids."""
+    named = [name for name in tensors if name.startswith("roberta.")]
+    if named:
+        sign = f"the tensor {named[0]!r}"
+    elif config.get("model_type") in _ROBERTA:
+        sign = f"the model type {config['model_type']!r}"
+    elif (
+        config.get("max_position_embeddings") == _ROBERTA_POSITIONS
+        and config.get("type_vocab_size") == 1
     ):
-        raise ValueError(
-            "RoBERTa is not converted. Its weights would fit, its text would "
-            "not: it has a byte-level BPE vocabulary, no segments and the "
-            "padding id 1, where UniLMv2Tokenizer reads WordPiece with the "
-            "padding id 0. Take a BERT, UniLM or MiniLM checkpoint."
-        )
-
-
-def _check_no_bare_roberta(config):
-    if (config["max_position_embeddings"], config["type_vocab_size"]) == (
-        514,
-        1,
-    ):
-        _check_no_roberta({}, {"model_type": "roberta"})
+        sign = f"{_ROBERTA_POSITIONS} positions and one segment"
+    else:
+        return
+    raise ValueError(
+        f"{path} has {sign}: RoBERTa is not converted. Its weights would fit, "
+        "its text would not: it has a byte-level BPE vocabulary, no segments "
+        "and the padding id 1, where UniLMv2Tokenizer reads WordPiece with the "
+        "padding id 0. Take a BERT, UniLM or MiniLM checkpoint."
+    )
 
 
 def _kind(tensors):
@@ -77,13 +79,10 @@ def _open_file(path, config):
     if config is not None or find_config(path) is not None:
         config = read_config(config, path)
     tensors = open_tensors(path)
-    _check_no_roberta(tensors, config)
+    _check_no_roberta(path, tensors, config or {})
     weights = canonicalize(tensors)
     completed = complete_config(config, weights, path)
-    if config is None and {"max_position_embeddings", "type_vocab_size"} <= (
-        completed.keys()
-    ):
-        _check_no_bare_roberta(completed)
+    _check_no_roberta(path, {}, completed)
     return Checkpoint(path, _kind(tensors), tensors, weights, completed)
 
 

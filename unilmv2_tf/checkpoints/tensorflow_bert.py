@@ -74,7 +74,8 @@ def _open_variables(prefix):
                 for node in graph.nodes
                 for attribute in node.attributes
             }
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    # IndexError, RuntimeError, DataLossError, DecodeError: it depends.
+    except Exception as error:
         raise ValueError(
             f"{prefix}: not a readable TensorFlow checkpoint ({error}). Its "
             "files are damaged or incomplete."
@@ -104,11 +105,10 @@ class _Reading:
         self._prefix, self._reader, self._key = prefix, reader, key
 
     def __call__(self):
-        import tensorflow as tf
-
         try:
             return self._reader.get_tensor(self._key)
-        except (tf.errors.OpError, RuntimeError) as error:
+        # IndexError, RuntimeError, DataLossError: it depends on the damage.
+        except Exception as error:
             raise ValueError(
                 f"{self._prefix}: {self._key!r} cannot be read ({error}). The "
                 "checkpoint is damaged or incomplete."

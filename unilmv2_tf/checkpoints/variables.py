@@ -1,7 +1,9 @@
 """The variables of our models under the canonical names of `layouts`."""
 
 from unilmv2_tf.checkpoints.layouts import OUTPUT_BIAS
+from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
 from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
+from unilmv2_tf.checkpoints.layouts import SEGMENT_EMBEDDINGS
 from unilmv2_tf.checkpoints.layouts import WORD_EMBEDDINGS
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2PseudoMaskedLM
@@ -32,12 +34,8 @@ def _embedding_variables(backbone):
     embeddings = backbone.embeddings
     variables = {
         WORD_EMBEDDINGS: embeddings.token_embedding.embeddings,
-        "embeddings.position_embeddings.weight": (
-            embeddings.position_embedding.embeddings
-        ),
-        "embeddings.token_type_embeddings.weight": (
-            embeddings.segment_embedding.embeddings
-        ),
+        POSITION_EMBEDDINGS: (embeddings.position_embedding.embeddings),
+        SEGMENT_EMBEDDINGS: (embeddings.segment_embedding.embeddings),
         **_layer_norm("embeddings.LayerNorm", embeddings.layer_norm),
     }
     if backbone.relative_position_bias is not None:
