@@ -211,8 +211,8 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
         if sample_weight is not None:
             weights = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
             rows["sample_weight"] = tf.gather(weights, rows["example_index"])
-        fits = ~tf.gather(is_misfit, rows["example_index"])
-        rows = {key: tf.boolean_mask(row, fits) for key, row in rows.items()}
+        fits = tf.where(~tf.gather(is_misfit, rows["example_index"]))[:, 0]
+        rows = {key: tf.gather(row, fits) for key, row in rows.items()}
         return rows, is_misfit
 
     def best_answers(

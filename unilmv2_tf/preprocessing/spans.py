@@ -14,9 +14,9 @@ def best_spans(
 
     A span's score is the logit of its first token as a start plus that of its
     last token as an end. Windows overlap: a span is judged in the one that
-    shows the most text around it, the smaller of the tokens on its left and on
-    its right (plus a hundredth of the window's length; the first one, if
-    several are equal). Spans of the same characters count once.
+    shows the most text around it, on its left or its right, where that is
+    less; in the first one, if several are equal. Spans of the same characters
+    count once.
 
     Args:
         rows: the dict that `sliding_windows` returns.
@@ -106,42 +106,38 @@ def _last_places(rows, max_answer_length):
 def _is_judged_here(rows, last, stride):
     """Which spans lie in the passage and have the most context in this window.
 
+    With `left` tokens before a span and `right` after it, the window before
+    shows `left + stride` and, where it reaches further than the span,
+    `right_before`; the one after `left - stride` and more than `right`. The
+    smaller numbers decide, which makes two bounds on the span's last place.
+
     Returns:
         A bool tensor of shape `(rows, sequence_length, lengths)`.
     """
     is_passage = rows["token_starts"] >= 0
     length = is_passage.shape[1]
-    size = tf.math.count_nonzero(is_passage, axis=1, dtype=tf.int32)
+    size = tf.math.count_nonzero(
+        is_passage, axis=1, dtype=tf.int32, keepdims=True
+    )
     first_place = tf.argmax(
         tf.cast(is_passage, tf.int32), axis=1, output_type=tf.int32
-    )
+    )[:, tf.newaxis]
     room = length - 1 - first_place
     stride = tf.minimum(stride, room)
-    start, total = rows["window_start"], rows["passage_length"]
-    first_place, room, stride, start, total, size = (
-        x[:, tf.newaxis, tf.newaxis]
-        for x in (first_place, room, stride, start, total, size)
-    )
-    left = tf.range(length)[:, tf.newaxis] - first_place
-    last_token = last - first_place
+    start = rows["window_start"][:, tf.newaxis]
+    is_last = start + size >= rows["passage_length"][:, tf.newaxis]
 
-    def context(moved, size):
-        """That of the window `moved` tokens further on, -1 outside of it."""
-        least = tf.minimum(left - moved, size - 1 - (last_token - moved))
-        return tf.where(least >= 0, 100 * least + size, -1)
-
-    # Context falls off on both sides of the window that has the most: its
-    # neighbours tell.
-    here = context(0, size)
-    before = tf.where(start > 0, context(-stride, room), -1)
-    after = context(stride, tf.minimum(room, total - start - stride))
-    return (
-        (here >= 0)
-        & (before < here)
-        & (after <= here)
-        & is_passage[:, :, tf.newaxis]
-        & tf.gather(is_passage, last, axis=1)
+    left = tf.range(length) - first_place
+    # The window before is better unless `right_before < left`.
+    lowest = tf.where(start > 0, room - stride - left, 0)
+    # The window after is better unless `left - stride <= right`.
+    excess = tf.where(is_last, 0, tf.maximum(left - stride, 0))
+    highest = size - 1 - excess
+    lowest, highest = (
+        tf.where(is_passage, bound + first_place, none)[:, :, tf.newaxis]
+        for bound, none in ((lowest, 0), (highest, -1))
     )
+    return (lowest <= last) & (last <= highest)
 
 
 def _flat(values):
