@@ -70,7 +70,7 @@ def test_one_objective(capsys):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command, capsys):
-    assert main([command, "--help"]) == 0
+    assert main([*command.split(), "--help"]) == 0
     assert "--config" in capsys.readouterr().out
 
 
@@ -162,3 +162,23 @@ def test_the_command_in_a_process_of_its_own():
     assert mistake.returncode == 2
     assert mistake.stdout == b""
     assert mistake.stderr.count(b"\n") == 1
+
+
+def test_commands_of_two_words(capsys):
+    assert main(["finetune", "--help"]) == 0
+    listed = capsys.readouterr().out
+    assert "finetune classify" in listed and "vocabulary" not in listed
+    assert main(["finetune", "sing"]) == 2
+    error = one_line(capsys)
+    assert "'finetune sing'" in error and "finetune answer" in error
+    assert main(["finetune"]) == 2
+    assert "finetune classify" in one_line(capsys)
+
+
+def test_dashes_do_for_underscores(text, capsys):
+    arguments = ["vocabulary", str(text), "--vocabulary-size=60"]
+    assert main([*arguments, "--print_config"]) == 0
+    assert "vocabulary_size: 60" in capsys.readouterr().out
+    # In names of flags only.
+    assert main(["vocabulary", str(text), "--output", "a-b.txt"]) == 0
+    assert os.path.exists("a-b.txt")

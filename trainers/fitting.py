@@ -94,6 +94,7 @@ def fit_resumably(
             epochs=1,
             steps_per_epoch=num_steps - start_step,
             callbacks=[keeper],
+            shuffle=False,
             verbose=0,
         )
     if keeper.is_interrupted:

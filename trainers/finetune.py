@@ -1,0 +1,86 @@
+import signal
+
+from unilmv2_tf.trainers.finetuning.settings import AnswerSettings
+from unilmv2_tf.trainers.finetuning.settings import ClassifySettings
+
+
+def finetune_classify(settings: ClassifySettings):
+    """Fine-tunes a model to classify texts or pairs of texts.
+
+    The output folder holds, for each seed, `history.csv`, `curves.png`, the
+    best weights and their predictions; over all seeds `results.json`,
+    `results.md`, `scores.png` and `confusion.png`; and in the end `preset`, the
+    best model, which `UniLMv2TextClassifier.from_preset` loads. The same call
+    goes on where an earlier one was ended.
+
+    Args:
+        settings: a `ClassifySettings`.
+
+    Returns:
+        A dict, what is in `results.json`; `None` if SIGTERM ended it before.
+
+    Raises:
+        ValueError: if settings, examples and output folder do not go together.
+        OSError: if the output folder cannot be written.
+        KeyboardInterrupt: on Ctrl-C, after the state was saved.
+
+    Example:
+
+    ```python
+    finetune_classify(ClassifySettings(
+        data="tfds:glue/sst2", preset="pretrained", output="sst2"))
+    ```
+
+    Reference:
+        Bao et al., 2020, section 3.4 and table 9.
+    """
+    from unilmv2_tf.trainers.finetuning.classification import Classification
+
+    return _run(settings, Classification)
+
+
+def finetune_answer(settings: AnswerSettings):
+    """Fine-tunes a model to answer questions with spans of passages.
+
+    See `finetune_classify` for what the output folder holds; predictions are in
+    the format of SQuAD, and `UniLMv2QuestionAnswerer.from_preset` loads the
+    model.
+
+    Args:
+        settings: an `AnswerSettings`.
+
+    Returns:
+        A dict, what is in `results.json`; `None` if SIGTERM ended it before.
+
+    Raises:
+        ValueError: if settings, examples and output folder do not go together.
+        OSError: if the output folder cannot be written.
+        KeyboardInterrupt: on Ctrl-C, after the state was saved.
+
+    Example:
+
+    ```python
+    finetune_answer(AnswerSettings(
+        data="tfds:squad/v1.1", preset="pretrained", output="squad"))
+    ```
+
+    Reference:
+        Bao et al., 2020, section 3.4.
+    """
+    from unilmv2_tf.trainers.finetuning.answering import Answering
+
+    return _run(settings, Answering)
+
+
+def _run(settings, make_problem):
+    # TensorFlow takes seconds to import, help should not.
+    from unilmv2_tf.trainers.finetuning.run import FinetuningRun
+    from unilmv2_tf.trainers.fitting import Stopped
+
+    try:
+        return FinetuningRun(settings, make_problem).run()
+    except Stopped as stopped:
+        if stopped.signal == signal.SIGINT:
+            raise
+        print(f"fine-tuning: {stopped}", flush=True)
+        return None

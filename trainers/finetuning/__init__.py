@@ -1,0 +1,1 @@
+"""Fine-tuning on labelled examples: settings, tasks, runs over seeds."""

@@ -1,0 +1,202 @@
+import functools
+import os
+
+import keras
+import numpy as np
+
+from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.models import UniLMv2TextClassifier
+from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
+from unilmv2_tf.trainers.finetuning import labelled
+from unilmv2_tf.trainers.finetuning.examples import read_both
+from unilmv2_tf.trainers.finetuning.examples import take
+from unilmv2_tf.trainers.finetuning.model import load_tokenizer
+from unilmv2_tf.trainers.finetuning.model import model_arguments
+from unilmv2_tf.trainers.finetuning.rows import crop
+from unilmv2_tf.trainers.finetuning.rows import predict_rows
+
+
+class Classification:
+    """What a fine-tuning has to know of labelled texts.
+
+    Problems are what `FinetuningRun` is made for: this one and `Answering`
+    have the same methods.
+
+    Args:
+        settings: a `ClassifySettings`.
+
+    Raises:
+        ValueError: if the examples cannot be read, have a single class, or the
+            ones for validation have labels that training lacks.
+
+    Reference:
+        Bao et al., 2020, section 3.4.
+    """
+
+    command = "classify"
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.tokenizer = load_tokenizer(settings)
+        train, self.held_out = read_both(settings, labelled.read)
+        self.train = take(train, settings.num_examples)
+        labelled.check_kinds(settings, self.train, self.held_out)
+        self.label_names = labelled.names_of(settings, self.train)
+        labelled.check_labels(self.train, self.held_out, self.label_names)
+        self.metrics = labelled.metrics_of(settings.data, self.label_names)
+        self.metric = settings.metric or self.metrics[0]
+        self.predictions = None
+
+    @property
+    def num_rows(self):
+        return len(self.train)
+
+    def facts(self):
+        """What determines the result, beside the settings."""
+        return {
+            "examples": len(self.train),
+            "fingerprint": self.train.fingerprint(),
+            "labels": self.label_names,
+        }
+
+    def description(self):
+        """Lines that tell a person what is trained on."""
+        kind = (
+            "regression"
+            if self.label_names is None
+            else f"{len(self.label_names)} classes"
+        )
+        yield (
+            f"{len(self.train):,} examples for training, "
+            f"{len(self.held_out):,} for validation, {kind}"
+        )
+        # Rows without padding: few of them fit exactly.
+        full = np.mean(self._held_out_rows["padding_mask"].all(axis=1))
+        if full:
+            yield (
+                f"{full:.1%} of the validation examples fill a row of "
+                f"{self.settings.sequence_length} tokens: what is longer is cut"
+            )
+
+    def make_model(self):
+        """The model, with a head that has learned nothing."""
+        settings = self.settings
+        names = self.label_names
+        return UniLMv2TextClassifier.from_preset(
+            settings.preset,
+            num_classes=1 if names is None else len(names),
+            preprocessor=UniLMv2TextClassifierPreprocessor(
+                self.tokenizer,
+                sequence_length=settings.sequence_length,
+                label_names=names,
+            ),
+            **model_arguments(settings, self.tokenizer),
+        )
+
+    def compile(self, model, optimizer):
+        """Compiles the model for training."""
+        if self.label_names is None:
+            loss = keras.losses.MeanSquaredError()
+            metrics = []
+        else:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            metrics = [keras.metrics.SparseCategoricalAccuracy("accuracy")]
+        model.compile(
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics if self.class_weights is None else [],
+            weighted_metrics=[] if self.class_weights is None else metrics,
+        )
+
+    def training_dataset(
+        self, preprocessor, batch_size, num_steps, seed, start_step
+    ):
+        """The batches of all steps from one on, each a function of its step."""
+        columns = {
+            **self.train.texts,
+            "label": self.train.targets(self.label_names),
+        }
+        if self.class_weights is not None:
+            columns["weight"] = self.class_weights[columns["label"]]
+        batches = training_batches(
+            columns, batch_size, num_steps, seed, start_step
+        )
+        keys = tuple(self.train.texts)
+
+        def to_rows(batch):
+            x = preprocessor({key: batch[key] for key in keys})
+            rest = [batch["label"]]
+            if "weight" in batch:
+                rest.append(batch["weight"])
+            if self.settings.strategy == "tpu":
+                # Which wants to know all shapes.
+                return (x, *rest)
+            return crop(x, *rest)
+
+        return batches.map(to_rows, num_parallel_calls=2, deterministic=True)
+
+    @functools.cached_property
+    def class_weights(self):
+        """A weight for each class, or `None`."""
+        weights = self.settings.class_weights
+        if weights is None:
+            return None
+        return labelled.weights_of(weights, self.train, self.label_names)
+
+    def evaluate(self, model):
+        """Scores of the held-out examples; the predictions are kept.
+
+        Args:
+            model: a `UniLMv2TextClassifier`.
+
+        Returns:
+            A dict from the name of a metric to its value.
+        """
+        logits = predict_rows(
+            model, self._held_out_rows, self.settings.evaluation_batch_size
+        )
+        self.predictions = labelled.Predictions(
+            logits, self.label_names, self.held_out
+        )
+        return self.predictions.scores(self.metrics)
+
+    @functools.cached_property
+    def _held_out_rows(self):
+        preprocessor = UniLMv2TextClassifierPreprocessor(
+            self.tokenizer, sequence_length=self.settings.sequence_length
+        )
+        return labelled.rows_of(self.held_out, preprocessor)
+
+    def write_predictions(self, folder):
+        """Writes the predictions of the last evaluation, and a picture.
+
+        Args:
+            folder: string.
+        """
+        self.predictions.write(folder)
+
+    def finish(self, model_folder, output):
+        """Predicts what the best model is asked for in the end.
+
+        Args:
+            model_folder: string. The preset of the best model.
+            output: string. Where predictions go.
+
+        Returns:
+            A dict from sources to their scores, of those that have labels.
+        """
+        sources = labelled.final_sources(self.settings)
+        if not sources:
+            return {}
+        model = UniLMv2TextClassifier.from_preset(model_folder)
+        scores = {}
+        for source, (file_name, has_names) in sources.items():
+            examples = labelled.read(source)
+            predictions = labelled.predict(
+                model, examples, self.settings.evaluation_batch_size
+            )
+            path = os.path.join(output, file_name)
+            predictions.write_submission(path, has_names)
+            if examples.is_labelled():
+                scores[source] = predictions.scores(self.metrics)
+        return scores
