@@ -4,7 +4,7 @@ from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets.batches import training_batches
 from unilmv2_tf.datasets.glue import GLUE_TASKS
 from unilmv2_tf.datasets.glue import GlueTask
-from unilmv2_tf.datasets.glue import glue_task
+from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.datasets.holding_out import hold_out
 from unilmv2_tf.datasets.labelled import label_names
 from unilmv2_tf.datasets.labelled import load_labelled
@@ -16,7 +16,7 @@ __all__ = [
     "GLUE_TASKS",
     "GlueTask",
     "docstrings",
-    "glue_task",
+    "find_glue_task",
     "hold_out",
     "label_names",
     "load_documents",

@@ -155,7 +155,7 @@ GLUE_TASKS = {
 }
 
 
-def glue_task(source):
+def find_glue_task(source):
     """The task of GLUE that a source is of.
 
     Args:
@@ -167,9 +167,9 @@ def glue_task(source):
 
     Example:
 
-    >>> glue_task("tfds:glue/cola").primary_metric
+    >>> find_glue_task("tfds:glue/cola").primary_metric
     'matthews'
-    >>> glue_task("reviews.tsv") is None
+    >>> find_glue_task("reviews.tsv") is None
     True
     """
     if not isinstance(source, str) or not source.startswith("tfds:glue/"):

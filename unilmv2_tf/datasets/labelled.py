@@ -22,7 +22,7 @@ from unilmv2_tf.datasets import labelled_files
 from unilmv2_tf.datasets.docstring_labels import PACKAGE_NAMES
 from unilmv2_tf.datasets.docstring_labels import TOPIC_NAMES
 from unilmv2_tf.datasets.files import find_files
-from unilmv2_tf.datasets.glue import glue_task
+from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.datasets.holding_out import take_split
 from unilmv2_tf.datasets.sources import list_sources
 from unilmv2_tf.datasets.sources import load_each
@@ -205,7 +205,7 @@ def _load_tfds(source, place, split, with_ids):
     dataset = read_labelled(name, builder, chosen, with_ids)
     # All examples of those splits of GLUE have labels, and their number is
     # known.
-    if split and not glue_task(source):
+    if split and not find_glue_task(source):
         dataset = dataset.filter(_has_label)
     return dataset if is_whole else take_split(source, dataset, split)
 

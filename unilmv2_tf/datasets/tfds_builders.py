@@ -1,6 +1,6 @@
 """Datasets of TensorFlow Datasets: found, and read with errors that teach."""
 
-from unilmv2_tf.datasets.glue import glue_task
+from unilmv2_tf.datasets.glue import find_glue_task
 
 
 def open_builder(name, data_dir=None):
@@ -182,7 +182,7 @@ def choose_split(name, builder, named, split):
 
 
 def _split_names(name, builder):
-    task = glue_task(f"tfds:{name}")
+    task = find_glue_task(f"tfds:{name}")
     if task:
         train = [task.train_split] if task.train_split else []
         return [*train, *task.validation_splits, *task.test_splits]

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from unilmv2_tf.datasets.glue import glue_task
+from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.datasets.tfds_builders import read_examples
 
 _INDEX_KEY = "idx"
@@ -54,7 +54,7 @@ def find_columns(name, builder):
     """
     import tensorflow_datasets as tfds
 
-    task = glue_task(f"tfds:{name}")
+    task = find_glue_task(f"tfds:{name}")
     if task:
         return LabelledColumns(task.text_keys, "label", task.label_names)
     features = dict(builder.info.features.items())

@@ -4,7 +4,7 @@ import collections
 
 
 class MajorityBaseline:
-    """Predicts the most common target, whatever the source.
+    """Predicts the most common target or label, whatever the source.
 
     Example:
 
@@ -17,8 +17,8 @@ class MajorityBaseline:
         """Counts the targets.
 
         Args:
-            pairs: a `tf.data.Dataset` of `{"encoder_text", "decoder_text"}`,
-                or an iterable of pairs of strings.
+            pairs: a `tf.data.Dataset` of `{"encoder_text", "decoder_text"}`
+                or of labelled texts, or an iterable of pairs.
 
         Returns:
             The baseline itself.
@@ -26,7 +26,7 @@ class MajorityBaseline:
         Raises:
             ValueError: if there are no pairs.
         """
-        _, targets = _read_pairs(pairs)
+        _, targets = read_pairs(pairs)
         # Of equally common ones the first, in every run.
         self.target = collections.Counter(targets).most_common(1)[0][0]
         return self
@@ -35,10 +35,10 @@ class MajorityBaseline:
         """Repeats the most common target.
 
         Args:
-            sources: list of strings.
+            sources: list of strings, or of pairs of them.
 
         Returns:
-            A list of as many strings.
+            A list of as many targets.
         """
         return [self.target for _ in sources]
 
@@ -74,7 +74,7 @@ class NearestNeighbourBaseline:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.neighbors import NearestNeighbors
 
-        sources, self.targets = _read_pairs(pairs)
+        sources, self.targets = read_pairs(pairs)
         self.vectorizer = TfidfVectorizer(
             ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+"
         )
@@ -138,7 +138,7 @@ class LeadBaseline:
         Raises:
             ValueError: if there are no pairs.
         """
-        _, targets = _read_pairs(pairs)
+        _, targets = read_pairs(pairs)
         if self.num_words is None:
             words = sum(len(target.split()) for target in targets)
             self.num_words = max(1, round(words / len(targets)))
@@ -166,20 +166,44 @@ class LeadBaseline:
         ]
 
 
-def _read_pairs(pairs):
-    """Two lists, sources and targets."""
-    sources, targets = [], []
+def read_pairs(pairs):
+    """Sources and targets of training examples.
+
+    Args:
+        pairs: a `tf.data.Dataset` as `load_pairs` or `load_labelled` returns
+            it, or an iterable of pairs.
+
+    Returns:
+        Two lists: sources, strings or pairs of strings; and targets, strings,
+        or floats for values.
+
+    Raises:
+        ValueError: if there are no pairs.
+
+    Example:
+
+    >>> read_pairs([("a", "x"), (("b", "c"), "y")])
+    (['a', ('b', 'c')], ['x', 'y'])
+    """
     # A dataset has this method; TensorFlow need not be imported to know.
     if hasattr(pairs, "as_numpy_iterator"):
-        for record in pairs.as_numpy_iterator():
-            sources.append(record["encoder_text"].decode("utf-8"))
-            targets.append(record["decoder_text"].decode("utf-8"))
-    else:
-        for source, target in pairs:
-            sources.append(source)
-            targets.append(target)
-    if not sources:
+        pairs = map(_pair_of_record, pairs.as_numpy_iterator())
+    pairs = list(pairs)
+    if not pairs:
         raise ValueError(
             "`pairs` must hold at least one pair of texts. Received: none"
         )
-    return sources, targets
+    sources, targets = zip(*pairs)
+    return list(sources), list(targets)
+
+
+def _pair_of_record(record):
+    if not isinstance(record, tuple):
+        source, target = record["encoder_text"], record["decoder_text"]
+        return source.decode("utf-8"), target.decode("utf-8")
+    texts, label = record
+    label = label.decode("utf-8") if isinstance(label, bytes) else float(label)
+    if "text" in texts:
+        return texts["text"].decode("utf-8"), label
+    pair = texts["text_a"].decode("utf-8"), texts["text_b"].decode("utf-8")
+    return pair, label

@@ -1,9 +1,10 @@
-"""Pictures: who sees whom in a row of blocks, how losses fell and scores rose.
+"""Pictures: who sees whom in a row, how losses fell and scores rose, mistakes.
 
 Matplotlib is loaded by the functions that draw with it, and its backend is
 left alone: they return figures that belong to no window.
 """
 
+from unilmv2_tf.plots.confusion import plot_confusion
 from unilmv2_tf.plots.history import plot_history
 from unilmv2_tf.plots.mask import show_mask
 from unilmv2_tf.plots.row import visibility_matrix
@@ -13,6 +14,7 @@ from unilmv2_tf.plots.visibility import plot_visibility
 
 __all__ = [
     "format_visibility",
+    "plot_confusion",
     "plot_history",
     "plot_scores",
     "plot_visibility",
