@@ -6,6 +6,7 @@ from unilmv2_tf import models
 from unilmv2_tf.checkpoints import save_official
 from unilmv2_tf.checkpoints.checksums import file_checksum
 from unilmv2_tf.checkpoints.official import build_model
+from unilmv2_tf.checkpoints.positions import check_positions
 from unilmv2_tf.checkpoints.positions import with_positions
 from unilmv2_tf.checkpoints.presets import load_preset
 from unilmv2_tf.checkpoints.presets import read_left_out
@@ -57,6 +58,8 @@ def convert(
     own = is_own_preset(source)
     target = target or ("official" if own else "preset")
     _check_arguments(source, output, target, overwrite)
+    if positions is not None:
+        check_positions(positions, position_method)
     resizing = {"positions": positions, "position_method": position_method}
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)

@@ -69,7 +69,6 @@ def test_all_forms_in_and_out(form, case, convert):
     for one, two in zip(task.weights, expected.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), two.numpy())
     assert task.pseudo_token_id == 4
-    assert isinstance(task.generate("word1 word2", max_length=4), str)
     official = convert(preset, "--layout", "s2s_ft", name="official")
     back = load_official(official, UniLMv2Seq2SeqLM, pseudo_token_id=4)
     for one, two in zip(back.weights, expected.weights, strict=True):
@@ -137,7 +136,7 @@ def test_beam_settings_and_labels_survive_presets(case, convert, tmp_path):
     back = UniLMv2Seq2SeqLM.from_preset(str(tmp_path / "beams"))
     assert back.sampler.get_config() == sampler.get_config()
     texts = ["word1 word2 word3", "word4"]
-    assert back.generate(texts, 8) == task.generate(texts, 8)
+    assert back.generate(texts, 4) == task.generate(texts, 4)
     classifier = UniLMv2TextClassifier(
         task.backbone,
         preprocessor=UniLMv2TextClassifier.default_preprocessor(
@@ -147,7 +146,7 @@ def test_beam_settings_and_labels_survive_presets(case, convert, tmp_path):
     )
     classifier.save_to_preset(tmp_path / "labels")
     official = convert(tmp_path / "labels", name="official")
-    again = convert(official, name="again", *["--lowercase", "true"])
+    again = convert(official, "--lowercase", "true", name="again")
     back = UniLMv2TextClassifier.from_preset(again)
     assert back.label_names == ["no", "yes"]
     np.testing.assert_array_equal(

@@ -13,6 +13,7 @@ from unilmv2_tf.checkpoints.configuration import label_names
 from unilmv2_tf.checkpoints.configuration import segment_arguments
 from unilmv2_tf.checkpoints.layouts import OPTIONAL_TENSORS
 from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
+from unilmv2_tf.checkpoints.positions import check_positions
 from unilmv2_tf.checkpoints.positions import resize_positions
 from unilmv2_tf.checkpoints.sources import open_checkpoint
 from unilmv2_tf.checkpoints.variables import CONVERTIBLE_TASKS
@@ -161,6 +162,7 @@ def build_model(
     shapes = expected_shapes(arguments, cls, weights)
     check_tensors(weights, shapes, is_task=not issubclass(cls, UniLMv2Backbone))
     if positions is not None:
+        check_positions(positions, position_method)
         arguments["max_sequence_length"] = positions
     model = _build(cls, checkpoint, arguments, dict(kwargs))
     variables = {

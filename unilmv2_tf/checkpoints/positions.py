@@ -41,16 +41,7 @@ def resize_positions(table, num_positions, method="cyclic"):
     Reference:
         s2s-ft, its reuse of position embeddings.
     """
-    if not isinstance(num_positions, int) or num_positions < 1:
-        raise ValueError(
-            "The number of positions must be a positive integer. Received: "
-            f"{num_positions!r}"
-        )
-    if method not in METHODS:
-        raise ValueError(
-            f"Positions are added by one of {', '.join(METHODS)}. Received: "
-            f"{method!r}"
-        )
+    check_positions(num_positions, method)
     table = np.asarray(table)
     old = len(table)
     if num_positions <= old:
@@ -63,6 +54,28 @@ def resize_positions(table, num_positions, method="cyclic"):
     share = (places - below)[:, None]
     stretched = (1 - share) * table[below] + share * table[above]
     return stretched.astype(table.dtype)
+
+
+def check_positions(num_positions, method):
+    """Checks the arguments of `resize_positions`.
+
+    Args:
+        num_positions: int.
+        method: string.
+
+    Raises:
+        ValueError: see `resize_positions`.
+    """
+    if not isinstance(num_positions, int) or num_positions < 1:
+        raise ValueError(
+            "The number of positions must be a positive integer. Received: "
+            f"{num_positions!r}"
+        )
+    if method not in METHODS:
+        raise ValueError(
+            f"Positions are added by one of {', '.join(METHODS)}. Received: "
+            f"{method!r}"
+        )
 
 
 def with_positions(model, num_positions, method="cyclic"):
