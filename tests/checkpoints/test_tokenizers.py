@@ -43,6 +43,6 @@ def test_the_size_must_fit(tmp_path):
     vocabulary = write(tmp_path / "vocab.txt", "one", "two")
     with pytest.warns(UserWarning, match="last 1 have no text"):
         load_tokenizer(tmp_path / "a-uncased.bin", 8, vocabulary)
-    for size in (6, 200):
+    for size in (6, 9, 200):
         with pytest.raises(ValueError, match=f"7 tokens.*{size}"):
             load_tokenizer(tmp_path / "a-uncased.bin", size, vocabulary)

@@ -18,8 +18,8 @@ _SETTINGS = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "split_on_cjk",
 }
-# A table may have rows to spare, for round sizes.
-_MAX_SPARE_ROWS = 127
+# A table may have rows to spare, so that its size is a round one.
+_ROUND, _MAX_SPARE_ROWS = 8, 127
 
 
 def find_vocabulary(source):
@@ -97,7 +97,8 @@ def _guess_lowercase(vocabulary):
 
 def _check_size(vocabulary, vocabulary_size):
     spare = vocabulary_size - len(vocabulary)
-    if not 0 <= spare <= _MAX_SPARE_ROWS:
+    is_round = vocabulary_size % _ROUND == 0
+    if spare and not (is_round and 0 < spare <= _MAX_SPARE_ROWS):
         raise ValueError(
             "The vocabulary must be the one of the checkpoint. Received: "
             f"{len(vocabulary)} tokens, where the model has "
