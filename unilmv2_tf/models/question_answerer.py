@@ -3,6 +3,8 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from unilmv2_tf.models.answers import list_answers
+from unilmv2_tf.models.answers import parts_of
 from unilmv2_tf.models.backbone import kernel_initializer
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.task import check_rows_fit
@@ -12,9 +14,6 @@ from unilmv2_tf.preprocessing.question_answerer_preprocessor import (
 from unilmv2_tf.preprocessing.window_batches import window_batches
 
 _MASKED = -1e9
-# How much is answered at once: memory stays bounded.
-_EXAMPLES_AT_ONCE = 256
-_CHARACTERS_AT_ONCE = 250_000
 # Rows are shortened to a multiple of this.
 _WIDTH_STEP = 64
 
@@ -324,7 +323,7 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
                 f"Received: {len(questions)} and {len(contexts)}"
             )
         answers = []
-        for part in _parts(contexts):
+        for part in parts_of(contexts):
             answers += self._answer_part(
                 questions[part], contexts[part], n_best, max_answer_length,
                 batch_size,
@@ -354,63 +353,32 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
             if name != "text"
         }
         return [
-            self._list_answers(
-                context, {name: values[i] for name, values in found.items()}
+            list_answers(
+                context,
+                {name: values[i] for name, values in found.items()},
+                self.null_threshold,
             )[:n_best]
             for i, context in enumerate(contexts)
         ]
 
     def _logits(self, rows, batch_size):
         inputs = {name: np.asarray(rows[name]) for name in self.input}
-        # Padding of all rows is not worth computing.
-        full = inputs["token_ids"].shape[1]
-        used = int(inputs["padding_mask"].sum(axis=1).max())
-        width = min(full, -(-used // _WIDTH_STEP) * _WIDTH_STEP)
-        # `keras.Model`: there is nothing to preprocess any more.
-        logits = keras.Model.predict(
-            self,
-            {name: values[:, :width] for name, values in inputs.items()},
-            batch_size=batch_size,
-            verbose=0,
-        )
-        return {
-            name: np.pad(
-                values, [(0, 0), (0, full - width)], constant_values=_MASKED
-            )
-            for name, values in logits.items()
+        num_rows, length = inputs["token_ids"].shape
+        logits = {
+            name: np.full((num_rows, length), _MASKED, "float32")
+            for name in self.output
         }
-
-    def _list_answers(self, context, found):
-        null_score = float(found["null_score"])
-        answers = [
-            {
-                "text": context[start:end],
-                "score": float(score),
-                "probability": float(probability),
-                "start": int(start),
-                "end": int(end),
-                "null_score": null_score,
-            }
-            for score, probability, start, end in zip(
-                *(found[k] for k in ("score", "probability", "start", "end"))
+        for start in range(0, num_rows, batch_size):
+            part = slice(start, start + batch_size)
+            # Padding of all rows is not worth computing.
+            used = int(inputs["padding_mask"][part].sum(axis=1).max())
+            width = min(length, -(-used // _WIDTH_STEP) * _WIDTH_STEP)
+            outputs = self.predict_on_batch(
+                {name: values[part, :width] for name, values in inputs.items()}
             )
-            if start >= 0
-        ]
-        is_none = not answers or (
-            self.null_threshold is not None
-            and null_score - answers[0]["score"] > self.null_threshold
-        )
-        if not is_none:
-            return answers
-        none = {
-            "text": "",
-            "score": null_score,
-            "probability": float(found["null_probability"]),
-            "start": -1,
-            "end": -1,
-            "null_score": null_score,
-        }
-        return [none, *answers]
+            for name, values in outputs.items():
+                logits[name][part, :width] = values
+        return logits
 
     def take_head_of_other(self, other, kwargs):
         if isinstance(other, UniLMv2QuestionAnswerer):
@@ -420,17 +388,3 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
         config = super().get_config()
         config["null_threshold"] = self.null_threshold
         return config
-
-
-def _parts(contexts):
-    """Slices that hold a bounded number of passages and characters."""
-    start = size = 0
-    for stop, context in enumerate(contexts):
-        size += len(context)
-        if stop > start and (
-            size > _CHARACTERS_AT_ONCE or stop - start == _EXAMPLES_AT_ONCE
-        ):
-            yield slice(start, stop)
-            start, size = stop, len(context)
-    if start < len(contexts):
-        yield slice(start, len(contexts))
