@@ -224,12 +224,12 @@ def test_mistakes_on_the_command_line(case, vocabulary, tmp_path, capsys):
     error = fails(capsys, "convert", case, *out, *known)
     assert "exists" in error and "--overwrite" in error
     assert os.listdir(tmp_path / "out") == ["thesis.tex"]
-    (tmp_path / "config.json").write_text('{"vocab_size": 100}')
+    (tmp_path / "config.json").write_text('{"hidden_act": "relu"}')
     error = fails(
         capsys, "convert", case / "model.safetensors", *known,
         "--output", tmp_path / "new", "--config", tmp_path / "config.json",
     )  # fmt: skip
-    assert "max_rel_pos" in error
+    assert "hidden_act" in error and "relu" in error
     assert not (tmp_path / "new").exists()
 
 
