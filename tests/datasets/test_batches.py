@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from unilmv2_tf.datasets import length_grouped_batches
 from unilmv2_tf.datasets import training_batches
 
 
@@ -54,3 +55,49 @@ def test_another_seed_is_another_order():
 def test_no_example():
     with pytest.raises(ValueError, match="at least one example"):
         training_batches({"x": np.arange(0)}, 2, num_steps=1)
+
+
+def grouped(lengths, batch_size, num_steps, **kwargs):
+    columns = {"x": np.arange(len(lengths))}
+    dataset = length_grouped_batches(
+        columns, lengths, batch_size, num_steps, **kwargs
+    )
+    return [batch["x"].numpy() for batch in dataset]
+
+
+LENGTHS = np.random.default_rng(1).integers(1, 100, 640)
+
+
+def test_groups_hold_every_example_once_in_each_pass():
+    batches = np.concatenate(grouped(LENGTHS, 32, 60, seed=3))
+    for number in range(3):
+        examples = batches[number * 640 : (number + 1) * 640]
+        if number == 0:
+            first = examples
+        assert not (number and np.array_equal(first, examples))
+    # 50 batches, which are grouped together, are two and a half passes.
+    counts = np.bincount(batches[: 50 * 32], minlength=640)
+    assert set(counts) == {2, 3}
+    assert set(np.bincount(batches, minlength=640)) == {3}
+
+
+def test_groups_are_of_similar_length():
+    batches = grouped(LENGTHS, 32, 50)
+    spread = [np.ptp(LENGTHS[batch]) for batch in batches]
+    assert max(spread) < 10
+    longest = [LENGTHS[batch].max() for batch in batches]
+    # And their lengths come in no order.
+    assert abs(np.corrcoef(longest, np.arange(50))[0, 1]) < 0.5
+
+
+def test_groups_are_a_function_of_seed_and_step():
+    whole = grouped(LENGTHS, 32, 60, seed=5)
+    for actual, expected in zip(
+        grouped(LENGTHS, 32, 60, seed=5, start_step=17), whole[17:], strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected)
+    halves = grouped(LENGTHS, 32, 120, seed=5, parts=2)
+    np.testing.assert_array_equal(np.concatenate(halves), np.concatenate(whole))
+    assert len(halves[0]) == 16
+    others = grouped(LENGTHS, 32, 60, seed=6)
+    assert not np.array_equal(np.concatenate(others), np.concatenate(whole))

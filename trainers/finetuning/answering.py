@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.datasets import length_grouped_batches
 from unilmv2_tf.models import UniLMv2QuestionAnswerer
 from unilmv2_tf.preprocessing import UniLMv2QuestionAnswererPreprocessor
 from unilmv2_tf.trainers.finetuning import questions
@@ -88,13 +88,17 @@ class Answering:
         """Compiles the model for training."""
         model.compile(optimizer=optimizer)
 
-    def training_dataset(
-        self, preprocessor, batch_size, num_steps, seed, start_step
-    ):
+    def training_dataset(self, preprocessor, num_steps, seed, start_step):
         """The batches of all steps from one on, each a function of its step."""
         del preprocessor
-        batches = training_batches(
-            self.rows, batch_size, num_steps, seed, start_step
+        batches = length_grouped_batches(
+            self.rows,
+            self.rows["padding_mask"].sum(axis=1),
+            self.settings.batch_size,
+            num_steps,
+            seed,
+            start_step,
+            self.settings.accumulation_steps,
         )
 
         def to_rows(batch):

@@ -4,7 +4,7 @@ import os
 import keras
 import numpy as np
 
-from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.datasets import length_grouped_batches
 from unilmv2_tf.models import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.trainers.finetuning import labelled
@@ -108,9 +108,7 @@ class Classification:
             weighted_metrics=[] if self.class_weights is None else metrics,
         )
 
-    def training_dataset(
-        self, preprocessor, batch_size, num_steps, seed, start_step
-    ):
+    def training_dataset(self, preprocessor, num_steps, seed, start_step):
         """The batches of all steps from one on, each a function of its step."""
         columns = {
             **self.train.texts,
@@ -118,8 +116,14 @@ class Classification:
         }
         if self.class_weights is not None:
             columns["weight"] = self.class_weights[columns["label"]]
-        batches = training_batches(
-            columns, batch_size, num_steps, seed, start_step
+        batches = length_grouped_batches(
+            columns,
+            self.train.lengths(),
+            self.settings.batch_size,
+            num_steps,
+            seed,
+            start_step,
+            self.settings.accumulation_steps,
         )
         keys = tuple(self.train.texts)
 

@@ -36,6 +36,15 @@ class LabelledTexts:
     def __len__(self):
         return len(self.labels)
 
+    def lengths(self):
+        """The bytes of each example's texts.
+
+        Returns:
+            An int array.
+        """
+        columns = self.texts.values()
+        return sum(np.array([len(text) for text in c]) for c in columns)
+
     def is_labelled(self):
         """Whether all of them have labels; a benchmark's server keeps some.
 

@@ -158,11 +158,7 @@ class SeedRun:
             history = fit_resumably(
                 self.model,
                 lambda step: self.problem.training_dataset(
-                    self.preprocessor,
-                    rows_per_step,
-                    self.num_steps,
-                    self.seed,
-                    step,
+                    self.preprocessor, self.num_steps, self.seed, step
                 ),
                 self.num_steps,
                 self.folder,

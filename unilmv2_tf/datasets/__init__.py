@@ -1,6 +1,7 @@
 """Where examples come from: the embedded corpus, files, and TFDS."""
 
 from unilmv2_tf.datasets import docstrings
+from unilmv2_tf.datasets.batches import length_grouped_batches
 from unilmv2_tf.datasets.batches import training_batches
 from unilmv2_tf.datasets.glue import GLUE_TASKS
 from unilmv2_tf.datasets.glue import GlueTask
@@ -19,6 +20,7 @@ __all__ = [
     "find_glue_task",
     "hold_out",
     "label_names",
+    "length_grouped_batches",
     "load_documents",
     "load_labelled",
     "load_pairs",

@@ -1,6 +1,10 @@
 import numpy as np
 import tensorflow as tf
 
+# Out of how many batches' examples those of similar length are brought
+# together: as much order as padding calls for, and no more.
+_BATCHES_AT_ONCE = 50
+
 
 def training_batches(columns, batch_size, num_steps, seed=0, start_step=0):
     """Shuffled batches for training; each is a function of seed and step.
@@ -66,3 +70,76 @@ def training_batches(columns, batch_size, num_steps, seed=0, start_step=0):
 
     steps = tf.data.Dataset.range(start_step, num_steps)
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def length_grouped_batches(
+    columns, lengths, batch_size, num_steps, seed=0, start_step=0, parts=1
+):
+    """As `training_batches`, but examples of similar length stand together.
+
+    Batches that are cut to their longest example have less padding then. Of
+    every 50 batches' worth of shuffled examples, those of similar length form
+    a batch; the order of the batches is drawn again. Everything is a function
+    of seed and step.
+
+    Args:
+        columns: dict of arrays with equal first dimensions.
+        lengths: int array. The length of each example.
+        batch_size: int. Batches are complete, a pass may end inside of one.
+        num_steps: int. The step before which the data end.
+        seed: int. Defaults to `0`.
+        start_step: int. The step of the first batch. Defaults to `0`.
+        parts: int. The number of parts that each batch comes in, one after the
+            other. Steps count parts. Defaults to `1`.
+
+    Returns:
+        A `tf.data.Dataset` of batches: dicts of the columns, of
+        `batch_size / parts` examples.
+
+    Raises:
+        ValueError: if there is no example.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.datasets import length_grouped_batches
+    >>> lengths = np.array([9, 1, 8, 2])
+    >>> for batch in length_grouped_batches({"x": lengths}, lengths, 2, 2):
+    ...     print(sorted(batch["x"].numpy().tolist()))
+    [8, 9]
+    [1, 2]
+    """
+    if len(lengths) == 0:
+        raise ValueError(
+            "`columns` must hold at least one example. Received: "
+            f"columns={sorted(columns)}, without examples"
+        )
+    order = _length_grouped_order(
+        np.asarray(lengths), batch_size, -(-num_steps // parts), seed
+    )
+    order = order.reshape(-1, batch_size // parts)[start_step:num_steps]
+    tensors = {key: tf.constant(value) for key, value in columns.items()}
+    return tf.data.Dataset.from_tensor_slices(order).map(
+        lambda index: {key: tf.gather(x, index) for key, x in tensors.items()},
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
+def _length_grouped_order(lengths, batch_size, num_batches, seed):
+    """The numbers of the examples of all batches, one after the other."""
+    num_examples = len(lengths)
+    num_passes = -(-num_batches * batch_size // num_examples)
+    order = np.concatenate(
+        [
+            np.random.default_rng([seed, number]).permutation(num_examples)
+            for number in range(num_passes)
+        ]
+    )[: num_batches * batch_size]
+    window = _BATCHES_AT_ONCE * batch_size
+    for start in range(0, len(order), window):
+        part = order[start : start + window]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        batches = part.reshape(-1, batch_size)
+        generator = np.random.default_rng([seed, num_passes, start])
+        order[start : start + window] = generator.permutation(batches).ravel()
+    return order.astype(np.int32)
