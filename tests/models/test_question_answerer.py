@@ -234,6 +234,7 @@ def test_no_answer(make_backbone, preprocessor, answerer):
     [
         ("the", ["fox"], "two strings, or two lists.*str and list"),
         (["the", "a"], ["fox"], "same length.*2 and 1"),
+        (["the"], [b"fox"], "must hold strings.*b'fox' of type bytes"),
     ],
 )
 def test_questions_and_passages_are_alike(answerer, question, context, message):

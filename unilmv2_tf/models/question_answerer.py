@@ -314,9 +314,15 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
                 "several questions."
             )
         questions, contexts = (
-            [texts] if is_single else [str(text) for text in texts]
+            [texts] if is_single else list(texts)
             for texts in (question, context)
         )
+        for text in (*questions, *contexts):
+            if not isinstance(text, str):
+                raise ValueError(
+                    "`question` and `context` must hold strings. Received: "
+                    f"{text!r:.60} of type {type(text).__name__}"
+                )
         if len(questions) != len(contexts):
             raise ValueError(
                 "`question` and `context` must be of the same length. "
