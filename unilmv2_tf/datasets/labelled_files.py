@@ -25,6 +25,7 @@ _PAIR_EXAMPLE = '{"text_a": "...", "text_b": "...", "label": "..."}'
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_LARGEST = float(np.finfo(np.float32).max)
 # What a label is: a class's name, an integer, a number with a point.
 _NAME, _WHOLE, _VALUE = "name", "integer", "decimal number"
 
@@ -237,7 +238,7 @@ def _json_label(label, place):
 
 
 def _check_range(value, place):
-    if not math.isfinite(value) or abs(value) > np.finfo(np.float32).max:
+    if not math.isfinite(value) or abs(value) > _LARGEST:
         raise _not_finite(value, place)
 
 
