@@ -106,25 +106,6 @@ def test_relative_bias(task, golden, prefix):
     assert_close(bias, golden[f"{prefix}_rel_bias"])
 
 
-def test_sentence_vector_and_classifier(task, golden):
-    row = {
-        "token_ids": golden["enc_input_ids"],
-        "segment_ids": golden["enc_token_type_ids"],
-        "padding_mask": golden["enc_attention_mask"],
-    }
-    cls = np.asarray(task.backbone(row))[:, 0]
-    pooled = np.tanh(
-        cls @ golden["nlu_w_pooler_dense_weight"].T
-        + golden["nlu_w_pooler_dense_bias"]
-    )
-    assert_close(pooled, golden["nlu_pooled_f64"])
-    logits = (
-        pooled @ golden["nlu_w_classifier_weight"].T
-        + golden["nlu_w_classifier_bias"]
-    )
-    assert_close(logits, golden["nlu_logits_f64"])
-
-
 # === (b), (c) fine-tuning with pseudo masks, left to right and by spans ===
 
 

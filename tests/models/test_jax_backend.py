@@ -15,11 +15,12 @@ import pytest
 
 from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2Seq2SeqLM
+from unilmv2_tf import UniLMv2TextClassifier
 
 pytest.importorskip("jax")
 
 
-def run_everything(masked_lm, seq_2_seq_lm, arrays):
+def run_everything(masked_lm, seq_2_seq_lm, classifier, arrays):
     """Forward passes, training steps and generation, as one dict of arrays.
 
     The other process runs this source, so it imports what it needs.
@@ -41,6 +42,13 @@ def run_everything(masked_lm, seq_2_seq_lm, arrays):
     for name, logits in masked_lm(masked).items():
         results[f"{name}_logits"] = logits
     results["target_logits"] = seq_2_seq_lm(pair)
+
+    row = {name: masked[name] for name in classifier.input}
+    results["class_logits"] = classifier(row)
+    classifier.compile(keras.optimizers.AdamW(0.01, weight_decay=0.1))
+    results["classifier_losses"] = [
+        classifier.train_on_batch(row, np.array([1, 2]))[0] for _ in range(3)
+    ]
 
     stop_token_ids = (6, 9, 12)
     for name, sampler in (
@@ -92,13 +100,16 @@ import numpy as np
 
 from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2Seq2SeqLM
+from unilmv2_tf import UniLMv2TextClassifier
 
 {source}
 
 assert keras.backend.backend() == "jax"
 folder = pathlib.Path(sys.argv[1])
 tasks = []
-for task_class in (UniLMv2PseudoMaskedLM, UniLMv2Seq2SeqLM):
+for task_class in (
+    UniLMv2PseudoMaskedLM, UniLMv2Seq2SeqLM, UniLMv2TextClassifier
+):
     name = task_class.__name__
     task = task_class.from_preset(str(folder / name), load_weights=False)
     task.load_weights(folder / (name + ".weights.h5"))
@@ -153,10 +164,14 @@ def arrays():
 def test_jax_equals_tensorflow(make_backbone, randomise, arrays, tmp_path):
     assert keras.backend.backend() == "tensorflow"
     tasks = []
-    for task_class in (UniLMv2PseudoMaskedLM, UniLMv2Seq2SeqLM):
+    for task_class, arguments in (
+        (UniLMv2PseudoMaskedLM, {"pseudo_token_id": 4}),
+        (UniLMv2Seq2SeqLM, {"pseudo_token_id": 4}),
+        (UniLMv2TextClassifier, {"num_classes": 3}),
+    ):
         name = task_class.__name__
         backbone = make_backbone(num_segments=3, dropout=0.0)
-        task = randomise(task_class(backbone, pseudo_token_id=4), scale=0.3)
+        task = randomise(task_class(backbone, **arguments), scale=0.3)
         task.save_to_preset(str(tmp_path / name))
         task.save_weights(tmp_path / f"{name}.weights.h5")
         tasks.append(task)

@@ -217,7 +217,8 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
                 batch_size or 32,
             )
             y = batch_size = sample_weight = None
-            kwargs["shuffle"] = False
+        # KerasHub gives Keras a dataset, which it wants to hear.
+        kwargs["shuffle"] = False
         return super().fit(
             x, y, batch_size, sample_weight, validation_data, **kwargs
         )

@@ -63,7 +63,8 @@ def label_ids(labels, label_names):
     # A lookup table would have a state, which graphs and exports must track.
     is_label = labels[..., tf.newaxis] == tf.constant(label_names)
     is_known = tf.reduce_any(is_label, axis=-1)
-    unknown = tf.boolean_mask(labels, ~is_known)
+    # One label is a scalar, which has no mask.
+    unknown = tf.reshape(labels, [-1])[~tf.reshape(is_known, [-1])]
     before = "`y` must hold names of classes. Received: y="
     shown = ", ".join(label_names[:_SHOWN])
     if len(label_names) > _SHOWN:
