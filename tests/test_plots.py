@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.plots import format_visibility
+from unilmv2_tf.plots import plot_confusion
 from unilmv2_tf.plots import plot_history
 from unilmv2_tf.plots import plot_visibility
 from unilmv2_tf.plots import show_mask
@@ -337,3 +338,29 @@ def test_errors_teach(tokenizer):
     for history in ([], {}, {"accuracy": [1.0]}, [{"loss": None}]):
         with pytest.raises(ValueError, match="must hold a loss"):
             plot_history(history)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 30), st.integers(0, 2**31))
+def test_shares_and_counts_of_a_confusion_matrix(size, seed):
+    matrix = np.random.default_rng(seed).integers(0, 3000, (size, size))
+    matrix[0] = 0
+    names = [f"${name}$" for name in range(size)]
+    axes = plot_confusion(matrix, names).axes[0]
+    shares = axes.images[0].get_array()
+    np.testing.assert_allclose(
+        shares.sum(axis=1), (matrix.sum(axis=1) > 0), atol=1e-12
+    )
+    np.testing.assert_allclose(shares * matrix.sum(1, keepdims=True), matrix)
+    assert [text.get_text() for text in axes.get_yticklabels()] == names
+    counts = [int(text.get_text().replace(",", "")) for text in axes.texts]
+    assert counts == (matrix.ravel().tolist() if size <= 25 else [])
+
+
+def test_a_confusion_matrix_is_written(tmp_path):
+    path = tmp_path / "confusion.png"
+    plot_confusion([[3, 1], [0, 2]], ["a", "b"], path, title="$x")
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    for matrix in ([[1, 2]], [[1, 2], [-1, 0]], [[1]]):
+        with pytest.raises(ValueError, match="`matrix` must hold counts"):
+            plot_confusion(matrix, ["a", "b"])

@@ -19,6 +19,7 @@ from unilmv2_tf.datasets.parsers import check_encodable
 
 # White space that was taken off a passage moves answers by so much.
 _MAX_SHIFT = 10
+_KINDS = {list: "a list", int: "an integer", str: "a string"}
 
 
 def read_squad_file(path):
@@ -156,7 +157,7 @@ def _field(place, record, key, kind):
     value = record[key]
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(
-            f"{place}: {key!r} must be a {kind.__name__}, not "
+            f"{place}: {key!r} must be {_KINDS[kind]}, not "
             f"{json.dumps(value)[:60]}"
         )
     return value

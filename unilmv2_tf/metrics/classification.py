@@ -121,7 +121,10 @@ def matthews(labels, predictions):
     """
     from sklearn.metrics import matthews_corrcoef
 
-    return float(matthews_corrcoef(*_check_classes(labels, predictions)))
+    labels, predictions = _check_classes(labels, predictions)
+    if len(set(labels)) == 1 or len(set(predictions)) == 1:
+        return 0.0
+    return float(matthews_corrcoef(labels, predictions))
 
 
 def pearson(labels, predictions):
