@@ -20,7 +20,7 @@ class GlueTask:
             for regression.
         metrics: tuple of strings. What the benchmark reports, by the names of
             `unilmv2_tf.metrics.score_labels`.
-        primary_metric: string. What the paper reports for the task.
+        primary_metric: string. The first of them; accuracy for paraphrases.
         submission_files: tuple of strings. The file of each of `test_splits`
             in a submission.
         submits_names: bool. Whether a submission holds the labels' names, and
@@ -32,7 +32,7 @@ class GlueTask:
         test_splits: tuple of strings. Splits without labels.
 
     Reference:
-        Bao et al., 2020, section 4.2 and table 3.
+        Bao et al., 2020, section 3.4.
     """
 
     name: str
