@@ -13,6 +13,7 @@ from unilmv2_tf.checkpoints.presets import read_left_out
 from unilmv2_tf.checkpoints.presets import write_preset
 from unilmv2_tf.checkpoints.sources import is_own_preset
 from unilmv2_tf.checkpoints.sources import open_checkpoint
+from unilmv2_tf.checkpoints.streaming import convert_to_preset
 from unilmv2_tf.checkpoints.tokenizers import load_tokenizer
 
 _LAYER = re.compile(r"(?<=layer[._])\d+(?=[./])")
@@ -61,30 +62,20 @@ def convert(
     if positions is not None:
         check_positions(positions, position_method)
     resizing = {"positions": positions, "position_method": position_method}
+    saving = {"layout": layout, "torch_file": torch_file}
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
         if own:
-            read = _read_preset(source, **resizing)
-        else:
-            read = _read_checkpoint(
-                source, config, vocabulary, lowercase, **resizing
+            cls, placements = _take_out(
+                source, output, target, resizing, saving
             )
-    model, tokenizer, left_out, placements, origin = read
+        else:
+            text = {"vocabulary": vocabulary, "lowercase": lowercase}
+            cls, placements = _bring_in(
+                source, output, config, text, target, resizing, saving
+            )
     _print_report(placements, noted)
-    if target == "preset":
-        write_preset(
-            model, output, tokenizer, left_out, placements, source=origin
-        )
-    else:
-        save_official(
-            model,
-            output,
-            layout=layout,
-            torch_file=torch_file,
-            tokenizer=tokenizer,
-            more_tensors=left_out,
-        )
-    print(f"{type(model).__name__} written to {output}")
+    print(f"{cls.__name__} written to {output}")
 
 
 def _check_arguments(source, output, target, overwrite):
@@ -107,43 +98,61 @@ def _check_arguments(source, output, target, overwrite):
         )
 
 
-def _read_preset(source, positions, position_method):
+def _take_out(source, output, target, resizing, saving):
     model, tokenizer = load_preset(source)
-    if positions is not None:
-        model = with_positions(model, positions, position_method)
-    name = os.path.basename(os.path.normpath(source))
-    return model, tokenizer, read_left_out(source), (), {"preset": name}
+    left_out = read_left_out(source)
+    if resizing["positions"] is not None:
+        model = with_positions(model, *resizing.values())
+    if target == "preset":
+        name = os.path.basename(os.path.normpath(source))
+        write_preset(
+            model, output, tokenizer, left_out, source={"preset": name}
+        )
+    else:
+        save_official(
+            model,
+            output,
+            tokenizer=tokenizer,
+            more_tensors=left_out,
+            **saving,
+        )
+    return type(model), ()
 
 
-def _read_checkpoint(source, config, vocabulary, lowercase, **resizing):
+def _bring_in(source, output, config, text, target, resizing, saving):
     checkpoint = open_checkpoint(source, config)
-    tokenizer = load_tokenizer(
-        source, checkpoint.config["vocab_size"], vocabulary, lowercase
-    )
-    length = resizing["positions"]
-    if length is None:
-        length = checkpoint.config["max_position_embeddings"]
+    tokenizer = load_tokenizer(source, checkpoint.config["vocab_size"], **text)
     cls, arguments = _choose_class(checkpoint.weights), {}
     if cls is not models.UniLMv2Backbone:
+        length = resizing["positions"]
+        if length is None:
+            length = checkpoint.config["max_position_embeddings"]
         arguments["preprocessor"] = cls.default_preprocessor(tokenizer, length)
-    model, placements = build_model(checkpoint, cls, **resizing, **arguments)
-    left_out = {
-        placement.source: checkpoint.tensors[placement.source]
-        for placement in placements
-        if not placement.is_used
-    }
+    arguments |= resizing
+    if target == "preset":
+        card = {"source": _origin(source, checkpoint)}
+        placements = convert_to_preset(
+            checkpoint, cls, output, tokenizer, card=card, **arguments
+        )
+    else:
+        model, placements = build_model(checkpoint, cls, **arguments)
+        save_official(model, output, tokenizer=tokenizer, **saving)
+    return cls, placements
+
+
+def _origin(source, checkpoint):
     origin = {
         "checkpoint": os.path.basename(os.path.normpath(source)),
         "kind": checkpoint.kind,
     }
     if os.path.isfile(checkpoint.path):
         origin["SHA-256"] = file_checksum(checkpoint.path)
-    return model, tokenizer, left_out, placements, origin
+    return origin
 
 
 def _choose_class(weights):
     """The class whose head the checkpoint holds."""
-    if "classifier.weight" in weights.arrays:
+    if {"classifier.weight", "pooler.dense.weight"} <= weights.arrays.keys():
         return models.UniLMv2TextClassifier
     if "qa_outputs.weight" in weights.arrays:
         return models.UniLMv2QuestionAnswerer

@@ -16,6 +16,8 @@ class LazyArray:
         shape: tuple of ints.
         dtype: numpy dtype or its name.
         read: function without arguments that returns the numpy array.
+        stream: function of a number of rows that iterates over the array in
+            pieces of so many rows. Defaults to `None`: it is read as a whole.
 
     Example:
 
@@ -26,10 +28,11 @@ class LazyArray:
     [[2, 3], [4, 5]]
     """
 
-    def __init__(self, shape, dtype, read):
+    def __init__(self, shape, dtype, read, stream=None):
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self._read = read
+        self._stream = stream
 
     @property
     def ndim(self):
@@ -48,6 +51,39 @@ class LazyArray:
         if dtype is not None and values.dtype != dtype:
             return values.astype(dtype)
         return values.copy() if copy else values
+
+    def chunks(self, max_bytes=2**24):
+        """Reads the array in pieces along its first axis.
+
+        Args:
+            max_bytes: int. The size of a piece, at least one row. Defaults to
+                `2**24`.
+
+        Yields:
+            NumPy arrays, which together are the array.
+        """
+        if self._stream is None or self.nbytes <= max_bytes or not self.ndim:
+            yield self._read()
+            return
+        row_bytes = self.nbytes // self.shape[0]
+        yield from self._stream(max(1, max_bytes // row_bytes))
+
+    def map(self, function):
+        """Applies a function to whatever is read.
+
+        Args:
+            function: of a NumPy array, to one of the same shape and dtype. It
+                may see the array in pieces.
+
+        Returns:
+            A `LazyArray`.
+        """
+        stream = self._stream and (
+            lambda rows: map(function, self._stream(rows))
+        )
+        return LazyArray(
+            self.shape, self.dtype, lambda: function(self._read()), stream
+        )
 
     def __getitem__(self, rows):
         """Takes a slice of the first axis.

@@ -70,7 +70,21 @@ def _head_arguments(cls, checkpoint):
     return arguments
 
 
-def _build(cls, checkpoint, arguments, kwargs):
+def make_model(cls, checkpoint, arguments, kwargs):
+    """Makes a model with random weights.
+
+    Args:
+        cls: see `load_official`.
+        checkpoint: a `Checkpoint`, for what it says about the head.
+        arguments: dict of backbone arguments.
+        kwargs: dict, see `load_official`.
+
+    Returns:
+        An instance of `cls`.
+
+    Raises:
+        ValueError: if a backbone is given arguments of a task.
+    """
     dtype = kwargs.pop("dtype", None)
     if issubclass(cls, UniLMv2Backbone):
         if kwargs:
@@ -85,7 +99,16 @@ def _build(cls, checkpoint, arguments, kwargs):
     return cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
 
 
-def _placements(checkpoint, variables):
+def list_placements(checkpoint, variables):
+    """Lists where the tensors of a checkpoint go.
+
+    Args:
+        checkpoint: a `Checkpoint`.
+        variables: dict from canonical names to the variables that take them.
+
+    Returns:
+        A list of `Placement`s, one for each tensor.
+    """
     destinations = {source: [] for source in checkpoint.tensors}
     used = set()
     for name, source in checkpoint.weights.sources.items():
@@ -104,9 +127,32 @@ def _placements(checkpoint, variables):
     ]
 
 
+def cast_values(values, source, dtype):
+    """Casts the values of a tensor to the dtype of a variable.
+
+    Args:
+        values: array or `LazyArray`.
+        source: string, the tensor's name in the checkpoint.
+        dtype: string or numpy dtype.
+
+    Returns:
+        A NumPy array.
+
+    Raises:
+        ValueError: if a number is too large for the dtype.
+    """
+    with np.errstate(over="ignore"):
+        values = np.asarray(values).astype(dtype, copy=False)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{source!r} holds numbers too large for the dtype {dtype} of the "
+            "model. Load it with a wider `dtype`."
+        )
+    return values
+
+
 def _converted(name, weights, variable, positions, method):
     values = weights.arrays[name]
-    source = weights.sources[name]
     if name == POSITION_EMBEDDINGS and positions is not None:
         values = resize_positions(np.asarray(values), positions, method)
     else:
@@ -114,14 +160,30 @@ def _converted(name, weights, variable, positions, method):
         check_tensor(
             name, weights, shape[::-1] if is_transposed(name) else shape
         )
-    with np.errstate(over="ignore"):
-        values = np.asarray(values).astype(variable.dtype, copy=False)
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{source!r} holds numbers too large for the dtype "
-            f"{variable.dtype} of the model. Load it with a wider `dtype`."
-        )
+    values = cast_values(values, weights.sources[name], variable.dtype)
     return values.T if is_transposed(name) else values
+
+
+def check_checkpoint(checkpoint, cls):
+    """Checks that a checkpoint holds what a model needs.
+
+    Args:
+        checkpoint: a `Checkpoint`.
+        cls: see `load_official`.
+
+    Returns:
+        A tuple of a dict of backbone arguments and a dict from canonical
+        names to shapes, see `expected_shapes`.
+
+    Raises:
+        ValueError: see `load_official`.
+    """
+    weights = checkpoint.weights
+    arguments = backbone_arguments(checkpoint.config)
+    check_relative_table(arguments, weights)
+    shapes = expected_shapes(arguments, cls, weights)
+    check_tensors(weights, shapes, is_task=not issubclass(cls, UniLMv2Backbone))
+    return arguments, shapes
 
 
 def build_model(
@@ -156,15 +218,12 @@ def build_model(
      'embeddings/token_embedding/embeddings')
     """
     weights = checkpoint.weights
-    arguments = backbone_arguments(checkpoint.config)
     # Before a model is built: a wrong size may be an enormous one.
-    check_relative_table(arguments, weights)
-    shapes = expected_shapes(arguments, cls, weights)
-    check_tensors(weights, shapes, is_task=not issubclass(cls, UniLMv2Backbone))
+    arguments, shapes = check_checkpoint(checkpoint, cls)
     if positions is not None:
         check_positions(positions, position_method)
         arguments["max_sequence_length"] = positions
-    model = _build(cls, checkpoint, arguments, dict(kwargs))
+    model = make_model(cls, checkpoint, arguments, dict(kwargs))
     variables = {
         name: variable
         for name, variable in canonical_variables(model).items()
@@ -174,7 +233,7 @@ def build_model(
         variable.assign(
             _converted(name, weights, variable, positions, position_method)
         )
-    return model, _placements(checkpoint, variables)
+    return model, list_placements(checkpoint, variables)
 
 
 def load_official(

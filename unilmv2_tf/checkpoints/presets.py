@@ -79,7 +79,13 @@ def read_left_out(folder):
 
 
 def write_preset(
-    model, folder, tokenizer=None, left_out=None, placements=(), **card
+    model,
+    folder,
+    tokenizer=None,
+    left_out=None,
+    placements=(),
+    finish=None,
+    **card,
 ):
     """Writes a preset folder, which appears whole or not at all.
 
@@ -92,6 +98,8 @@ def write_preset(
             Defaults to `None`.
         placements: list of `Placement`s, noted in `conversion.json`. Defaults
             to none.
+        finish: function of the folder, called before the card is written.
+            Defaults to `None`.
         **card: what the model card tells, see `write_model_card`.
 
     Example:
@@ -118,4 +126,6 @@ def write_preset(
                 os.path.join(temporary, CONVERSION_NAME),
                 json.dumps(rows, indent=1) + "\n",
             )
+        if finish is not None:
+            finish(temporary)
         write_model_card(temporary, **card)

@@ -110,6 +110,9 @@ class _Archive:
     def read(self, name):
         return self._archive.read(self._members[self._folder + name])
 
+    def open(self, name):
+        return self._archive.open(self._members[self._folder + name])
+
 
 def _native_order(raw, dtype, big_endian):
     if big_endian and dtype.itemsize > 1:
@@ -162,6 +165,13 @@ class _Storages:
             self._loaded[record.key] = raw
         return _native_order(raw, record.dtype, self._big_endian)
 
+    def stream(self, record, num_bytes):
+        # At the end of a member `zipfile` compares its checksum.
+        with self._archive.open(f"data/{record.key}") as file:
+            while content := file.read(num_bytes):
+                raw = np.frombuffer(content, np.uint8)
+                yield _native_order(raw, record.dtype, self._big_endian)
+
 
 def _whole_numbers(values):
     return type(values) is tuple and all(
@@ -210,6 +220,21 @@ def _is_contiguous(tensor):
     return True
 
 
+def _is_whole(tensor):
+    """Whether a tensor is all of its storage, row by row."""
+    return _is_contiguous(tensor) and (
+        math.prod(tensor.shape) == tensor.storage.count
+    )
+
+
+def _stream_rows(path, tensor, storages, num_rows):
+    row_shape = tensor.shape[1:]
+    row_bytes = math.prod(row_shape) * tensor.storage.dtype.itemsize
+    with _explained(path):
+        for part in storages.stream(tensor.storage, num_rows * row_bytes):
+            yield part.reshape(-1, *row_shape)
+
+
 def _read_view(path, tensor, storages):
     with _explained(path):
         values = storages.load(tensor.storage)
@@ -235,8 +260,14 @@ def _open_archive(path, archive, file_bytes):
                 f"Tensor {name!r} cannot be read: {error}. The file is "
                 "damaged, forged, or holds more than plain tensors."
             ) from None
-        read = functools.partial(_read_view, path, record, storages)
-        tensors[name] = LazyArray(record.shape, record.storage.dtype, read)
+        tensors[name] = LazyArray(
+            record.shape,
+            record.storage.dtype,
+            functools.partial(_read_view, path, record, storages),
+            functools.partial(_stream_rows, path, record, storages)
+            if _is_whole(record)
+            else None,
+        )
         if not _is_contiguous(record):
             copied_bytes += tensors[name].nbytes
             # Each copy fits in its storage, but a short pickle can ask for

@@ -6,7 +6,6 @@ import pathlib
 import ml_dtypes
 import numpy as np
 
-from unilmv2_tf.checkpoints.lazy_array import LazyArray
 from unilmv2_tf.checkpoints.pytorch_file import open_pytorch_file
 from unilmv2_tf.checkpoints.safetensors_file import open_safetensors
 
@@ -34,8 +33,7 @@ def is_float(dtype):
 
 
 def _checked(path, name, lazy):
-    def read():
-        values = np.asarray(lazy)
+    def check(values):
         if is_float(values.dtype) and not np.isfinite(values).all():
             bad = int(values.size - np.isfinite(values).sum())
             raise ValueError(
@@ -45,7 +43,7 @@ def _checked(path, name, lazy):
             )
         return values
 
-    return LazyArray(lazy.shape, lazy.dtype, read)
+    return lazy.map(check)
 
 
 def find_weights(path):

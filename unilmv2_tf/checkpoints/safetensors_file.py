@@ -74,17 +74,28 @@ def open_safetensors(path):
                 f"{path}: tensor {name!r} has dtype {code}; accepted are "
                 f"{sorted(_SAFETENSORS_DTYPES)}. Cast it and save it again."
             )
-        read = functools.partial(_read_safetensor, path, name)
-        tensors[name] = LazyArray(shape, _SAFETENSORS_DTYPES[code], read)
+        tensors[name] = LazyArray(
+            shape,
+            _SAFETENSORS_DTYPES[code],
+            functools.partial(_read, path, name),
+            functools.partial(_stream, path, name, *shape[:1]),
+        )
     _check_digest(path, tensors, metadata.get(DIGEST_KEY))
     return tensors
 
 
-def _read_safetensor(path, name):
+def _read(path, name):
     # The file is opened for each tensor, or else all of it would end up in
     # the memory of this process, page by page.
     with safe_open(path, framework="numpy") as file:
         return file.get_tensor(name)
+
+
+def _stream(path, name, total_rows, num_rows):
+    for start in range(0, total_rows, num_rows):
+        stop = min(start + num_rows, total_rows)
+        with safe_open(path, framework="numpy") as file:
+            yield file.get_slice(name)[start:stop]
 
 
 def _check_digest(path, tensors, expected):
@@ -140,7 +151,10 @@ def digest(tensors):
     """
     result = hashlib.sha256()
     for name in sorted(tensors):
-        values = np.asarray(tensors[name], order="C")
+        values = tensors[name]
         result.update(f"{name} {values.dtype} {values.shape} ".encode())
-        result.update(values.reshape(-1).view(np.uint8))
+        parts = values.chunks() if isinstance(values, LazyArray) else (values,)
+        for part in parts:
+            part = np.asarray(part, order="C")
+            result.update(part.reshape(-1).view(np.uint8))
     return result.hexdigest()
