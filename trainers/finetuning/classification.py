@@ -5,6 +5,7 @@ import keras
 import numpy as np
 
 from unilmv2_tf.datasets import length_grouped_batches
+from unilmv2_tf.metrics import score_labels
 from unilmv2_tf.models import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.trainers.finetuning import labelled
@@ -43,8 +44,13 @@ class Classification:
         labelled.check_kinds(settings, self.train, self.held_out)
         self.label_names = labelled.names_of(settings, self.train)
         labelled.check_labels(self.train, self.held_out, self.label_names)
-        self.metrics = labelled.metrics_of(settings.data, self.label_names)
-        self.metric = settings.metric or self.metrics[0]
+        self.metrics = labelled.metrics_of(
+            settings.data, self.label_names, settings.metric
+        )
+        self.metric = self.metrics[0]
+        # Says now what is wrong with the metrics, and not after an epoch.
+        labels = self.held_out.labels
+        score_labels(labels, labels, self.metrics, self.label_names)
         self.predictions = None
 
     @property

@@ -208,24 +208,28 @@ def check_known(examples, names, what):
         )
 
 
-def metrics_of(source, names):
+def metrics_of(source, names, first=None):
     """The metrics of a source, the one that tells the best weights first.
 
     Args:
         source: string.
         names: list of class names, or `None` for regression.
+        first: string. What is to be the first one. Defaults to `None`: what
+            the paper reports, accuracy, or Pearson's correlation.
 
     Returns:
         A tuple of strings.
     """
     glue = find_glue_task(source)
     if glue is not None:
-        primary = glue.primary_metric
-        others = [metric for metric in glue.metrics if metric != primary]
-        return (primary, *others)
-    if names is None:
-        return ("pearson", "spearman")
-    return ("accuracy", "macro_f1")
+        metrics = (glue.primary_metric, *glue.metrics)
+    elif names is None:
+        metrics = ("pearson", "spearman")
+    else:
+        metrics = ("accuracy", "macro_f1")
+    if first is not None:
+        metrics = (first, *metrics)
+    return tuple(dict.fromkeys(metrics))
 
 
 def weights_of(weights, train, names):

@@ -106,8 +106,8 @@ def length_grouped_batches(
     >>> lengths = np.array([9, 1, 8, 2])
     >>> for batch in length_grouped_batches({"x": lengths}, lengths, 2, 2):
     ...     print(sorted(batch["x"].numpy().tolist()))
-    [8, 9]
     [1, 2]
+    [8, 9]
     """
     if len(lengths) == 0:
         raise ValueError(

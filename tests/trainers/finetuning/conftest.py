@@ -6,7 +6,7 @@ import pytest
 from unilmv2_tf.trainers.finetuning.settings import ClassifySettings
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = [f"w{number}" for number in range(20)]
+WORDS = [f"w{number}" for number in range(8)]
 TONES = {"bad": "awful", "fair": "bearable", "good": "lovely"}
 SMALL = {
     "num_layers": 1,
@@ -14,6 +14,7 @@ SMALL = {
     "hidden_dim": 16,
     "intermediate_dim": 32,
     "max_sequence_length": 32,
+    "dropout": 0.0,
 }
 
 
@@ -28,7 +29,7 @@ def folder(tmp_path_factory):
         lines = []
         for index in range(number):
             label = list(TONES)[index % 3]
-            words = generator.choice(WORDS, generator.integers(1, 9))
+            words = generator.choice(WORDS, generator.integers(1, 5))
             lines.append(f"{' '.join(words)} {TONES[label]}\t{label}")
         (folder / f"{name}.tsv").write_text("\n".join(lines))
     return folder
@@ -46,7 +47,7 @@ def settings(folder, tmp_path):
             "output": str(tmp_path / "run"),
             "preset": "unilmv2_tiny",
             "sequence_length": 16,
-            "epochs": 6,
+            "epochs": 25,
             "batch_size": 16,
             "learning_rate": 1e-2,
         }

@@ -76,3 +76,115 @@ def _interrupt(settings):
     # SIGTERM ends quietly, and Ctrl-C as Ctrl-C does.
     assert finetune_classify(settings) is None
     raise KeyboardInterrupt("step 7 of 12")
+
+
+def test_parts_of_a_batch_add_up(settings, tmp_path):
+    """Two parts, one after the other, do what the whole batch does."""
+    options = {"epochs": 2, "learning_rate": 1e-3}
+    whole = settings(output=str(tmp_path / "whole"), **options)
+    finetune_classify(whole)
+    parts = settings(accumulation_steps=2, **options)
+    finetune_classify(parts)
+    # Adam divides by small numbers, so that rounding shows.
+    assert_same(weights_of(parts.output), weights_of(whole.output), atol=2e-4)
+
+
+def test_lora_trains_little_and_is_saved_whole(settings, folder):
+    run = settings(lora_rank=2, epochs=3)
+    finetune_classify(run)
+    preset = os.path.join(run.output, "preset")
+    model = UniLMv2TextClassifier.from_preset(preset)
+    scores = evaluate(preset, str(folder / "validation.tsv"))
+    with open(os.path.join(run.output, "results.json")) as file:
+        assert scores["accuracy"] == json.load(file)["maximum"]
+    # Merged: a model like any other.
+    assert not any("lora" in weight.path for weight in model.weights)
+
+
+def test_training_ends_when_nothing_gets_better(settings):
+    # A rate of nearly nothing.
+    run = settings(learning_rate=1e-12, epochs=20, patience=2)
+    summary = finetune_classify(run)
+    curve = summary["seeds"][0]["curve"]
+    assert len(curve) == 3
+    assert summary["seeds"][0]["best"]["epoch"] == 1
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    labels = np.array(["a"] * 6 + ["b"] * 3 + ["c"], object)
+    names = ["a", "b", "c"]
+    examples = labelled.LabelledTexts({}, labels, np.arange(10))
+    weights = labelled.weights_of("balanced", examples, names)
+    expected = compute_class_weight("balanced", classes=names, y=labels)
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+    weights = labelled.weights_of({"b": 4.0}, examples, names)
+    assert weights.tolist() == [1.0, 4.0, 1.0]
+    with pytest.raises(ValueError, match=r"class_weights=\{'z': 1\.0\}"):
+        labelled.weights_of({"z": 1.0}, examples, names)
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        (["w1\tgood", "w2\tgood"], "at least two classes"),
+        (["w1\tgood", "w2\todd"], "that the model knows: bad, fair, good"),
+        (["w1\tnan", "w2\t1.5"], "nan"),
+        (["w1\tgood", "\tbad"], "empty"),
+        (["w1\t1.5", "w2\t2.5"], "`validation` must have labels as"),
+        (["w1\tw2\tgood", "w3\tw4\tbad"], "`validation` must have texts as"),
+    ],
+)
+def test_examples_that_will_not_do(settings, tmp_path, lines, message):
+    path = tmp_path / "odd.tsv"
+    path.write_text("\n".join(lines))
+    name = "data" if "two classes" in message else "validation"
+    with pytest.raises(ValueError, match=message):
+        finetune_classify(settings(**{name: str(path)}))
+
+
+def test_a_regression(settings, folder, tmp_path):
+    values = {"bad": -1.0, "fair": 0.5, "good": 2.0}
+    for name in ("train", "validation"):
+        lines = (folder / f"{name}.tsv").read_text().splitlines()
+        pairs = [line.split("\t") for line in lines]
+        (tmp_path / f"{name}.tsv").write_text(
+            "\n".join(f"{text}\t{values[label]}" for text, label in pairs)
+        )
+    run = settings(
+        data=str(tmp_path / "train.tsv"),
+        validation=str(tmp_path / "validation.tsv"),
+        test=str(tmp_path / "validation.tsv"),
+    )
+    summary = finetune_classify(run)
+    assert summary["metric"] == "pearson"
+    assert summary["maximum"] > 0.9
+    ((source, scores),) = summary["final"].items()
+    assert source == run.test
+    assert scores["pearson"] == pytest.approx(summary["maximum"])
+    assert os.path.exists(os.path.join(run.output, "test.tsv"))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"batch_size": 9, "accumulation_steps": 2}, "batch_size=9"),
+        ({"layer_decay": 1.5}, "layer_decay=1.5"),
+        (
+            {"strategy": "mirrored", "accumulation_steps": 2},
+            "strategy=mirrored",
+        ),
+        ({"vocabulary": None}, "`vocabulary` is needed"),
+        ({"preset": "nowhere"}, "nowhere"),
+        ({"metric": "f1_score"}, "f1_score"),
+    ],
+)
+def test_settings_that_will_not_do(settings, change, message):
+    with pytest.raises(ValueError, match=message):
+        finetune_classify(settings(**change))
+
+
+def test_other_settings_need_another_folder(settings):
+    finetune_classify(settings(epochs=1))
+    with pytest.raises(ValueError, match=r"learning_rate=0\.01"):
+        finetune_classify(settings(epochs=1, learning_rate=0.02))
