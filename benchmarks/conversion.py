@@ -79,11 +79,14 @@ def random_tensors(num_layers, hidden, heads):
 def measure(command):
     """Runs a command; its seconds, and peaks of memory in MB."""
     start = time.monotonic()
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
-    resident, private = 0, 0
+    process = psutil.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    resident, private, processor = 0, 0, 0
     while process.poll() is None:
         try:
             memory = process.memory_info()
+            processor = sum(process.cpu_times()[:2])
         except psutil.NoSuchProcess:
             break
         resident = max(resident, memory.rss)
@@ -93,6 +96,7 @@ def measure(command):
         raise SystemExit(f"{command} failed")
     return {
         "seconds": round(time.monotonic() - start, 1),
+        "processor_seconds": round(processor, 1),
         "resident_mb": round(resident / 1e6),
         "private_mb": round(private / 1e6),
     }

@@ -52,12 +52,12 @@ class LazyArray:
             return values.astype(dtype)
         return values.copy() if copy else values
 
-    def chunks(self, max_bytes=2**24):
+    def chunks(self, max_bytes=2**22):
         """Reads the array in pieces along its first axis.
 
         Args:
             max_bytes: int. The size of a piece, at least one row. Defaults to
-                `2**24`.
+                `2**22`.
 
         Yields:
             NumPy arrays, which together are the array.
