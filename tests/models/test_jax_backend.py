@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from unilmv2_tf import UniLMv2PseudoMaskedLM
+from unilmv2_tf import UniLMv2QuestionAnswerer
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2TextClassifier
 
 pytest.importorskip("jax")
 
 
-def run_everything(masked_lm, seq_2_seq_lm, classifier, arrays):
+def run_everything(masked_lm, seq_2_seq_lm, classifier, answerer, arrays):
     """Forward passes, training steps and generation, as one dict of arrays.
 
     The other process runs this source, so it imports what it needs.
@@ -49,6 +50,9 @@ def run_everything(masked_lm, seq_2_seq_lm, classifier, arrays):
     results["classifier_losses"] = [
         classifier.train_on_batch(row, np.array([1, 2]))[0] for _ in range(3)
     ]
+
+    for name, logits in answerer(row).items():
+        results[f"{name}_logits"] = logits
 
     stop_token_ids = (6, 9, 12)
     for name, sampler in (
@@ -99,6 +103,7 @@ import keras
 import numpy as np
 
 from unilmv2_tf import UniLMv2PseudoMaskedLM
+from unilmv2_tf import UniLMv2QuestionAnswerer
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2TextClassifier
 
@@ -108,7 +113,8 @@ assert keras.backend.backend() == "jax"
 folder = pathlib.Path(sys.argv[1])
 tasks = []
 for task_class in (
-    UniLMv2PseudoMaskedLM, UniLMv2Seq2SeqLM, UniLMv2TextClassifier
+    UniLMv2PseudoMaskedLM, UniLMv2Seq2SeqLM, UniLMv2TextClassifier,
+    UniLMv2QuestionAnswerer,
 ):
     name = task_class.__name__
     task = task_class.from_preset(str(folder / name), load_weights=False)
@@ -168,6 +174,7 @@ def test_jax_equals_tensorflow(make_backbone, randomise, arrays, tmp_path):
         (UniLMv2PseudoMaskedLM, {"pseudo_token_id": 4}),
         (UniLMv2Seq2SeqLM, {"pseudo_token_id": 4}),
         (UniLMv2TextClassifier, {"num_classes": 3}),
+        (UniLMv2QuestionAnswerer, {}),
     ):
         name = task_class.__name__
         backbone = make_backbone(num_segments=3, dropout=0.0)

@@ -95,7 +95,6 @@ def test_fit_on_strings_learns_and_answers(
     for value in values:
         assert value["loss"] == pytest.approx(values[0]["loss"], rel=1e-4)
         assert value["end_accuracy"] == values[0]["end_accuracy"]
-    task.fit(dataset, epochs=1, verbose=0)
 
 
 def test_loss_is_the_mean_of_both_cross_entropies(
