@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 import os
 import shutil
@@ -10,6 +11,7 @@ import orbit
 import tensorflow as tf
 
 from unilmv2_tf.atomic import replacing
+from unilmv2_tf.checkpoints.model_card import write_model_card
 from unilmv2_tf.datasets.packed import open_packed_folder
 from unilmv2_tf.trainers.checkpoints import Checkpoints
 from unilmv2_tf.trainers.checkpoints import seed_states
@@ -356,7 +358,28 @@ class PretrainingRun:
         if self.is_chief:
             with replacing(path) as temporary:
                 self.task.save_to_preset(temporary)
+                self._write_card(temporary)
             self._say(f"done: the model is in {path}")
+
+    def _write_card(self, folder):
+        settings = dataclasses.asdict(self.settings)
+        data = os.path.basename(os.path.normpath(settings.pop("data")))
+        del settings["output"]
+        evaluated = [row for row in self.history.rows if "val_loss" in row]
+        write_model_card(
+            folder,
+            training_data=f"The shards `{data}`.",
+            recipe={
+                name: value
+                for name, value in settings.items()
+                if value is not None
+            },
+            scores={
+                name: round(value, 4)
+                for name, value in (evaluated or [{}])[-1].items()
+                if name.startswith("val_")
+            },
+        )
 
     def _say(self, text):
         if self.is_chief:
