@@ -13,6 +13,8 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         peak: float. The highest learning rate.
         num_steps: int. The step at which it is zero again.
         num_warmup_steps: int. The step of the peak. Defaults to `0`.
+        parts: int. How many times Keras counts each step: once for each part
+            of an accumulated batch. Defaults to `1`.
 
     Raises:
         ValueError: if the warm-up is longer than the training.
@@ -28,7 +30,7 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         Bao et al., 2020, section 4.1 and table 7.
     """
 
-    def __init__(self, peak, num_steps, num_warmup_steps=0):
+    def __init__(self, peak, num_steps, num_warmup_steps=0, parts=1):
         if not 0 <= num_warmup_steps <= num_steps:
             raise ValueError(
                 "`num_warmup_steps` must be at most `num_steps`. Received: "
@@ -37,9 +39,10 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.peak = peak
         self.num_steps = num_steps
         self.num_warmup_steps = num_warmup_steps
+        self.parts = parts
 
     def __call__(self, step):
-        step = ops.cast(step, "float32")
+        step = ops.cast(step // self.parts, "float32")
         rising = step / max(self.num_warmup_steps, 1)
         falling = (self.num_steps - step) / max(
             self.num_steps - self.num_warmup_steps, 1
@@ -52,6 +55,7 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
             "peak": self.peak,
             "num_steps": self.num_steps,
             "num_warmup_steps": self.num_warmup_steps,
+            "parts": self.parts,
         }
 
 
@@ -163,6 +167,7 @@ def make_optimizer(
     epsilon=1e-6,
     global_clipnorm=None,
     optimizer_cls=keras.optimizers.AdamW,
+    parts=1,
     **kwargs,
 ):
     """AdamW with linear warm-up and decay, as in all of the paper's recipes.
@@ -184,6 +189,8 @@ def make_optimizer(
             clipped to. Defaults to `None`: no clipping.
         optimizer_cls: `keras.optimizers.AdamW` or a subclass. Defaults to
             `AdamW`.
+        parts: int. The number of parts of a batch, one after the other, whose
+            gradients make an update. Defaults to `1`.
         **kwargs: other arguments of `optimizer_cls`.
 
     Returns:
@@ -202,13 +209,14 @@ def make_optimizer(
         num_warmup_steps = round(warmup_ratio * num_steps)
     optimizer = optimizer_cls(
         learning_rate=LinearWarmupDecay(
-            learning_rate, num_steps, num_warmup_steps
+            learning_rate, num_steps, num_warmup_steps, parts
         ),
         weight_decay=weight_decay,
         beta_1=beta_1,
         beta_2=beta_2,
         epsilon=epsilon,
         global_clipnorm=global_clipnorm,
+        gradient_accumulation_steps=parts if parts > 1 else None,
         **kwargs,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -1,6 +1,7 @@
+import json
 import os
 
-import keras_hub
+import keras
 
 from unilmv2_tf.models import is_preset_location
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
@@ -65,17 +66,23 @@ def load_task(preset):
     Raises:
         ValueError: if there is no such folder, or it holds no task.
     """
-    if not is_preset_location(preset):
+    if not os.path.isdir(preset):
         raise ValueError(
             "`preset` must be the folder of a fine-tuned model. Received: "
             f"preset={preset}, which is no folder"
         )
-    # The folder says which class it is of; a mere backbone has no task.json.
-    if os.path.isdir(preset) and not os.path.exists(
-        os.path.join(preset, "task.json")
-    ):
+    path = os.path.join(preset, "task.json")
+    if not os.path.exists(path):
         raise ValueError(
             "`preset` must hold a task, as `unilmv2 finetune` saves it. "
             f"Received: preset={preset}, without a task.json"
         )
-    return keras_hub.models.Task.from_preset(preset)
+    with open(path, encoding="utf-8") as file:
+        name = json.load(file)["registered_name"]
+    cls = keras.saving.get_registered_object(name)
+    if cls is None:
+        raise ValueError(
+            "`preset` must hold a task of this package. Received: preset="
+            f"{preset}, a {name}"
+        )
+    return cls.from_preset(preset)

@@ -66,7 +66,7 @@ class FinetuningRun:
         for seed in range(settings.seed, settings.seed + settings.seeds):
             results.append(self._trained(seed))
         best = max(results, key=lambda result: result["best"]["score"])
-        source = os.path.join(self._folder(best["seed"]), "best")
+        source = os.path.join(self._folder(best["seed"]), "preset")
         target = os.path.join(settings.output, "preset")
         with replacing(target) as temporary:
             shutil.copytree(source, temporary)
@@ -120,7 +120,10 @@ class SeedRun:
             self.model = self.problem.make_model()
             if self.settings.lora_rank:
                 self.model.backbone.enable_lora(self.settings.lora_rank)
-            self.problem.compile(self.model, self._optimizer(run.num_updates))
+            optimizer = self._optimizer(run.num_updates)
+            self.problem.compile(self.model, optimizer)
+            # Its variables belong to the replicas, too.
+            optimizer.build(self.model.trainable_variables)
         self.preprocessor = self.model.preprocessor
 
     def _optimizer(self, num_updates):
@@ -137,7 +140,7 @@ class SeedRun:
                 if settings.layer_decay
                 else None
             ),
-            gradient_accumulation_steps=self.parts if self.parts > 1 else None,
+            parts=self.parts,
         )
         if settings.precision == "mixed_float16":
             return keras.optimizers.LossScaleOptimizer(optimizer)
@@ -196,7 +199,7 @@ class SeedRun:
 
     def _keep_best(self):
         self.problem.write_predictions(self.folder)
-        with replacing(os.path.join(self.folder, "best")) as temporary:
+        with replacing(os.path.join(self.folder, "preset")) as temporary:
             self.model.save_to_preset(temporary)
 
     def _result(self, history):

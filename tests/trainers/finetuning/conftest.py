@@ -11,7 +11,7 @@ TONES = {"bad": "awful", "fair": "bearable", "good": "lovely"}
 SMALL = {
     "num_layers": 1,
     "num_heads": 2,
-    "hidden_dim": 16,
+    "hidden_dim": 32,
     "intermediate_dim": 32,
     "max_sequence_length": 32,
     "dropout": 0.0,
@@ -47,9 +47,9 @@ def settings(folder, tmp_path):
             "output": str(tmp_path / "run"),
             "preset": "unilmv2_tiny",
             "sequence_length": 16,
-            "epochs": 25,
-            "batch_size": 16,
-            "learning_rate": 1e-2,
+            "epochs": 20,
+            "batch_size": 8,
+            "learning_rate": 3e-3,
         }
         backbone = {**SMALL, **kwargs.pop("backbone", {})}
         return ClassifySettings(**{**defaults, "backbone": backbone, **kwargs})

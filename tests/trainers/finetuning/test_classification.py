@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ def assert_same(actual, expected, rtol=0, atol=0):
         np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol)
 
 
+@pytest.mark.slow
 def test_the_whole_way(settings, folder, tmp_path, capsys):
     """Two seeds, their report, the best model, and its score once more."""
     run = settings(seeds=2)
@@ -62,8 +65,9 @@ def test_the_whole_way(settings, folder, tmp_path, capsys):
     assert json.loads((tmp_path / "scores/scores.json").read_text())["scores"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_as_a_whole_one(settings, tmp_path):
-    options = {"epochs": 2, "checkpoint_interval": 4}
+    options = {"epochs": 2, "batch_size": 16, "checkpoint_interval": 4}
     whole = settings(output=str(tmp_path / "whole"), **options)
     finetune_classify(whole)
     with pytest.raises(KeyboardInterrupt, match="step 7 of 12"):
@@ -115,7 +119,9 @@ def test_balanced_weights_are_those_of_scikit_learn():
     names = ["a", "b", "c"]
     examples = labelled.LabelledTexts({}, labels, np.arange(10))
     weights = labelled.weights_of("balanced", examples, names)
-    expected = compute_class_weight("balanced", classes=names, y=labels)
+    expected = compute_class_weight(
+        "balanced", classes=np.array(names), y=labels
+    )
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
     weights = labelled.weights_of({"b": 4.0}, examples, names)
     assert weights.tolist() == [1.0, 4.0, 1.0]
@@ -186,5 +192,28 @@ def test_settings_that_will_not_do(settings, change, message):
 
 def test_other_settings_need_another_folder(settings):
     finetune_classify(settings(epochs=1))
-    with pytest.raises(ValueError, match=r"learning_rate=0\.01"):
+    with pytest.raises(ValueError, match=r"learning_rate=0\.003"):
         finetune_classify(settings(epochs=1, learning_rate=0.02))
+
+
+@pytest.mark.slow
+def test_two_devices_train_as_one(settings, folder, tmp_path):
+    """A process of its own: TensorFlow's CPU can be split only at its start."""
+    one = settings(epochs=1, learning_rate=1e-3)
+    finetune_classify(one)
+    output = tmp_path / "mirrored"
+    arguments = [
+        f"--{name}={getattr(one, name)}"
+        for name in ("data", "validation", "vocabulary", "preset", "epochs")
+        + ("batch_size", "learning_rate", "sequence_length")
+    ]
+    backbone = [f"--backbone={json.dumps(one.backbone)}"]
+    devices = ["--strategy=mirrored", "--devices=2", f"--output={output}"]
+    script = os.path.join(os.path.dirname(sys.executable), "unilmv2")
+    result = subprocess.run(
+        [script, "finetune", "classify", *arguments, *backbone, *devices],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert_same(weights_of(output), weights_of(one.output), atol=2e-4)
