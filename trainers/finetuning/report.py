@@ -1,5 +1,6 @@
 """The scores of all seeds: as JSON, as a table, and as a picture."""
 
+import dataclasses
 import json
 import os
 import statistics
@@ -10,7 +11,9 @@ import tensorflow as tf
 
 import unilmv2_tf
 from unilmv2_tf.atomic import write_text
+from unilmv2_tf.checkpoints.model_card import write_model_card
 from unilmv2_tf.plots import plot_scores
+from unilmv2_tf.trainers.finetuning.settings import FREE
 
 
 def write_report(problem, settings, results, final_scores=None):
@@ -61,6 +64,36 @@ def write_report(problem, settings, results, final_scores=None):
         title=f"{settings.data}, from {os.path.basename(settings.preset)}",
     )
     return summary
+
+
+def write_card(folder, settings, summary):
+    """Writes the model card of the best model.
+
+    Args:
+        folder: string. Its preset.
+        settings: a `FinetuningSettings`.
+        summary: dict, what `write_report` returned.
+    """
+    recipe = {
+        name: value
+        for name, value in dataclasses.asdict(settings).items()
+        if value not in (None, {}) and name not in ("output", *FREE)
+    }
+    best = next(
+        result["best"]
+        for result in summary["seeds"]
+        if result["seed"] == summary["best_seed"]
+    )
+    # Folders of the machine it was trained on say nothing elsewhere.
+    for name in ("preset", "vocabulary"):
+        if name in recipe:
+            recipe[name] = os.path.basename(os.path.normpath(recipe[name]))
+    write_model_card(
+        folder,
+        training_data=os.path.basename(settings.data),
+        recipe=recipe,
+        scores={name: round(v, 4) for name, v in best["scores"].items()},
+    )
 
 
 def format_results(summary):

@@ -7,6 +7,7 @@ import keras
 
 from unilmv2_tf.atomic import replacing
 from unilmv2_tf.atomic import write_text
+from unilmv2_tf.trainers.finetuning.report import write_card
 from unilmv2_tf.trainers.finetuning.report import write_report
 from unilmv2_tf.trainers.finetuning.settings import FREE
 from unilmv2_tf.trainers.fitting import fit_resumably
@@ -72,6 +73,7 @@ class FinetuningRun:
             shutil.copytree(source, temporary)
         final_scores = self.problem.finish(target, settings.output)
         summary = write_report(self.problem, settings, results, final_scores)
+        write_card(target, settings, summary)
         self._say(f"done: the model is in {target}")
         return summary
 

@@ -40,6 +40,9 @@ def test_the_whole_way(settings, folder, tmp_path, capsys):
     for name in ("results.json", "results.md", "scores.png"):
         assert (output / name).stat().st_size > 100
     assert json.loads((output / "results.json").read_text())["mean"]
+    card = (output / "preset" / "README.md").read_text()
+    assert "accuracy" in card and "train.tsv" in card
+    assert str(tmp_path) not in card
     best = output / f"seed-{summary['best_seed']}"
     for name in ("history.csv", "confusion.png", "predictions.tsv"):
         assert (best / name).exists()
