@@ -50,13 +50,15 @@ def evaluate(
     from unilmv2_tf.trainers.finetuning import questions
     from unilmv2_tf.trainers.finetuning.examples import evaluation_split
     from unilmv2_tf.trainers.finetuning.model import load_task
+    from unilmv2_tf.trainers.finetuning.predictions import predict
 
     model = load_task(preset)
     if isinstance(model, UniLMv2TextClassifier):
         examples = labelled.read(data, evaluation_split(data))
         names = model.label_names
-        labelled.check_known(examples, names, "data")
-        predictions = labelled.predict(model, examples, batch_size)
+        if names is not None:
+            labelled.check_known(examples, names, "data")
+        predictions = predict(model, examples, batch_size)
         scores = predictions.scores(labelled.metrics_of(data, names))
     elif isinstance(model, UniLMv2QuestionAnswerer):
         examples = questions.read(data, evaluation_split(data))

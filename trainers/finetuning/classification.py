@@ -13,6 +13,8 @@ from unilmv2_tf.trainers.finetuning.examples import read_both
 from unilmv2_tf.trainers.finetuning.examples import take
 from unilmv2_tf.trainers.finetuning.model import load_tokenizer
 from unilmv2_tf.trainers.finetuning.model import model_arguments
+from unilmv2_tf.trainers.finetuning.predictions import Predictions
+from unilmv2_tf.trainers.finetuning.predictions import predict
 from unilmv2_tf.trainers.finetuning.rows import crop
 from unilmv2_tf.trainers.finetuning.rows import predict_rows
 
@@ -165,9 +167,7 @@ class Classification:
         logits = predict_rows(
             model, self._held_out_rows, self.settings.evaluation_batch_size
         )
-        self.predictions = labelled.Predictions(
-            logits, self.label_names, self.held_out
-        )
+        self.predictions = Predictions(logits, self.label_names, self.held_out)
         return self.predictions.scores(self.metrics)
 
     @functools.cached_property
@@ -202,7 +202,7 @@ class Classification:
         scores = {}
         for source, (file_name, has_names) in sources.items():
             examples = labelled.read(source)
-            predictions = labelled.predict(
+            predictions = predict(
                 model, examples, self.settings.evaluation_batch_size
             )
             path = os.path.join(output, file_name)

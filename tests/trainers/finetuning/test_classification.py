@@ -171,6 +171,8 @@ def test_a_regression(settings, folder, tmp_path):
     assert source == run.test
     assert scores["pearson"] == pytest.approx(summary["maximum"])
     assert os.path.exists(os.path.join(run.output, "test.tsv"))
+    again = evaluate(os.path.join(run.output, "preset"), run.validation)
+    assert again["pearson"] == pytest.approx(summary["maximum"])
 
 
 @pytest.mark.parametrize(
