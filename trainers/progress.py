@@ -15,12 +15,14 @@ class Progress:
 
     Args:
         label: string.
-        num_steps: int. The steps of the whole training.
+        num_steps: int. The steps of the whole training, or `None` if nobody
+            knows.
         start_step: int. Steps that were done before. Defaults to `0`.
         examples_per_step: number. Defaults to `1`.
         file: where to write. Defaults to `None`, stderr.
         unit: string. What the rate counts. Defaults to `"examples"`.
         is_shown: bool. Of several processes one should. Defaults to `True`.
+        step_unit: string. What a step is. Defaults to `"steps"`.
 
     Example:
 
@@ -41,6 +43,7 @@ class Progress:
         file=None,
         unit="examples",
         is_shown=True,
+        step_unit="steps",
     ):
         self.label = label
         self.num_steps = num_steps
@@ -50,6 +53,7 @@ class Progress:
         self.unit = unit
         self.file = sys.stderr if file is None else file
         self.is_shown = is_shown
+        self.step_unit = step_unit
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -95,20 +99,29 @@ class Progress:
         self._bar.update(
             self._task, completed=self.step, rate=rate, figures=shown
         )
-        is_last = self.step >= self.num_steps
+        is_last = self.num_steps is not None and self.step >= self.num_steps
         is_due = now - self._last_line >= SECONDS_PER_LINE
         if not self.is_shown or self.file.isatty():
             return
         if is_due or is_last:
             self._last_line = now
-            left = seconds_per_step * (self.num_steps - self.step)
             print(
-                f"{self.label}: {self.step}/{self.num_steps} steps, {rate}, "
-                f"{int(left) // 60}:{int(left) % 60:02d} left"
+                f"{self.label}: {self._so_far()}, {rate}"
+                + self._left(seconds_per_step)
                 + (f", {shown}" if shown else ""),
                 file=self.file,
                 flush=True,
             )
+
+    def _so_far(self):
+        of_all = "" if self.num_steps is None else f"/{self.num_steps}"
+        return f"{self.step}{of_all} {self.step_unit}"
+
+    def _left(self, seconds_per_step):
+        if self.num_steps is None:
+            return ""
+        seconds = int(seconds_per_step * (self.num_steps - self.step))
+        return f", {seconds // 60}:{seconds % 60:02d} left"
 
 
 def _short(value):

@@ -42,6 +42,39 @@ def check_same_settings(path, settings):
     Raises:
         ValueError: if they differ.
     """
+    changed = changed_settings(path, settings)
+    if changed:
+        raise ValueError(
+            "`output` holds a training with other settings. Received: "
+            f"output={os.path.dirname(path)}, begun with {', '.join(changed)}. "
+            "Choose another folder, or the settings it was begun with."
+        )
+
+
+def changed_settings(path, settings):
+    """Lists the settings that differ from earlier ones.
+
+    Args:
+        path: string. The file of the earlier ones.
+        settings: dict. The present ones.
+
+    Returns:
+        A list of strings, empty if all are the same.
+
+    Raises:
+        ValueError: if the file is damaged.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> from unilmv2_tf.trainers.settings import changed_settings
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "settings.json")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write('{"seed": 1}')
+    >>> changed_settings(path, {"seed": 2})
+    ['seed=1 (now 2)']
+    """
     try:
         with open(path, encoding="utf-8") as file:
             earlier = json.load(file)
@@ -50,14 +83,8 @@ def check_same_settings(path, settings):
             f"{path} is damaged ({error}). Delete it to go on with the "
             "present settings, if they are the same as before."
         ) from None
-    changed = [
+    return [
         f"{name}={value!r} (now {settings.get(name)!r})"
         for name, value in earlier.items()
         if settings.get(name) != value
     ]
-    if changed:
-        raise ValueError(
-            "`output` holds a training with other settings. Received: "
-            f"output={os.path.dirname(path)}, begun with {', '.join(changed)}. "
-            "Choose another folder, or the settings it was begun with."
-        )

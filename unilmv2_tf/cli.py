@@ -48,6 +48,11 @@ COMMANDS = {
         "finetune_answer",
         "fine-tune to answer questions with spans of a passage",
     ),
+    "generate": (
+        "unilmv2_tf.trainers.generate",
+        "generate",
+        "answer the texts of a file or a stream",
+    ),
     "evaluate": (
         "unilmv2_tf.trainers.evaluate",
         "evaluate",

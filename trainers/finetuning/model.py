@@ -54,11 +54,12 @@ def model_arguments(settings, tokenizer):
     return arguments
 
 
-def load_task(preset):
+def load_task(preset, **kwargs):
     """Loads whatever task a preset holds.
 
     Args:
         preset: string. A folder.
+        **kwargs: see `from_preset` of the task.
 
     Returns:
         A KerasHub task.
@@ -85,4 +86,4 @@ def load_task(preset):
             "`preset` must hold a task of this package. Received: preset="
             f"{preset}, a {name}"
         )
-    return cls.from_preset(preset)
+    return cls.from_preset(preset, **kwargs)

@@ -143,19 +143,20 @@ def parse_object(line, example, place):
     return record
 
 
-def text_of(record, key, place):
+def text_of(record, key, place, may_be_empty=False):
     """The text under a key of a JSON object.
 
     Args:
         record: dictionary.
         key: string. One of its keys.
         place: string. File and line, for the error.
+        may_be_empty: bool. Whether nothing is a text too. Defaults to `False`.
 
     Returns:
         A string; WordPieces are joined.
 
     Raises:
-        ValueError: if there is no text, or an empty one.
+        ValueError: if there is no text, or an empty one that may not be.
 
     Example:
 
@@ -172,7 +173,7 @@ def text_of(record, key, place):
             f"not {json.dumps(value)[:60]}"
         )
     text = join_word_pieces(value)
-    if is_blank(text):
+    if is_blank(text) and not may_be_empty:
         raise ValueError(f"{place}: {key!r} is empty")
     check_encodable(text, key, place)
     return text

@@ -7,12 +7,14 @@ left alone: they return figures that belong to no window.
 from unilmv2_tf.plots.confusion import plot_confusion
 from unilmv2_tf.plots.history import plot_history
 from unilmv2_tf.plots.mask import show_mask
+from unilmv2_tf.plots.ranked_list import format_ranked
 from unilmv2_tf.plots.row import visibility_matrix
 from unilmv2_tf.plots.scores import plot_scores
 from unilmv2_tf.plots.text_drawing import format_visibility
 from unilmv2_tf.plots.visibility import plot_visibility
 
 __all__ = [
+    "format_ranked",
     "format_visibility",
     "plot_confusion",
     "plot_history",

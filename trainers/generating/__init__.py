@@ -1,0 +1,1 @@
+"""The parts of `unilmv2 generate`."""
