@@ -86,7 +86,7 @@ def test_a_path_with_a_colon_is_a_path_where_it_exists(folder, monkeypatch):
     [
         (load_documents, "hdfs:x.txt", ValueError, "unknown scheme 'hdfs:'"),
         (load_documents, "docstrings:summaries", ValueError, "no documents"),
-        (load_pairs, "docstrings:", ValueError, "no pairs.*:arguments and"),
+        (load_pairs, "docstrings:", ValueError, "no pairs.*:arguments, "),
         (load_pairs, "docstrings:argument", ValueError, "no pairs"),
         (load_documents, [], ValueError, "at least one"),
         (load_documents, 3, ValueError, "type int"),

@@ -9,9 +9,9 @@ from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.datasets.holding_out import hold_out
 from unilmv2_tf.datasets.labelled import label_names
 from unilmv2_tf.datasets.labelled import load_labelled
+from unilmv2_tf.datasets.pairs import load_pairs
 from unilmv2_tf.datasets.questions import load_questions
 from unilmv2_tf.datasets.sources import load_documents
-from unilmv2_tf.datasets.sources import load_pairs
 
 __all__ = [
     "GLUE_TASKS",

@@ -93,8 +93,8 @@ def length_grouped_batches(
             other. Steps count parts. Defaults to `1`.
 
     Returns:
-        A `tf.data.Dataset` of batches: dicts of the columns, of
-        `batch_size / parts` examples.
+        A `tf.data.Dataset` of batches: dicts of the columns and of `epoch`, as
+        of `training_batches`, of `batch_size / parts` examples.
 
     Raises:
         ValueError: if there is no example.
@@ -117,16 +117,20 @@ def length_grouped_batches(
     order = _length_grouped_order(
         np.asarray(lengths), batch_size, -(-num_steps // parts), seed
     )
-    order = order.reshape(-1, batch_size // parts)[start_step:num_steps]
+    order = order.reshape(2, -1, batch_size // parts)[:, start_step:num_steps]
     tensors = {key: tf.constant(value) for key, value in columns.items()}
-    return tf.data.Dataset.from_tensor_slices(order).map(
-        lambda index: {key: tf.gather(x, index) for key, x in tensors.items()},
-        num_parallel_calls=tf.data.AUTOTUNE,
+
+    def batch(index, epoch):
+        examples = {key: tf.gather(x, index) for key, x in tensors.items()}
+        return {**examples, "epoch": tf.cast(epoch, tf.int64)}
+
+    return tf.data.Dataset.from_tensor_slices(tuple(order)).map(
+        batch, num_parallel_calls=tf.data.AUTOTUNE
     )
 
 
 def _length_grouped_order(lengths, batch_size, num_batches, seed):
-    """The numbers of the examples of all batches, one after the other."""
+    """The numbers of the examples of all batches, and those of their passes."""
     num_examples = len(lengths)
     num_passes = -(-num_batches * batch_size // num_examples)
     order = np.concatenate(
@@ -135,11 +139,12 @@ def _length_grouped_order(lengths, batch_size, num_batches, seed):
             for number in range(num_passes)
         ]
     )[: num_batches * batch_size]
+    places = np.arange(len(order))
     window = _BATCHES_AT_ONCE * batch_size
     for start in range(0, len(order), window):
-        part = order[start : start + window]
-        part = part[np.argsort(lengths[part], kind="stable")]
+        part = places[start : start + window]
+        part = part[np.argsort(lengths[order[part]], kind="stable")]
         batches = part.reshape(-1, batch_size)
         generator = np.random.default_rng([seed, num_passes, start])
-        order[start : start + window] = generator.permutation(batches).ravel()
-    return order.astype(np.int32)
+        places[start : start + window] = generator.permutation(batches).ravel()
+    return np.stack([order[places], places // num_examples]).astype(np.int32)

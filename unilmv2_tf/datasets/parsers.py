@@ -7,6 +7,8 @@ from unilmv2_tf.datasets.files import is_blank
 # For each kind of record: the keys in JSON lines, and those of the dataset.
 _JSON_KEYS = {"documents": ("text",), "pairs": ("src", "tgt")}
 KEYS = {"documents": ("text",), "pairs": ("encoder_text", "decoder_text")}
+# A source may be empty: what is to be written of nothing is a fair question.
+_OPTIONAL_KEYS = ("src", "encoder_text")
 
 
 def join_word_pieces(text):
@@ -56,16 +58,19 @@ def parse_tsv(line, kind, place):
             f"column{'s' if wanted > 1 else ''}, this line has "
             f"{len(columns)}"
         )
-    check_columns(columns, place)
+    optional = sum(key in _OPTIONAL_KEYS for key in KEYS[kind])
+    check_columns(columns, place, optional)
     return columns
 
 
-def check_columns(columns, place):
+def check_columns(columns, place, num_optional=0):
     """Raises an error where a column of TSV is empty.
 
     Args:
         columns: list of strings.
         place: string. File and line, for the error.
+        num_optional: int. How many of the first columns may be empty. Defaults
+            to `0`.
 
     Raises:
         ValueError: if a column has nothing but white space.
@@ -75,7 +80,7 @@ def check_columns(columns, place):
     >>> check_columns(["a", "b"], "a.tsv:1")
     """
     for position, column in enumerate(columns, 1):
-        if is_blank(column):
+        if position > num_optional and is_blank(column):
             raise ValueError(f"{place}: column {position} is empty")
 
 

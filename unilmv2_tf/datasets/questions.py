@@ -86,6 +86,34 @@ def load_questions(source, split=None):
     return load_each(source, split, load)
 
 
+def has_questions(source):
+    """Whether a source is one of questions, as far as its name tells.
+
+    Args:
+        source: string or path. Data of TFDS need not be prepared.
+
+    Returns:
+        A bool.
+
+    Raises:
+        ValueError: if the source is of an unknown kind.
+
+    Example:
+
+    >>> has_questions("tfds:squad/v1.1"), has_questions("tfds:xsum")
+    (True, False)
+    >>> has_questions("dev-*.json"), has_questions("pairs.jsonl")
+    (True, False)
+    """
+    scheme, name = split_scheme(source)
+    if scheme == "tfds":
+        name, _ = split_place(name)
+        return not _missing_features(open_builder(name).info.features)
+    if scheme == "docstrings":
+        return name == "questions"
+    return name.lower().endswith(".json")
+
+
 def _load_tfds(source, place, split):
     name, named = split_place(place)
     builder = open_builder(name)
@@ -95,14 +123,17 @@ def _load_tfds(source, place, split):
     return dataset if is_whole else take_split(source, dataset, split)
 
 
-def _check_features(name, features):
+def _missing_features(features):
     missing = [key for key in _FEATURES if key not in features]
-    if not missing:
-        answers = features["answers"]
-        inner = getattr(answers, "feature", answers)
-        missing = [
-            f"answers/{key}" for key in _ANSWER_FEATURES if key not in inner
-        ]
+    if missing:
+        return missing
+    answers = features["answers"]
+    inner = getattr(answers, "feature", answers)
+    return [f"answers/{key}" for key in _ANSWER_FEATURES if key not in inner]
+
+
+def _check_features(name, features):
+    missing = _missing_features(features)
     if missing:
         raise ValueError(
             f"tfds:{name} is no dataset of questions like SQuAD: it lacks "

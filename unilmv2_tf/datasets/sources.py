@@ -1,22 +1,20 @@
 """The grammar of data arguments: from what a user names to a dataset.
 
-| source | documents | pairs |
-|---|---|---|
-| `PATH.txt` | separated by empty lines | |
-| `PATH.jsonl` | `{"text": ...}` a line | `{"src": ..., "tgt": ...}` a line |
-| `PATH.tsv` | one column | two columns |
-| `tfds:NAME/CONFIG:SPLIT` | examples with a text | |
-| `docstrings:` | docstrings | |
-| `docstrings:arguments` | | descriptions and names of arguments |
-| `docstrings:summaries` | | bodies and summary lines of docstrings |
+| source | documents |
+|---|---|
+| `PATH.txt` | separated by empty lines |
+| `PATH.jsonl` | `{"text": ...}` a line |
+| `PATH.tsv` | one column |
+| `tfds:NAME/CONFIG:SPLIT` | examples with a text |
+| `docstrings:` | docstrings |
 
-Labelled texts and questions have their own tables: see `labelled.py` and
-`questions.py`.
+Pairs of texts, labelled texts and questions have their own tables: see
+`pairs.py`, `labelled.py` and `questions.py`.
 
 A path may hold `*`, `?`, `[...]` and `**`; what it matches is read in sorted
-order. Texts under `src`, `tgt` and `text` are strings or lists of WordPieces,
-which are joined. TSV files have no header and no quotes. Empty lines between
-records, a byte order mark and Windows line ends are accepted everywhere.
+order. Texts are strings or lists of WordPieces, which are joined. TSV files
+have no header and no quotes. Empty lines between records, a byte order mark and
+Windows line ends are accepted everywhere.
 
 Corpora of TensorFlow Datasets must be prepared (`tfds build NAME`); the split
 may be a slice (`train[:10%]`), and is `train` if none is named.
@@ -40,13 +38,6 @@ from unilmv2_tf.datasets.holding_out import take_split
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
 _SCHEMES = ("docstrings", "tfds")
-_DOCSTRINGS = {
-    "documents": {"": docstrings.documents},
-    "pairs": {
-        "arguments": docstrings.argument_pairs,
-        "summaries": docstrings.summary_pairs,
-    },
-}
 
 
 def load_documents(source, split=None):
@@ -83,45 +74,16 @@ def load_documents(source, split=None):
     b'The first\\ndocument.'
     b'The second.'
     """
-    return _load(source, split, "documents")
 
+    def load(one):
+        scheme, name = split_scheme(one)
+        if scheme == "docstrings":
+            return _load_docstrings(one, name, split)
+        if scheme == "tfds":
+            return take_split(one, _load_tfds(name), split)
+        return take_split(one, load_files(name, "documents"), split)
 
-def load_pairs(source, split=None):
-    """Pairs of texts for sequence-to-sequence training and evaluation.
-
-    Args:
-        source: string, path or a list of them. `PATH.jsonl`, `PATH.tsv`
-            (globs are accepted), `docstrings:arguments` or
-            `docstrings:summaries`. Several sources are read one after the
-            other.
-        split: string. `"train"` or `"validation"`. Of files, which have no
-            split of their own, `hold_out` makes one. Defaults to `None`: all
-            of the files, and the training split of the embedded corpus.
-
-    Returns:
-        A `tf.data.Dataset` of `{"encoder_text": scalar string,
-        "decoder_text": scalar string}`. Its length is known unless a file
-        was split.
-
-    Raises:
-        FileNotFoundError: if nothing has that name.
-        IsADirectoryError: if a folder has that name.
-        PermissionError: if a file may not be read.
-        ValueError: if the source is of an unknown kind, a file is empty, is
-            not UTF-8 or has a wrong record; the message names file and line.
-
-    Example:
-
-    >>> import os, tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = os.path.join(folder.name, "one.jsonl")
-    >>> with open(path, "w") as file:
-    ...     _ = file.write('{"src": ["un", "##like", "ly"], "tgt": "odd"}')
-    >>> for record in load_pairs(path).as_numpy_iterator():
-    ...     print(record["encoder_text"], record["decoder_text"])
-    b'unlike ly' b'odd'
-    """
-    return _load(source, split, "pairs")
+    return load_each(source, split, load)
 
 
 def split_scheme(source):
@@ -222,16 +184,29 @@ def list_sources(source):
     return sources
 
 
-def _load(source, split, kind):
-    def load(one):
-        scheme, name = split_scheme(one)
-        if scheme == "docstrings":
-            return _load_docstrings(one, name, split, kind)
-        if scheme == "tfds":
-            return take_split(one, _load_tfds(one, name, kind), split)
-        return take_split(one, _load_files(name, kind), split)
+def load_files(pattern, kind):
+    """Reads the files that a path or a glob stands for, checked.
 
-    return load_each(source, split, load)
+    Args:
+        pattern: string.
+        kind: string. `"documents"` or `"pairs"`.
+
+    Returns:
+        A `tf.data.Dataset` of known length.
+
+    Raises:
+        FileNotFoundError: if nothing matches.
+        IsADirectoryError: if a folder has that name.
+        PermissionError: if a file may not be read.
+        ValueError: if a file is empty, is not UTF-8 or has a wrong record.
+    """
+    paths = files.find_files(pattern)
+    counts = [reading.check_file(path, kind) for path in paths]
+    dataset = None
+    for path in paths:
+        records = reading.read_file(path, kind)
+        dataset = records if dataset is None else dataset.concatenate(records)
+    return dataset.apply(tf.data.experimental.assert_cardinality(sum(counts)))
 
 
 def _kind_of(dataset):
@@ -242,21 +217,7 @@ def _kind_of(dataset):
     return " and ".join([", ".join(record), *kinds])
 
 
-def _load_files(source, kind):
-    paths = files.find_files(source)
-    counts = [reading.check_file(path, kind) for path in paths]
-    dataset = None
-    for path in paths:
-        records = reading.read_file(path, kind)
-        dataset = records if dataset is None else dataset.concatenate(records)
-    return dataset.apply(tf.data.experimental.assert_cardinality(sum(counts)))
-
-
-def _load_tfds(source, name, kind):
-    if kind != "documents":
-        raise ValueError(
-            f"{source!r} holds no {kind}: corpora of TFDS are read as documents"
-        )
+def _load_tfds(name):
     joined = None
     for part in tfds_texts.find_slices(name):
         texts = tfds_texts.read_texts(part)
@@ -264,12 +225,10 @@ def _load_tfds(source, name, kind):
     return joined.map(lambda text: {"text": text})
 
 
-def _load_docstrings(source, name, split, kind):
-    load = _DOCSTRINGS[kind].get(name)
-    if load is None:
-        known = [f"docstrings:{name}" for name in _DOCSTRINGS[kind]]
+def _load_docstrings(source, name, split):
+    if name:
         raise ValueError(
-            f"{source!r} holds no {kind}. Of the embedded corpus, {kind} are "
-            f"{' and '.join(known)}"
+            f"{source!r} holds no documents. Of the embedded corpus, documents "
+            "are docstrings:"
         )
-    return load(split or "train")
+    return docstrings.documents(split or "train")

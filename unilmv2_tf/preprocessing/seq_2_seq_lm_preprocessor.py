@@ -19,9 +19,10 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
     """Turns pairs of texts into rows for sequence-to-sequence fine-tuning.
 
     The source becomes `[CLS] source [SEP]`, the target `target [SEP]`, each
-    cut off at its length. The target is predicted at pseudo masks; while
-    training, some of the target tokens that the later ones read are replaced
-    too, so that generation has seen imperfect prefixes. With the target
+    cut off at its length; an empty source is `[CLS] [SEP]`. The target is
+    predicted at pseudo masks; while training, some of the target tokens that
+    the later ones read are replaced too, so that generation has seen imperfect
+    prefixes. With the target
     `11 12 13` and its third token drawn for replacement:
 
         encoder_token_ids     2 7 8 9 3 0      2 is [CLS], 3 [SEP], 0 [PAD]
@@ -48,6 +49,9 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         random_token_rate: float. The share that hold a random token; the rest
             holds the true one. Defaults to `0.1`.
         seed: int. Defaults to `None`, a random seed.
+        truncation_side: `"right"` or `"left"`. Where a source that is too long
+            is cut; `"left"` keeps its end. Targets are always cut at their
+            end. Defaults to `"right"`.
         **kwargs: see `keras_hub.models.Seq2SeqLMPreprocessor`.
 
     Call arguments:
@@ -90,6 +94,7 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         mask_token_rate=0.8,
         random_token_rate=0.1,
         seed=None,
+        truncation_side="right",
         **kwargs,
     ):
         super().__init__(
@@ -112,12 +117,18 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
                     f"`{name}` must be at least {least}, special tokens "
                     f"included. Received: {name}={value}"
                 )
+        if truncation_side not in ("right", "left"):
+            raise ValueError(
+                "`truncation_side` must be 'right' or 'left'. Received: "
+                f"truncation_side={truncation_side!r}"
+            )
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
         self.target_mask_rate = target_mask_rate
         self.mask_token_rate = mask_token_rate
         self.random_token_rate = random_token_rate
         self.seed = seed
+        self.truncation_side = truncation_side
 
     def build(self, input_shape):
         self.built = True
@@ -289,7 +300,12 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         return renew_each_epoch(x, batch_size)
 
     def _source(self, texts, sequence_length):
-        token_ids = self.tokenizer(texts)[:, : sequence_length - 2]
+        token_ids = self.tokenizer(texts)
+        length = sequence_length - 2
+        if self.truncation_side == "left":
+            token_ids = token_ids[:, -length:]
+        else:
+            token_ids = token_ids[:, :length]
         cls = tf.fill(
             [token_ids.nrows(), 1],
             tf.constant(self.tokenizer.cls_token_id, token_ids.dtype),
@@ -326,6 +342,7 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
                 "mask_token_rate": self.mask_token_rate,
                 "random_token_rate": self.random_token_rate,
                 "seed": self.seed,
+                "truncation_side": self.truncation_side,
             }
         )
         return config
