@@ -53,6 +53,11 @@ COMMANDS = {
         "generate",
         "answer the texts of a file or a stream",
     ),
+    "finetune seq2seq": (
+        "unilmv2_tf.trainers.finetune",
+        "finetune_seq2seq",
+        "fine-tune to generate text from text: summaries, questions, names",
+    ),
     "evaluate": (
         "unilmv2_tf.trainers.evaluate",
         "evaluate",
@@ -67,6 +72,11 @@ COMMANDS = {
         "unilmv2_tf.trainers.show_mask",
         "show_mask",
         "draw who sees whom when a sentence is masked",
+    ),
+    "show-attention": (
+        "unilmv2_tf.trainers.show_attention",
+        "show_attention",
+        "draw what a generated text attends to",
     ),
 }
 

@@ -148,34 +148,42 @@ class BlockSelfAttention(keras.layers.Layer):
             `(batch, num_heads, length, head_dim)`.
         """
         query, key, value = self.project(hidden_states)
-        context_bias = [attention_bias["context_padding"]]
-        if "context" in attention_bias:
-            context_bias.append(attention_bias["context"])
-        if "pseudo" not in attention_bias:
-            output = self._attend(query, key, value, context_bias, training)
-            return self.merge_heads(output), key, value
-
-        revealed_bias = attention_bias["revealed"]
-        pseudo_bias = attention_bias["pseudo"]
-        num_slots = ops.shape(pseudo_bias)[2]
-        queries = split_blocks(query, num_slots, axis=2)
-        keys = split_blocks(key, num_slots, axis=2)
-        values = split_blocks(value, num_slots, axis=2)
         outputs = [
-            self._attend(
-                queries[0], keys[0], values[0], context_bias, training
-            ),
-            self._attend(
-                queries[1],
-                ops.concatenate(keys[:2], axis=2),
-                ops.concatenate(values[:2], axis=2),
-                [revealed_bias],
-                training,
-            ),
-            self._attend(queries[2], key, value, [pseudo_bias], training),
+            ops.matmul(
+                self.dropout_layer(
+                    self._probabilities(queries, keys, biases),
+                    training=training,
+                ),
+                values,
+            )
+            for queries, keys, values, biases in self._blocks(
+                query, key, value, attention_bias
+            )
         ]
-        output = self.merge_heads(ops.concatenate(outputs, axis=2))
-        return output, key, value
+        output = outputs[0]
+        if len(outputs) > 1:
+            output = ops.concatenate(outputs, axis=2)
+        return self.merge_heads(output), key, value
+
+    def probabilities(self, hidden_states, attention_bias):
+        """How much the tokens of each block attend to the tokens they see.
+
+        Args:
+            hidden_states: as in `call`.
+            attention_bias: as in `call`.
+
+        Returns:
+            A list of tensors that sum to 1 over their last axis: of shape
+            `(batch, num_heads, n, n)` for the context, and, if there are
+            targets, `(batch, num_heads, m, n + m)` for the revealed tokens and
+            `(batch, num_heads, m, n + 2m)` for the pseudo masks.
+        """
+        return [
+            self._probabilities(queries, keys, biases)
+            for queries, keys, _, biases in self._blocks(
+                *self.project(hidden_states), attention_bias
+            )
+        ]
 
     def project(self, hidden_states):
         """Projects hidden states to scaled queries, keys and values.
@@ -225,14 +233,35 @@ class BlockSelfAttention(keras.layers.Layer):
         x = ops.reshape(x, (-1, length, self.num_heads, self.head_dim))
         return ops.transpose(x, (0, 2, 1, 3))
 
-    def _attend(self, query, key, value, biases, training):
+    def _blocks(self, query, key, value, attention_bias):
+        """The queries of each block, the keys and values that they see, and
+        what is added to their scores.
+        """
+        context_bias = [attention_bias["context_padding"]]
+        if "context" in attention_bias:
+            context_bias.append(attention_bias["context"])
+        if "pseudo" not in attention_bias:
+            return [(query, key, value, context_bias)]
+        num_slots = ops.shape(attention_bias["pseudo"])[2]
+        queries = split_blocks(query, num_slots, axis=2)
+        keys = split_blocks(key, num_slots, axis=2)
+        values = split_blocks(value, num_slots, axis=2)
+        return [
+            (queries[0], keys[0], values[0], context_bias),
+            (
+                queries[1],
+                ops.concatenate(keys[:2], axis=2),
+                ops.concatenate(values[:2], axis=2),
+                [attention_bias["revealed"]],
+            ),
+            (queries[2], key, value, [attention_bias["pseudo"]]),
+        ]
+
+    def _probabilities(self, query, key, biases):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         for bias in biases:
             scores = scores + bias
-        probabilities = self.dropout_layer(
-            self.softmax(scores), training=training
-        )
-        return ops.matmul(probabilities, value)
+        return self.softmax(scores)
 
     def compute_output_shape(
         self, hidden_states_shape, attention_bias_shape=None

@@ -9,6 +9,7 @@ from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.models.pseudo_masked_lm import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models.question_answerer import UniLMv2QuestionAnswerer
 from unilmv2_tf.models.seq_2_seq_lm import UniLMv2Seq2SeqLM
+from unilmv2_tf.models.target_attention import target_attention
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.text_classifier import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
@@ -40,4 +41,5 @@ __all__ = [
     "UniLMv2TextClassifier",
     "is_preset_location",
     "preset_config",
+    "target_attention",
 ]

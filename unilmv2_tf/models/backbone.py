@@ -275,13 +275,35 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         >>> tuple(hidden_states.shape)
         (1, 9, 128)
         """
-        row = BlockRow(name="block_row")(
-            token_ids,
-            segment_ids,
+        hidden_states, bias = self.embed_blocks(
+            padding_mask,
+            steps,
+            target_positions,
+            token_ids=token_ids,
+            segment_ids=segment_ids,
             revealed_token_ids=revealed_token_ids,
             pseudo_token_ids=pseudo_token_ids,
             target_segment_ids=target_segment_ids,
-            target_positions=target_positions,
+        )
+        for layer in self.transformer_layers:
+            hidden_states = layer(hidden_states, bias)
+        return hidden_states
+
+    def embed_blocks(self, padding_mask, steps, target_positions, **row):
+        """What `encode_blocks` hands to the first transformer layer.
+
+        Args:
+            padding_mask: as in `encode_blocks`.
+            steps: as in `encode_blocks`.
+            target_positions: as in `encode_blocks`.
+            **row: the other arguments of `encode_blocks`.
+
+        Returns:
+            A tuple of the hidden states, of shape `(batch, n + 2m,
+            hidden_dim)`, and what `BlockAttentionBias` returns.
+        """
+        row = BlockRow(name="block_row")(
+            target_positions=target_positions, **row
         )
         hidden_states = self.embeddings(**row)
         # Not `self.attention_bias`: a layer that is called twice in a Keras
@@ -291,9 +313,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
             dtype=self.attention_bias.dtype_policy,
             name="block_attention_bias",
         )(padding_mask, steps=steps, target_positions=target_positions)
-        for layer in self.transformer_layers:
-            hidden_states = layer(hidden_states, bias)
-        return hidden_states
+        return hidden_states, bias
 
     def get_config(self):
         config = super().get_config()

@@ -1,9 +1,10 @@
-"""Pictures: who sees whom in a row, how losses fell and scores rose, mistakes.
+"""Pictures: who sees whom in a row, and how much, losses, scores, mistakes.
 
 Matplotlib is loaded by the functions that draw with it, and its backend is
 left alone: they return figures that belong to no window.
 """
 
+from unilmv2_tf.plots.attention import plot_attention
 from unilmv2_tf.plots.confusion import plot_confusion
 from unilmv2_tf.plots.history import plot_history
 from unilmv2_tf.plots.mask import show_mask
@@ -16,6 +17,7 @@ from unilmv2_tf.plots.visibility import plot_visibility
 __all__ = [
     "format_ranked",
     "format_visibility",
+    "plot_attention",
     "plot_confusion",
     "plot_history",
     "plot_scores",
