@@ -1,4 +1,4 @@
-"""The commands `generate` and `show-attention`."""
+"""The command `generate`."""
 
 import json
 import os
@@ -12,45 +12,12 @@ import numpy as np
 import pytest
 
 from unilmv2_tf import BeamSearchSampler
-from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2Seq2SeqLM
-from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf import UniLMv2TextClassifierPreprocessor
-from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.cli import main
 
 SCRIPT = os.path.join(os.path.dirname(sys.executable), "unilmv2")
-WORDS = "the a quick lazy brown fox dog cat jumped slept over under .".split()
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-BEAM = {"num_beams": 3, "no_repeat_ngram_size": 1, "min_length": 1}
-
-
-@pytest.fixture(scope="module")
-def task():
-    """A random model whose answers differ from source to source."""
-    tokenizer = UniLMv2Tokenizer([*SPECIAL, *WORDS, "##s"])
-    task = UniLMv2Seq2SeqLM(
-        UniLMv2Backbone(19, 1, 2, 8, 12, max_sequence_length=32),
-        UniLMv2Seq2SeqLMPreprocessor(
-            tokenizer,
-            encoder_sequence_length=9,
-            decoder_sequence_length=6,
-            seed=1,
-        ),
-        sampler=BeamSearchSampler(**BEAM),
-    )
-    rng = np.random.default_rng(5)
-    for weight in sorted(task.trainable_weights, key=lambda w: w.path):
-        weight.assign(rng.normal(0, 1.0, weight.shape))
-    return task
-
-
-@pytest.fixture(scope="module")
-def preset(task, tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("model") / "preset")
-    task.save_to_preset(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -59,17 +26,17 @@ def in_tmp_path(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def sources():
+def sources(words):
     """Twenty texts, the second one empty, the third one too long."""
     rng = np.random.default_rng(0)
-    texts = [" ".join(rng.choice(WORDS, rng.integers(1, 7))) for _ in range(20)]
+    texts = [" ".join(rng.choice(words, rng.integers(1, 7))) for _ in range(20)]
     return [texts[0], "", "the lazy dog slept " * 3, *texts[3:]]
 
 
 @pytest.fixture(scope="module")
-def expected(task, sources):
+def expected(task, beam, sources):
     """What the model says one by one, with nothing beside a text."""
-    task.compile(sampler=BeamSearchSampler(**BEAM))
+    task.compile(sampler=BeamSearchSampler(**beam))
     answers = [task.generate(source) for source in sources]
     assert len(set(answers)) > 5
     return answers
@@ -132,9 +99,9 @@ def test_json_lines_keep_what_they_have(preset, sources, expected):
     assert lines == [answers[2]["prediction"], *expected[1::-1], ""]
 
 
-def test_several_texts(preset, task, sources, capsys):
+def test_several_texts(preset, task, beam, sources, capsys):
     sampler = BeamSearchSampler(
-        **{**BEAM, "num_beams": 4, "length_penalty": 0.5},
+        **{**beam, "num_beams": 4, "length_penalty": 0.5},
         num_return_sequences=2,
         return_scores=True,
     )
@@ -170,7 +137,7 @@ def test_several_texts(preset, task, sources, capsys):
 
 
 @pytest.mark.slow
-def test_flags_change_the_sampler_of_the_preset(preset, sources, capsys):
+def test_flags_change_the_sampler_of_the_preset(preset, words, sources, capsys):
     write("sources.txt", sources)
 
     def lines(*flags):
@@ -181,7 +148,7 @@ def test_flags_change_the_sampler_of_the_preset(preset, sources, capsys):
     before = lines()
     # Each word once, unless the rule makes an exception for it.
     assert all(len(set(x.split())) == len(x.split()) for x in before)
-    ignoring = lines("--ignored_tokens", " ".join(WORDS))
+    ignoring = lines("--ignored_tokens", " ".join(words))
     assert any(len(set(x.split())) < len(x.split()) for x in ignoring)
     begun = lines("--max_length", 3, "--prefix", "a cat")
     assert all(x.startswith("a cat") and len(x.split()) <= 3 for x in begun)
@@ -389,6 +356,7 @@ def test_the_sampler_of_keras_hub_in_a_preset(task, sources, capsys):
     task.compile(sampler=keras_hub.samplers.TopKSampler(k=4))
     task.save_to_preset("top_k")
     task.compile(sampler=sampler)
+    task.compile(sampler=sampler)
     outputs = []
     for _ in range(2):
         capsys.readouterr()
@@ -397,15 +365,3 @@ def test_the_sampler_of_keras_hub_in_a_preset(task, sources, capsys):
     assert outputs[0] == outputs[1]
     error = fails(capsys, "top_k", "--input", "sources.txt", "--num_beams", 2)
     assert "the sampler of the preset" in error and "--sampler beam" in error
-
-
-def test_show_attention(preset, capsys):
-    assert main(["show-attention", preset, "the quick fox"]) == 0
-    assert "written to attention.png" in capsys.readouterr().out
-    with open("attention.png", "rb") as file:
-        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
-    arguments = ["show-attention", preset, "the fox", "--target", "a dog ."]
-    assert main([*arguments, "--layer", "0", "--head", "1"]) == 0
-    assert capsys.readouterr().out.startswith("a dog . [SEP]\n")
-    assert main([*arguments, "--head", "2"]) == 2
-    assert "`head` must be in [0, 2)" in capsys.readouterr().err
