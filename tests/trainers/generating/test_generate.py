@@ -357,7 +357,6 @@ def test_the_sampler_of_keras_hub_in_a_preset(task, sources, capsys):
     task.save_to_preset("top_k")
     task.compile(sampler=sampler)
     task.compile(sampler=sampler)
-    outputs = []
     for _ in range(2):
         capsys.readouterr()
         generate("top_k", "--input", "sources.txt")
