@@ -356,7 +356,7 @@ def test_the_sampler_of_keras_hub_in_a_preset(task, sources, capsys):
     task.compile(sampler=keras_hub.samplers.TopKSampler(k=4))
     task.save_to_preset("top_k")
     task.compile(sampler=sampler)
-    task.compile(sampler=sampler)
+    outputs = []
     for _ in range(2):
         capsys.readouterr()
         generate("top_k", "--input", "sources.txt")
