@@ -2,6 +2,7 @@ import signal
 
 from unilmv2_tf.trainers.finetuning.settings import AnswerSettings
 from unilmv2_tf.trainers.finetuning.settings import ClassifySettings
+from unilmv2_tf.trainers.finetuning.settings import Seq2SeqSettings
 
 
 def finetune_classify(settings: ClassifySettings):
@@ -70,6 +71,42 @@ def finetune_answer(settings: AnswerSettings):
     from unilmv2_tf.trainers.finetuning.answering import Answering
 
     return _run(settings, Answering)
+
+
+def finetune_seq2seq(settings: Seq2SeqSettings):
+    """Fine-tunes a model to generate texts from texts.
+
+    See `finetune_classify` for what the output folder holds; predictions are
+    JSON lines, and `UniLMv2Seq2SeqLM.from_preset` loads the model, which
+    generates with the beam search of the settings.
+
+    Args:
+        settings: a `Seq2SeqSettings`.
+
+    Returns:
+        A dict, what is in `results.json`; `None` if SIGTERM ended it before.
+
+    Raises:
+        ValueError: if settings, examples and output folder do not go together.
+        OSError: if the output folder cannot be written.
+        KeyboardInterrupt: on Ctrl-C, after the state was saved.
+
+    Example:
+
+    ```python
+    finetune_seq2seq(Seq2SeqSettings(
+        data="docstrings:summaries", preset="pretrained", output="summaries",
+        source_length=224, target_length=32))
+    ```
+
+    Reference:
+        Bao et al., 2020, section 3.4 and table 10.
+    """
+    from unilmv2_tf.trainers.finetuning.sequence_to_sequence import (
+        SequenceToSequence,
+    )
+
+    return _run(settings, SequenceToSequence)
 
 
 def _run(settings, make_problem):

@@ -31,10 +31,49 @@ def crop(x, *rest):
     >>> x["token_ids"].shape
     TensorShape([2, 16])
     """
-    longest = tf.reduce_max(tf.reduce_sum(x["padding_mask"], axis=1))
-    # Never nothing, and rows of few different lengths.
-    length = tf.maximum(-(-longest // _MULTIPLE), 1) * _MULTIPLE
+    length = _length(x["padding_mask"])
     return ({key: x[key][:, :length] for key in _ROW_KEYS}, *rest)
+
+
+def crop_pairs(x, y, sample_weight):
+    """Cuts a batch of sources and targets to the longest of each.
+
+    Args:
+        x: dict of int tensors, those of a `UniLMv2Seq2SeqLM`; padding is at
+            the end of rows.
+        y: int tensor of shape `(batch, m)`.
+        sample_weight: float tensor of the same shape.
+
+    Returns:
+        A tuple of the three, shortened.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from unilmv2_tf.trainers.finetuning.rows import crop_pairs
+    >>> source = tf.sequence_mask([3, 9], 32, tf.int32)
+    >>> target = tf.sequence_mask([1, 2], 32, tf.int32)
+    >>> x, y, _ = crop_pairs(
+    ...     {"encoder_padding_mask": source, "decoder_padding_mask": target},
+    ...     target, target)
+    >>> x["encoder_padding_mask"].shape, y.shape
+    (TensorShape([2, 16]), TensorShape([2, 8]))
+    """
+    source_length = _length(x["encoder_padding_mask"])
+    target_length = _length(x["decoder_padding_mask"])
+    x = {
+        key: row[
+            :, : source_length if key.startswith("encoder") else target_length
+        ]
+        for key, row in x.items()
+    }
+    return x, y[:, :target_length], sample_weight[:, :target_length]
+
+
+def _length(padding_mask):
+    longest = tf.reduce_max(tf.reduce_sum(padding_mask, axis=1))
+    # Never nothing, and rows of few different lengths.
+    return tf.maximum(-(-longest // _MULTIPLE), 1) * _MULTIPLE
 
 
 def predict_rows(model, rows, batch_size):

@@ -231,6 +231,92 @@ class AnswerSettings(FinetuningSettings):
     test: str | None = None
 
 
+@dataclasses.dataclass(kw_only=True)
+class Seq2SeqSettings(FinetuningSettings):
+    """Everything that `unilmv2 finetune seq2seq` can be told.
+
+    Args:
+        data: Pairs of texts: PATH.jsonl, PATH.tsv, tfds:cnn_dailymail,
+            tfds:xsum, tfds:NAME/CONFIG:SPLIT, docstrings:summaries or
+            docstrings:arguments; or questions to learn to ask: PATH.json in
+            SQuAD's format, tfds:squad/v1.1 or docstrings:questions.
+        output: The folder for checkpoints, scores, predictions and the model.
+            A training that is found there goes on.
+        learning_rate: The peak.
+        source_length: Tokens of a source, special ones included. Batches are
+            cut to their longest.
+        target_length: Tokens of a target, its end included.
+        truncation_side: Where sources that are too long are cut; left keeps
+            their end.
+        target_mask_rate: The share of target tokens that are replaced while
+            training.
+        label_smoothing: The share of the probability that goes to other
+            tokens.
+        num_beams: Beams of the search.
+        length_penalty: Above 0 longer texts score higher.
+        min_length: The fewest tokens of a generated text.
+        no_repeat_ngram_size: No n tokens occur twice in a generated text; 0
+            for no such rule.
+        ignored_tokens: Words that this rule does not apply to, for example
+            ". ,".
+        metric: What tells the best weights: rouge1, rouge2, rougeL, rougeLsum,
+            bleu4, meteor, meteor_exact_stem or exact_match.
+        evaluation_examples: For how many held-out pairs, spread evenly over
+            them, a text is generated and scored in each evaluation; all if not
+            given.
+        test: What texts are generated for in the end with the best weights.
+
+    Raises:
+        ValueError: if a setting is out of range.
+
+    Example:
+
+    >>> from unilmv2_tf.trainers.finetuning.settings import Seq2SeqSettings
+    >>> Seq2SeqSettings(
+    ...     data="train.jsonl", output="run", preset="pretrained").num_beams
+    5
+
+    Reference:
+        Bao et al., 2020, section 3.4 and table 10.
+    """
+
+    learning_rate: float = 7e-5
+    source_length: int = 464
+    target_length: int = 48
+    truncation_side: Literal["right", "left"] = "right"
+    target_mask_rate: float = 0.5
+    label_smoothing: float = 0.1
+    num_beams: int = 5
+    length_penalty: float = 0.7
+    min_length: int = 0
+    no_repeat_ngram_size: int = 0
+    ignored_tokens: str | list[str] | None = None
+    metric: str = "rougeL"
+    evaluation_examples: int | None = None
+    test: str | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("num_beams", "evaluation_examples"):
+            _check(self, name, lambda value: value >= 1, "at least 1")
+        for name in ("length_penalty", "min_length", "no_repeat_ngram_size"):
+            _check(self, name, lambda value: value >= 0, "at least 0")
+        _check(
+            self, "target_mask_rate", lambda value: 0 <= value <= 1, "in [0, 1]"
+        )
+        _check(
+            self, "label_smoothing", lambda value: 0 <= value < 1, "in [0, 1)"
+        )
+        _check(self, "source_length", lambda value: value >= 3, "at least 3")
+        _check(self, "target_length", lambda value: value >= 2, "at least 2")
+        if self.min_length >= self.target_length:
+            raise ValueError(
+                "`min_length` must be below `target_length`, which counts the "
+                f"end of a text too. Received: min_length={self.min_length}, "
+                f"target_length={self.target_length}"
+            )
+
+
 def _check(settings, name, is_valid, accepted):
     value = getattr(settings, name)
     if value is not None and not is_valid(value):

@@ -122,6 +122,9 @@ def _pairs_of_questions(source, questions):
     def is_answered(record):
         return tf.size(record["answer_texts"]) > 0
 
+    def count(counts, record):
+        return counts + tf.cast(tf.stack([True, is_answered(record)]), tf.int64)
+
     def to_pair(record):
         return {
             "encoder_text": tf.strings.join(
@@ -131,12 +134,7 @@ def _pairs_of_questions(source, questions):
             "decoder_text": record["question"],
         }
 
-    counts = questions.reduce(
-        tf.zeros([2], tf.int64),
-        lambda counts, record: (
-            counts + tf.cast([1, tf.size(record["answer_texts"]) > 0], tf.int64)
-        ),
-    )
+    counts = questions.reduce(tf.zeros([2], tf.int64), count)
     total, answered = counts.numpy().tolist()
     if not answered:
         raise ValueError(

@@ -16,22 +16,34 @@ from unilmv2_tf.metrics.lookup_baseline import LookupBaseline
 from unilmv2_tf.metrics.squad import score_squad
 from unilmv2_tf.metrics.text import exact_match
 from unilmv2_tf.metrics.text import rouge
+from unilmv2_tf.metrics.text_bleu import bleu
+from unilmv2_tf.metrics.text_meteor import meteor
+from unilmv2_tf.metrics.text_meteor import meteor_exact_stem
+from unilmv2_tf.metrics.text_scores import TEXT_METRICS
+from unilmv2_tf.metrics.text_scores import describe_metrics
+from unilmv2_tf.metrics.text_scores import score_texts
 
 __all__ = [
+    "TEXT_METRICS",
     "LeadBaseline",
     "LinearBaseline",
     "LookupBaseline",
     "MajorityBaseline",
     "NearestNeighbourBaseline",
     "accuracy",
+    "bleu",
     "confusion_matrix",
+    "describe_metrics",
     "exact_match",
     "f1",
     "macro_f1",
     "matthews",
+    "meteor",
+    "meteor_exact_stem",
     "pearson",
     "rouge",
     "score_labels",
     "score_squad",
+    "score_texts",
     "spearman",
 ]

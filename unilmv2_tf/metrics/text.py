@@ -34,7 +34,7 @@ def exact_match(
     >>> exact_match(["num _ units"], ["num_units"], ignore_spaces=True)
     1.0
     """
-    predictions, references = _check(predictions, references)
+    predictions, references = check_texts(predictions, references)
 
     def plain(text):
         text = text.casefold() if ignore_case else text
@@ -84,7 +84,7 @@ def rouge(
     # Imported here: it brings NLTK along.
     from rouge_score import rouge_scorer
 
-    predictions, references = _check(predictions, references)
+    predictions, references = check_texts(predictions, references)
     known = {*ROUGE_VARIANTS, *(f"rouge{size}" for size in range(1, 10))}
     unknown = [variant for variant in variants if variant not in known]
     if unknown or not variants or isinstance(variants, str):
@@ -104,8 +104,25 @@ def rouge(
     }
 
 
-def _check(predictions, references):
-    """The predictions, and a list of accepted texts for each of them."""
+def check_texts(predictions, references):
+    """Checks predictions and references, as all scores of texts take them.
+
+    Args:
+        predictions: list of strings.
+        references: list of as many strings, or lists of strings.
+
+    Returns:
+        The list of predictions, and one of lists of accepted texts.
+
+    Raises:
+        ValueError: if there are no predictions, not as many as references, or
+            something else than strings.
+
+    Example:
+
+    >>> check_texts(["a"], ["b"])
+    (['a'], [['b']])
+    """
     for name, texts in (
         ("predictions", predictions),
         ("references", references),

@@ -1,0 +1,219 @@
+"""Pairs of texts in memory: reading, generating, scoring and writing."""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+import numpy as np
+
+from unilmv2_tf.atomic import write_text
+from unilmv2_tf.datasets import load_pairs
+from unilmv2_tf.metrics import score_texts
+from unilmv2_tf.trainers.progress import Progress
+
+_TEXTS_AT_ONCE = 1024
+# Enough to tell a share; all of a large corpus would take minutes.
+_MOST_MEASURED = 20_000
+
+
+@dataclasses.dataclass
+class Pairs:
+    """Sources and targets as columns.
+
+    Args:
+        sources: array of bytes.
+        targets: array of bytes.
+        num_skipped: int. How many pairs were left out, because they had no
+            target. Defaults to `0`.
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    num_skipped: int = 0
+
+    def __len__(self):
+        return len(self.sources)
+
+    def take(self, places):
+        """Some of the pairs.
+
+        Args:
+            places: int array.
+
+        Returns:
+            `Pairs`.
+        """
+        return Pairs(self.sources[places], self.targets[places])
+
+    def spread(self, number):
+        """Some of the pairs, at even distances.
+
+        Args:
+            number: int, or `None` for all.
+
+        Returns:
+            `Pairs`, in their order.
+        """
+        if number is None or number >= len(self):
+            return self
+        return self.take(np.arange(number) * len(self) // number)
+
+    def fingerprint(self):
+        """A hash of all pairs in their order.
+
+        Returns:
+            A string of 16 hexadecimal digits.
+        """
+        digest = hashlib.sha256()
+        for column in (self.sources, self.targets):
+            for text in column.tolist():
+                digest.update(len(text).to_bytes(8, "big") + text)
+        return digest.hexdigest()[:16]
+
+
+def read(source, split=None):
+    """Reads pairs into memory.
+
+    Those without a target, as corpora of TFDS may have them, are left out.
+
+    Args:
+        source: string, see `unilmv2_tf.datasets.load_pairs`.
+        split: string. Defaults to `None`.
+
+    Returns:
+        `Pairs`.
+
+    Raises:
+        ValueError: if the source cannot be read, or has no target at all.
+    """
+    batches = list(load_pairs(source, split).batch(4096).as_numpy_iterator())
+    sources, targets = (
+        np.concatenate([np.array([], object), *(b[key] for b in batches)])
+        for key in ("encoder_text", "decoder_text")
+    )
+    full = np.array([bool(text.strip()) for text in targets], bool)
+    if not full.any():
+        raise ValueError(
+            f"{source} must have pairs with a target. Received: {len(full):,} "
+            "pairs, none with a target"
+        )
+    return Pairs(sources[full], targets[full], int((~full).sum()))
+
+
+def shares_cut(pairs, tokenizer, source_length, target_length):
+    """How many sources and targets are longer than their rows.
+
+    Args:
+        pairs: `Pairs`. Of more than 20,000 as many are looked at.
+        tokenizer: a `UniLMv2Tokenizer`.
+        source_length: int, `[CLS]` and `[SEP]` included.
+        target_length: int, `[SEP]` included.
+
+    Returns:
+        A tuple: how many pairs were looked at, how many sources are cut, how
+        many targets.
+    """
+    pairs = pairs.spread(_MOST_MEASURED)
+    counts = [
+        _count_longer(texts, tokenizer, longest)
+        for texts, longest in (
+            (pairs.sources, source_length - 2),
+            (pairs.targets, target_length - 1),
+        )
+    ]
+    return len(pairs), *counts
+
+
+def _count_longer(texts, tokenizer, longest):
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+    def count(part):
+        is_longer = tokenizer(part).row_lengths() > longest
+        return tf.reduce_sum(tf.cast(is_longer, tf.int32))
+
+    return sum(
+        int(count(tf.constant(texts[start : start + _TEXTS_AT_ONCE])))
+        for start in range(0, len(texts), _TEXTS_AT_ONCE)
+    )
+
+
+def predict(model, pairs, batch_size):
+    """Lets a model generate.
+
+    Args:
+        model: a compiled `UniLMv2Seq2SeqLM` with a preprocessor.
+        pairs: `Pairs`.
+        batch_size: int.
+
+    Returns:
+        `GeneratedTexts`.
+    """
+    sources = [text.decode("utf-8", "replace") for text in pairs.sources]
+    # Sources of similar length together; any order gives the same texts.
+    order = sorted(range(len(sources)), key=lambda place: len(sources[place]))
+    batch_size = min(batch_size, len(sources))
+    texts = [None] * len(sources)
+    num_batches = -(-len(sources) // batch_size)
+    with Progress(
+        "generating", num_batches, 0, batch_size, unit="texts"
+    ) as progress:
+        for start in range(0, len(sources), batch_size):
+            places = order[start : start + batch_size]
+            batch = [sources[place] for place in places]
+            # A short last batch would be traced anew.
+            padding = [""] * (batch_size - len(batch))
+            for place, text in zip(places, model.generate(batch + padding)):
+                texts[place] = text
+            progress.advance()
+    return GeneratedTexts(pairs, texts)
+
+
+class GeneratedTexts:
+    """What a model made of sources.
+
+    Args:
+        pairs: `Pairs`.
+        texts: list of as many strings.
+    """
+
+    def __init__(self, pairs, texts):
+        self.pairs, self.texts = pairs, texts
+        self.references = [
+            text.decode("utf-8", "replace") for text in pairs.targets
+        ]
+
+    def scores(self, metrics):
+        """Scores against the targets.
+
+        Args:
+            metrics: strings, see `unilmv2_tf.metrics.score_texts`.
+
+        Returns:
+            A dict from metric to float.
+        """
+        return score_texts(self.texts, self.references, metrics)
+
+    def write(self, folder):
+        """Writes `predictions.jsonl`.
+
+        Args:
+            folder: string.
+        """
+        lines = [
+            json.dumps(
+                {
+                    "src": source.decode("utf-8", "replace"),
+                    "tgt": target,
+                    "prediction": text,
+                },
+                ensure_ascii=False,
+            )
+            for source, target, text in zip(
+                self.pairs.sources, self.references, self.texts
+            )
+        ]
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, "predictions.jsonl")
+        write_text(path, "\n".join(lines) + "\n")
