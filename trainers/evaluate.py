@@ -10,12 +10,22 @@ def evaluate(
     output: str | None = None,
     batch_size: int = 64,
     max_answer_length: int = 30,
+    metrics: list[str] | None = None,
+    num_examples: int | None = None,
+    max_length: int | None = None,
+    num_beams: int | None = None,
+    length_penalty: float | None = None,
+    min_length: int | None = None,
+    no_repeat_ngram_size: int | None = None,
+    baselines: str | None = None,
 ):
     """Scores a fine-tuned model on labelled data, and prints the scores.
 
     What the model does is read from the preset: classifiers are scored by the
     metrics of the GLUE task or by accuracy and macro F1, regressors by their
-    correlations, models that answer questions by SQuAD's exact match and F1.
+    correlations, models that answer questions by SQuAD's exact match and F1,
+    and models that generate texts by ROUGE, BLEU and more, with a line on
+    what each score compares.
 
     Args:
         preset: The folder of a fine-tuned model.
@@ -25,13 +35,27 @@ def evaluate(
             written if not given.
         batch_size: Rows that are computed at once.
         max_answer_length: The longest answer, in tokens.
+        metrics: Of generated texts, rouge1, rouge2, rougeL, rougeLsum, bleu4,
+            meteor, meteor_exact_stem or exact_match, as in '[rougeL,meteor]'.
+        num_examples: For how many pairs a text is generated, spread evenly
+            over the data; all if not given.
+        max_length: The most tokens of a generated text, its end included.
+            This and the next four are those of the preset if not given.
+        num_beams: Beams of the search.
+        length_penalty: Above 0 longer texts score higher.
+        min_length: The fewest tokens of a generated text.
+        no_repeat_ngram_size: No n tokens occur twice in a generated text.
+        baselines: Pairs of texts, as for `unilmv2 finetune seq2seq`, out of
+            which trivial methods are made that are scored beside the model: the
+            first words of the source, as many as targets have, and the target
+            of the most similar source.
 
     Returns:
         A dict from the name of a metric to its value.
 
     Raises:
         ValueError: if the preset holds no such model, or the data have labels
-            that it does not know.
+            that it does not know, or a setting is for other models.
         FileNotFoundError: if there is no such file or preset.
 
     Example:
@@ -44,41 +68,40 @@ def evaluate(
         Bao et al., 2020, section 4.
     """
     # TensorFlow takes seconds to import, help should not.
-    from unilmv2_tf.models import UniLMv2QuestionAnswerer
-    from unilmv2_tf.models import UniLMv2TextClassifier
-    from unilmv2_tf.trainers.finetuning import labelled
-    from unilmv2_tf.trainers.finetuning import questions
-    from unilmv2_tf.trainers.finetuning.examples import evaluation_split
+    from unilmv2_tf.trainers.evaluating import evaluate_model
     from unilmv2_tf.trainers.finetuning.model import load_task
-    from unilmv2_tf.trainers.finetuning.predictions import predict
 
-    model = load_task(preset)
-    if isinstance(model, UniLMv2TextClassifier):
-        examples = labelled.read(data, evaluation_split(data))
-        names = model.label_names
-        if names is not None:
-            labelled.check_known(examples, names, "data")
-        predictions = predict(model, examples, batch_size)
-        scores = predictions.scores(labelled.metrics_of(data, names))
-    elif isinstance(model, UniLMv2QuestionAnswerer):
-        examples = questions.read(data, evaluation_split(data))
-        predictions = questions.predict(
-            model, examples, batch_size, max_answer_length
-        )
-        scores = predictions.scores()
-    else:
-        raise ValueError(
-            "`preset` must hold a classifier or a question answerer, as "
-            "`unilmv2 finetune` makes them. Received: preset="
-            f"{preset}, a {type(model).__name__}"
-        )
-    for name, value in scores.items():
-        print(f"{name}: {value:.4f}")
+    evaluation = evaluate_model(
+        load_task(preset),
+        data,
+        batch_size,
+        max_answer_length,
+        metrics,
+        num_examples=num_examples,
+        max_length=max_length,
+        num_beams=num_beams,
+        length_penalty=length_penalty,
+        min_length=min_length,
+        no_repeat_ngram_size=no_repeat_ngram_size,
+        baselines=baselines,
+    )
+    for name, value in evaluation.scores.items():
+        note = evaluation.metric_notes.get(name)
+        print(f"{name}: {value:.4f}" + (f"  ({note})" if note else ""))
+    for method, scores in evaluation.baselines.items():
+        shown = ", ".join(f"{name} {v:.4f}" for name, v in scores.items())
+        print(f"{method}: {shown}")
     if output is not None:
-        predictions.write(output)
-        summary = {"preset": preset, "data": data, "scores": scores}
+        evaluation.predictions.write(output)
+        summary = {
+            "preset": preset,
+            "data": data,
+            "scores": evaluation.scores,
+            "metric_notes": evaluation.metric_notes,
+            "baselines": evaluation.baselines,
+        }
         write_text(
             os.path.join(output, "scores.json"),
             json.dumps(summary, indent=2) + "\n",
         )
-    return scores
+    return evaluation.scores

@@ -1,6 +1,5 @@
 import functools
 import hashlib
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -9,15 +8,13 @@ from unilmv2_tf.datasets import length_grouped_batches
 from unilmv2_tf.models import UniLMv2QuestionAnswerer
 from unilmv2_tf.preprocessing import UniLMv2QuestionAnswererPreprocessor
 from unilmv2_tf.trainers.finetuning import questions
-from unilmv2_tf.trainers.finetuning.examples import read_both
-from unilmv2_tf.trainers.finetuning.examples import take
-from unilmv2_tf.trainers.finetuning.model import load_tokenizer
 from unilmv2_tf.trainers.finetuning.model import model_arguments
+from unilmv2_tf.trainers.finetuning.problem import Problem
 from unilmv2_tf.trainers.finetuning.rows import crop
 
 
-class Answering:
-    """What a fine-tuning has to know of questions; see `Classification`.
+class Answering(Problem):
+    """What a fine-tuning has to know of questions.
 
     Args:
         settings: an `AnswerSettings`.
@@ -31,12 +28,11 @@ class Answering:
     """
 
     command = "answer"
+    task_cls = UniLMv2QuestionAnswerer
+    read = staticmethod(questions.read)
 
     def __init__(self, settings):
-        self.settings = settings
-        self.tokenizer = load_tokenizer(settings)
-        train, self.held_out = read_both(settings, questions.read)
-        self.train = take(train, settings.num_examples)
+        super().__init__(settings)
         # Found out now, and not after an hour.
         self.preprocessor = UniLMv2QuestionAnswererPreprocessor(
             self.tokenizer,
@@ -45,7 +41,6 @@ class Answering:
             max_question_length=settings.max_question_length,
         )
         self.metric = "best_f1" if self.held_out.has_unanswerable else "f1"
-        self.answers = None
 
     @functools.cached_property
     def rows(self):
@@ -124,14 +119,22 @@ class Answering:
             A dict from the name of a metric to its value.
         """
         model.null_threshold = None
-        self.answers = self._predict(model, self.held_out)
-        scores = self.answers.scores()
+        scores = super().evaluate(model)
         if self.held_out.has_unanswerable:
             model.null_threshold = scores["best_f1_threshold"]
-            self.answers.threshold = scores["best_f1_threshold"]
+            self.predictions.threshold = scores["best_f1_threshold"]
         return scores
 
-    def _predict(self, model, examples):
+    def predict(self, model, examples):
+        """Answers questions.
+
+        Args:
+            model: a `UniLMv2QuestionAnswerer`.
+            examples: `Questions`.
+
+        Returns:
+            `Answers`.
+        """
         return questions.predict(
             model,
             examples,
@@ -139,28 +142,6 @@ class Answering:
             self.settings.max_answer_length,
         )
 
-    def write_predictions(self, folder):
-        """Writes the answers of the last evaluation.
-
-        Args:
-            folder: string.
-        """
-        self.answers.write(folder)
-
-    def finish(self, model_folder, output):
-        """Answers what the best model is asked in the end.
-
-        Args:
-            model_folder: string. The preset of the best model.
-            output: string. Where answers go.
-
-        Returns:
-            A dict from sources to their scores.
-        """
-        source = self.settings.test
-        if source is None:
-            return {}
-        model = UniLMv2QuestionAnswerer.from_preset(model_folder)
-        answers = self._predict(model, questions.read(source))
-        answers.write(os.path.join(output, "test"))
-        return {source: answers.scores()}
+    def scores(self, predictions):
+        """Scores of answers, see `Answers.scores`."""
+        return predictions.scores()

@@ -9,21 +9,14 @@ from unilmv2_tf.metrics import score_labels
 from unilmv2_tf.models import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.trainers.finetuning import labelled
-from unilmv2_tf.trainers.finetuning.examples import read_both
-from unilmv2_tf.trainers.finetuning.examples import take
-from unilmv2_tf.trainers.finetuning.model import load_tokenizer
 from unilmv2_tf.trainers.finetuning.model import model_arguments
-from unilmv2_tf.trainers.finetuning.predictions import Predictions
 from unilmv2_tf.trainers.finetuning.predictions import predict
+from unilmv2_tf.trainers.finetuning.problem import Problem
 from unilmv2_tf.trainers.finetuning.rows import crop
-from unilmv2_tf.trainers.finetuning.rows import predict_rows
 
 
-class Classification:
+class Classification(Problem):
     """What a fine-tuning has to know of labelled texts.
-
-    Problems are what `FinetuningRun` is made for: this one and `Answering`
-    have the same methods.
 
     Args:
         settings: a `ClassifySettings`.
@@ -37,12 +30,11 @@ class Classification:
     """
 
     command = "classify"
+    task_cls = UniLMv2TextClassifier
+    read = staticmethod(labelled.read)
 
     def __init__(self, settings):
-        self.settings = settings
-        self.tokenizer = load_tokenizer(settings)
-        train, self.held_out = read_both(settings, labelled.read)
-        self.train = take(train, settings.num_examples)
+        super().__init__(settings)
         labelled.check_kinds(settings, self.train, self.held_out)
         self.label_names = labelled.names_of(settings, self.train)
         labelled.check_labels(self.train, self.held_out, self.label_names)
@@ -53,11 +45,6 @@ class Classification:
         # Says now what is wrong with the metrics, and not after an epoch.
         labels = self.held_out.labels
         score_labels(labels, labels, self.metrics, self.label_names)
-        self.predictions = None
-
-    @property
-    def num_rows(self):
-        return len(self.train)
 
     def facts(self):
         """What determines the result, beside the settings."""
@@ -155,20 +142,20 @@ class Classification:
             return None
         return labelled.weights_of(weights, self.train, self.label_names)
 
-    def evaluate(self, model):
-        """Scores of the held-out examples; the predictions are kept.
+    def predict(self, model, examples):
+        """Predicts labels.
 
         Args:
             model: a `UniLMv2TextClassifier`.
+            examples: a `LabelledTexts`.
 
         Returns:
-            A dict from the name of a metric to its value.
+            `Predictions`.
         """
-        logits = predict_rows(
-            model, self._held_out_rows, self.settings.evaluation_batch_size
-        )
-        self.predictions = Predictions(logits, self.label_names, self.held_out)
-        return self.predictions.scores(self.metrics)
+        batch_size = self.settings.evaluation_batch_size
+        # Those are predicted again and again.
+        rows = self._held_out_rows if examples is self.held_out else None
+        return predict(model, examples, batch_size, rows)
 
     @functools.cached_property
     def _held_out_rows(self):
@@ -177,36 +164,22 @@ class Classification:
         )
         return labelled.rows_of(self.held_out, preprocessor)
 
-    def write_predictions(self, folder):
-        """Writes the predictions of the last evaluation, and a picture.
+    def scores(self, predictions):
+        """Scores of predictions, see `Predictions.scores`."""
+        return predictions.scores(self.metrics)
+
+    def final_sources(self):
+        """What is predicted in the end, and where; see `final_sources`."""
+        return labelled.final_sources(self.settings)
+
+    def write_final(self, predictions, place, output):
+        """Writes what a benchmark's server takes.
 
         Args:
-            folder: string.
+            predictions: `Predictions`.
+            place: tuple of the name of a file, and whether it holds names.
+            output: string. The folder that it goes into.
         """
-        self.predictions.write(folder)
-
-    def finish(self, model_folder, output):
-        """Predicts what the best model is asked for in the end.
-
-        Args:
-            model_folder: string. The preset of the best model.
-            output: string. Where predictions go.
-
-        Returns:
-            A dict from sources to their scores, of those that have labels.
-        """
-        sources = labelled.final_sources(self.settings)
-        if not sources:
-            return {}
-        model = UniLMv2TextClassifier.from_preset(model_folder)
-        scores = {}
-        for source, (file_name, has_names) in sources.items():
-            examples = labelled.read(source)
-            predictions = predict(
-                model, examples, self.settings.evaluation_batch_size
-            )
-            path = os.path.join(output, file_name)
-            predictions.write_submission(path, has_names)
-            if examples.is_labelled():
-                scores[source] = predictions.scores(self.metrics)
-        return scores
+        file_name, has_names = place
+        path = os.path.join(output, file_name)
+        predictions.write_submission(path, has_names)

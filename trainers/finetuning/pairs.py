@@ -24,8 +24,8 @@ class Pairs:
     Args:
         sources: array of bytes.
         targets: array of bytes.
-        num_skipped: int. How many pairs were left out, because they had no
-            target. Defaults to `0`.
+        num_skipped: int. How many pairs were left out when they were read,
+            because they had no target. Defaults to `0`.
     """
 
     sources: np.ndarray
@@ -34,6 +34,22 @@ class Pairs:
 
     def __len__(self):
         return len(self.sources)
+
+    def source_texts(self):
+        """The sources as strings.
+
+        Returns:
+            A list.
+        """
+        return _decoded(self.sources)
+
+    def target_texts(self):
+        """The targets as strings.
+
+        Returns:
+            A list.
+        """
+        return _decoded(self.targets)
 
     def take(self, places):
         """Some of the pairs.
@@ -44,7 +60,9 @@ class Pairs:
         Returns:
             `Pairs`.
         """
-        return Pairs(self.sources[places], self.targets[places])
+        return Pairs(
+            self.sources[places], self.targets[places], self.num_skipped
+        )
 
     def spread(self, number):
         """Some of the pairs, at even distances.
@@ -70,6 +88,11 @@ class Pairs:
             for text in column.tolist():
                 digest.update(len(text).to_bytes(8, "big") + text)
         return digest.hexdigest()[:16]
+
+
+def _decoded(column):
+    # Corpora of TFDS promise nothing about their bytes.
+    return [text.decode("utf-8", "replace") for text in column]
 
 
 def read(source, split=None):
@@ -139,32 +162,41 @@ def _count_longer(texts, tokenizer, longest):
     )
 
 
-def predict(model, pairs, batch_size):
+def predict(model, pairs, batch_size, max_length=None, is_shown=True):
     """Lets a model generate.
 
     Args:
-        model: a compiled `UniLMv2Seq2SeqLM` with a preprocessor.
+        model: a `UniLMv2Seq2SeqLM` with a preprocessor.
         pairs: `Pairs`.
         batch_size: int.
+        max_length: int. The longest text in tokens, its end included. Defaults
+            to `None`, that of the preprocessor.
+        is_shown: bool. Whether to show the progress. Defaults to `True`.
 
     Returns:
         `GeneratedTexts`.
     """
-    sources = [text.decode("utf-8", "replace") for text in pairs.sources]
+    sources = pairs.source_texts()
     # Sources of similar length together; any order gives the same texts.
     order = sorted(range(len(sources)), key=lambda place: len(sources[place]))
     batch_size = min(batch_size, len(sources))
     texts = [None] * len(sources)
     num_batches = -(-len(sources) // batch_size)
     with Progress(
-        "generating", num_batches, 0, batch_size, unit="texts"
+        "generating",
+        num_batches,
+        examples_per_step=batch_size,
+        unit="texts",
+        is_shown=is_shown,
+        step_unit="batches",
     ) as progress:
         for start in range(0, len(sources), batch_size):
             places = order[start : start + batch_size]
             batch = [sources[place] for place in places]
             # A short last batch would be traced anew.
             padding = [""] * (batch_size - len(batch))
-            for place, text in zip(places, model.generate(batch + padding)):
+            generated = model.generate(batch + padding, max_length=max_length)
+            for place, text in zip(places, generated):
                 texts[place] = text
             progress.advance()
     return GeneratedTexts(pairs, texts)
@@ -178,11 +210,12 @@ class GeneratedTexts:
         texts: list of as many strings.
     """
 
+    can_be_scored = True
+
     def __init__(self, pairs, texts):
-        self.pairs, self.texts = pairs, texts
-        self.references = [
-            text.decode("utf-8", "replace") for text in pairs.targets
-        ]
+        self.texts = texts
+        self.sources = pairs.source_texts()
+        self.references = pairs.target_texts()
 
     def scores(self, metrics):
         """Scores against the targets.
@@ -203,15 +236,11 @@ class GeneratedTexts:
         """
         lines = [
             json.dumps(
-                {
-                    "src": source.decode("utf-8", "replace"),
-                    "tgt": target,
-                    "prediction": text,
-                },
+                {"src": source, "tgt": target, "prediction": text},
                 ensure_ascii=False,
             )
             for source, target, text in zip(
-                self.pairs.sources, self.references, self.texts
+                self.sources, self.references, self.texts
             )
         ]
         os.makedirs(folder, exist_ok=True)

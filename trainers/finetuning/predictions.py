@@ -13,18 +13,21 @@ from unilmv2_tf.trainers.finetuning.labelled import rows_of
 from unilmv2_tf.trainers.finetuning.rows import predict_rows
 
 
-def predict(model, examples, batch_size):
+def predict(model, examples, batch_size, rows=None):
     """Lets a model say what it takes examples for.
 
     Args:
         model: a `UniLMv2TextClassifier` with a preprocessor.
         examples: a `LabelledTexts`.
         batch_size: int.
+        rows: dict of arrays. The examples as rows. Defaults to `None`: those
+            that the preprocessor makes.
 
     Returns:
         A `Predictions`.
     """
-    rows = rows_of(examples, model.preprocessor)
+    if rows is None:
+        rows = rows_of(examples, model.preprocessor)
     logits = predict_rows(model, rows, batch_size)
     return Predictions(logits, model.label_names, examples)
 
@@ -48,6 +51,11 @@ class Predictions:
             shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
             self.probabilities = shifted / shifted.sum(axis=1, keepdims=True)
             self.labels = np.array(names, object)[logits.argmax(axis=1)]
+
+    @property
+    def can_be_scored(self):
+        """Whether the labels are known."""
+        return self.examples.is_labelled()
 
     def scores(self, metrics):
         """Scores against the examples' labels.

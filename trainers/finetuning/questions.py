@@ -177,6 +177,8 @@ class Answers:
             this, the answer is that there is none; `None` for always a text.
     """
 
+    can_be_scored = True
+
     def __init__(self, questions, answers, threshold=None):
         self.questions, self.answers = questions, answers
         self.threshold = threshold

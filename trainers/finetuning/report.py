@@ -20,7 +20,7 @@ def write_report(problem, settings, results, final_scores=None):
     """Writes `results.json`, `results.md` and `scores.png`.
 
     Args:
-        problem: a `Classification` or an `Answering`.
+        problem: a `Problem`.
         settings: its settings.
         results: list of what `SeedRun.train` returns.
         final_scores: dict of scores that the best model was given in the end,
@@ -36,6 +36,7 @@ def write_report(problem, settings, results, final_scores=None):
         "data": settings.data,
         "preset": settings.preset,
         "metric": problem.metric,
+        "metric_notes": problem.metric_notes(),
         "mean": statistics.fmean(scores),
         "standard_deviation": (
             statistics.stdev(scores) if len(scores) > 1 else None
@@ -150,4 +151,6 @@ def format_results(summary):
     for source, scores in summary["final"].items():
         shown = ", ".join(f"{name} {v:.4f}" for name, v in scores.items())
         lines += ["", f"The best model on {source}: {shown}"]
-    return "\n".join(lines) + "\n"
+    notes = summary.get("metric_notes", {}).items()
+    lines += ["", *(f"- {name}: {note}" for name, note in notes)]
+    return "\n".join(lines).rstrip() + "\n"

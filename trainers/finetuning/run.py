@@ -30,8 +30,8 @@ class FinetuningRun:
 
     Args:
         settings: a `FinetuningSettings`.
-        make_problem: function from settings to a problem, see
-            `unilmv2_tf.trainers.finetuning.classification`.
+        make_problem: function from settings to a
+            `unilmv2_tf.trainers.finetuning.problem.Problem`.
 
     Raises:
         ValueError: if settings, examples and output folder do not go together.

@@ -1,4 +1,4 @@
-import os
+import sys
 
 from unilmv2_tf.datasets import length_grouped_batches
 from unilmv2_tf.generation import BeamSearchSampler
@@ -7,10 +7,8 @@ from unilmv2_tf.metrics import score_texts
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
 from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf.trainers.finetuning import pairs
-from unilmv2_tf.trainers.finetuning.examples import read_both
-from unilmv2_tf.trainers.finetuning.examples import take
-from unilmv2_tf.trainers.finetuning.model import load_tokenizer
 from unilmv2_tf.trainers.finetuning.model import model_arguments
+from unilmv2_tf.trainers.finetuning.problem import Problem
 from unilmv2_tf.trainers.finetuning.rows import crop_pairs
 from unilmv2_tf.trainers.generating.samplers import split_words
 from unilmv2_tf.trainers.generating.samplers import token_ids_of
@@ -19,8 +17,8 @@ from unilmv2_tf.trainers.generating.samplers import token_ids_of
 _METRICS = ("rougeL", "rouge1", "rouge2", "bleu4", "exact_match")
 
 
-class SequenceToSequence:
-    """What a fine-tuning has to know of pairs of texts; see `Classification`.
+class SequenceToSequence(Problem):
+    """What a fine-tuning has to know of pairs of texts.
 
     Args:
         settings: a `Seq2SeqSettings`.
@@ -34,29 +32,22 @@ class SequenceToSequence:
     """
 
     command = "seq2seq"
+    task_cls = UniLMv2Seq2SeqLM
+    read = staticmethod(pairs.read)
 
     def __init__(self, settings):
-        self.settings = settings
         self.metric = settings.metric
         self.metrics = tuple(dict.fromkeys((settings.metric, *_METRICS)))
         # Says now what is wrong with the metric, and not after an epoch.
         score_texts(["a"], ["a"], self.metrics)
-        self.tokenizer = load_tokenizer(settings)
+        super().__init__(settings)
         self.ignored_token_ids = tuple(
             token_id
             for word in split_words(settings.ignored_tokens)
             for token_id in token_ids_of(word, self.tokenizer, "ignored_tokens")
         )
-        train, held_out = read_both(settings, pairs.read)
-        self.train = take(train, settings.num_examples)
-        self.num_held_out = len(held_out)
-        self.held_out = held_out.spread(settings.evaluation_examples)
-        self.num_skipped = train.num_skipped + held_out.num_skipped
-        self.predictions = None
-
-    @property
-    def num_rows(self):
-        return len(self.train)
+        self.num_held_out = len(self.held_out)
+        self.held_out = self.held_out.spread(settings.evaluation_examples)
 
     def facts(self):
         """What determines the result, beside the settings."""
@@ -71,8 +62,15 @@ class SequenceToSequence:
             f"{len(self.train):,} pairs for training, {self.num_held_out:,} "
             f"for validation, {len(self.held_out):,} of which are scored"
         )
-        if self.num_skipped:
-            yield f"{self.num_skipped:,} pairs without a target are left out"
+        for name, examples in (
+            ("training", self.train),
+            ("validation", self.held_out),
+        ):
+            if examples.num_skipped:
+                yield (
+                    f"{examples.num_skipped:,} pairs for {name} have no "
+                    "target, and are left out"
+                )
         lengths = self.settings.source_length, self.settings.target_length
         seen, *cut = pairs.shares_cut(self.train, self.tokenizer, *lengths)
         for name, number, length in zip(("sources", "targets"), cut, lengths):
@@ -142,49 +140,28 @@ class SequenceToSequence:
 
         return batches.map(to_rows, num_parallel_calls=2, deterministic=True)
 
-    def evaluate(self, model):
-        """Scores of texts for held-out sources; the texts are kept.
+    def predict(self, model, examples):
+        """Generates texts.
 
         Args:
             model: a `UniLMv2Seq2SeqLM`.
+            examples: `Pairs`.
 
         Returns:
-            A dict from the name of a metric to its value.
+            `GeneratedTexts`.
         """
-        self.predictions = self._predict(model, self.held_out)
-        return self.predictions.scores(self.metrics)
+        return pairs.predict(
+            model,
+            examples,
+            self.settings.evaluation_batch_size,
+            # A bar would be drawn over that of the training.
+            is_shown=not sys.stderr.isatty(),
+        )
 
-    def _predict(self, model, examples):
-        batch_size = self.settings.evaluation_batch_size
-        return pairs.predict(model, examples, batch_size)
+    def scores(self, predictions):
+        """Scores of texts, see `GeneratedTexts.scores`."""
+        return predictions.scores(self.metrics)
 
     def metric_notes(self):
-        """What the metrics compare, in words, by name."""
+        """What metrics compare, see `describe_metrics`."""
         return describe_metrics(self.metrics)
-
-    def write_predictions(self, folder):
-        """Writes the texts of the last evaluation.
-
-        Args:
-            folder: string.
-        """
-        self.predictions.write(folder)
-
-    def finish(self, model_folder, output):
-        """Generates what the best model is asked for in the end.
-
-        Args:
-            model_folder: string. The preset of the best model.
-            output: string. Where texts go.
-
-        Returns:
-            A dict from sources to their scores.
-        """
-        source = self.settings.test
-        if source is None:
-            return {}
-        model = UniLMv2Seq2SeqLM.from_preset(model_folder)
-        model.compile()
-        predictions = self._predict(model, pairs.read(source))
-        predictions.write(os.path.join(output, "test"))
-        return {source: predictions.scores(self.metrics)}
