@@ -101,3 +101,13 @@ def test_groups_are_a_function_of_seed_and_step():
     assert len(halves[0]) == 16
     others = grouped(LENGTHS, 32, 60, seed=6)
     assert not np.array_equal(np.concatenate(others), np.concatenate(whole))
+
+
+def test_groups_know_their_pass():
+    columns = {"x": np.arange(640)}
+    dataset = length_grouped_batches(columns, LENGTHS, 32, 60, seed=3)
+    batches = list(dataset.as_numpy_iterator())
+    x = np.concatenate([batch["x"] for batch in batches])
+    epoch = np.concatenate([batch["epoch"] for batch in batches])
+    for number in range(3):
+        assert sorted(x[epoch == number]) == list(range(640))

@@ -113,7 +113,7 @@ def parse_json(line, kind, place):
                 f"{place}: the key {key!r} is missing. A line of {kind} is "
                 f"such as {example}. Found: {', '.join(record) or 'no key'}"
             )
-        texts.append(text_of(record, key, place))
+        texts.append(text_of(record, key, place, key in _OPTIONAL_KEYS))
     return texts
 
 

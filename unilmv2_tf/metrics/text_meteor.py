@@ -22,7 +22,8 @@ def has_wordnet():
 
     try:
         wordnet.ensure_loaded()
-    except LookupError:
+    # Not there, or not all of it.
+    except (LookupError, OSError):
         return False
     return True
 
