@@ -7,13 +7,13 @@ from unilmv2_tf.metrics import meteor
 from unilmv2_tf.metrics import meteor_exact_stem
 
 # One set of synonyms, in the format of WordNet's files.
-DATA = "00000000 06 n 02 car 0 automobile 0 000 | a vehicle  \n"
+DATA = "00000000 06 n 02 car 0 auto 0 000 | a vehicle  \n"
 INDEX = "{} n 1 0 1 0 00000000  \n"
 CODE = """
 import nltk, sys
 nltk.data.path[:] = [sys.argv[1]]
 from unilmv2_tf.metrics import meteor, meteor_exact_stem, score_texts
-texts = ["the automobile stood"], ["the car stood"]
+texts = ["the auto stood"], ["the car stood"]
 assert "meteor" in score_texts(*texts)
 print(meteor(*texts), meteor_exact_stem(*texts))
 """
@@ -47,7 +47,7 @@ def test_synonyms(tmp_path):
     folder.mkdir(parents=True)
     for kind in ("noun", "verb", "adj", "adv"):
         is_noun = kind == "noun"
-        index = INDEX.format("automobile") + INDEX.format("car")
+        index = INDEX.format("auto") + INDEX.format("car")
         (folder / f"index.{kind}").write_text(index if is_noun else "")
         (folder / f"data.{kind}").write_text(DATA if is_noun else "")
         (folder / f"{kind}.exc").write_text("")

@@ -31,6 +31,11 @@ def has_wordnet():
 def meteor(predictions, references):
     """Mean METEOR: words, stems and synonyms, with WordNet.
 
+    As NLTK has it, which looks synonyms up by the stem of a word: `auto`
+    matches `car`, `automobile`, whose stem is no word, does not. The scores
+    of Banerjee and Lavie's own program are others, for that reason and for its
+    later parameters.
+
     Args:
         predictions: list of strings.
         references: list of as many strings. Instead of a string, a list of
