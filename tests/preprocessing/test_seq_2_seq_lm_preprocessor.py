@@ -108,6 +108,20 @@ def test_long_and_empty_texts(make):
     np.testing.assert_array_equal(x["decoder_padding_mask"], x["y"] > 0)
 
 
+def test_the_end_of_a_source_can_be_kept(make):
+    x = {"encoder_text": [letters(*range(5, 20)), letters(5, 6)]}
+    preprocessor = make(truncation_side="left")
+    expected = [[2, 14, 15, 16, 17, 18, 19, 3], [2, 5, 6, 3, 0, 0, 0, 0]]
+    rows = preprocessor.generate_preprocess(x)
+    assert rows["encoder_token_ids"].numpy().tolist() == expected
+    # In training, too, in a dataset; targets are cut at their end as ever.
+    pairs = {**x, "decoder_text": x["encoder_text"]}
+    dataset = tf.data.Dataset.from_tensor_slices(pairs).batch(2)
+    rows, y, _ = next(dataset.map(preprocessor).as_numpy_iterator())
+    assert rows["encoder_token_ids"].tolist() == expected
+    assert y[0].tolist() == [5, 6, 7, 8, 9, 3]
+
+
 def test_the_shortest_lengths(make):
     preprocessor = make(encoder_sequence_length=3, decoder_sequence_length=1)
     x, y, _ = preprocessor({"encoder_text": "a b", "decoder_text": "c d"})
@@ -283,6 +297,7 @@ OPTIONS = {
     "mask_token_rate": 0.6,
     "random_token_rate": 0.3,
     "seed": 77,
+    "truncation_side": "left",
 }
 
 
@@ -330,6 +345,7 @@ def test_preset_round_trip(make, own_pseudo_token, tmp_path):
             {"decoder_sequence_length": 0},
             "`decoder_sequence_length`.*at least 1.*=0",
         ),
+        ({"truncation_side": "both"}, "'right' or 'left'.*'both'"),
     ],
 )
 def test_arguments_out_of_range(options, message, make):

@@ -1,4 +1,4 @@
-"""The recipes of GLUE and SQuAD: the paper's figures, and two steps each."""
+"""The recipes of fine-tuning: the paper's figures, and two steps each."""
 
 import json
 import pathlib
@@ -13,13 +13,17 @@ import tensorflow_datasets as tfds
 from unilmv2_tf.cli import _parser
 from unilmv2_tf.cli import main
 from unilmv2_tf.datasets import find_glue_task
+from unilmv2_tf.datasets.corpus import cache
+from unilmv2_tf.datasets.corpus.extraction import extract
 
 FOLDER = pathlib.Path(__file__).resolve().parents[3] / "trainers" / "recipes"
 RECIPES = sorted(
     (kind, path.stem)
-    for kind in ("classify", "answer")
+    for kind in ("classify", "answer", "seq2seq")
     for path in (FOLDER / kind).glob("*.yaml")
 )
+UNDERSTANDING = [recipe for recipe in RECIPES if recipe[0] != "seq2seq"]
+EMBEDDED = {"docstring_arguments", "docstring_summaries"}
 # Bao et al., 2020, table 9, and the scores on the development sets.
 RATES = {5e-6, 1e-5, 1.5e-5, 2e-5, 3e-5}
 SCORES = {
@@ -34,13 +38,37 @@ SCORES = {
     "squad1": "93.1 87.1",
     "squad2": "86.1 83.3",
 }
+# Table 10, and the scores.
+SEQ2SEQ = {
+    "cnn_dailymail": {
+        "learning_rate": 7e-5, "batch_size": 64, "epochs": 14,
+        "warmup_ratio": 0.02, "source_length": 608, "target_length": 160,
+        "num_beams": 5, "length_penalty": 0.7,
+    },
+    "xsum": {
+        "learning_rate": 7e-5, "batch_size": 64, "epochs": 14,
+        "warmup_ratio": 0.02, "source_length": 720, "target_length": 48,
+        "num_beams": 5, "length_penalty": 0.6,
+    },
+    "squad_qg": {
+        "learning_rate": 2e-5, "batch_size": 48, "epochs": 16,
+        "warmup_ratio": 0.1, "source_length": 464, "target_length": 48,
+        "num_beams": 8, "length_penalty": 1.3,
+    },
+}  # fmt: skip
+SEQ2SEQ_SCORES = {
+    "cnn_dailymail": "43.16/20.42/40.14",
+    "xsum": "44.00/21.11/36.08",
+    "squad_qg": "24.43/26.34/51.97",
+}
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = "the fox who jumped over lazy dogs why not".split()
 TINY = {
     "num_layers": 1,
     "num_heads": 2,
     "hidden_dim": 8,
     "intermediate_dim": 16,
-    "max_sequence_length": 384,
+    "max_sequence_length": 768,
 }
 
 
@@ -55,10 +83,32 @@ def commands_of(kind, name):
 
 
 def test_all_tasks_have_one():
-    assert {name for _, name in RECIPES} == {*SCORES, "wnli"}
+    names = {*SCORES, *SEQ2SEQ, *EMBEDDED, "wnli"}
+    assert {name for _, name in RECIPES} == names
 
 
-@pytest.mark.parametrize("kind, name", RECIPES)
+@pytest.mark.parametrize("name", SEQ2SEQ)
+def test_figures_of_generation_are_the_papers(name):
+    prepare, convert, finetune, evaluate = commands_of("seq2seq", name)
+    assert finetune[:3] == ["unilmv2", "finetune", "seq2seq"]
+    parser, _ = _parser("finetune seq2seq")
+    values = parser.parse_args(finetune[3:]).as_dict()
+    assert values["data"] == f"tfds:{prepare[-1]}"
+    assert values["preset"] == convert[-1]
+    expected = {"label_smoothing": 0.1, "weight_decay": 0.01, **SEQ2SEQ[name]}
+    assert {key: values[key] for key in expected} == expected
+    # Positions for all of the row.
+    needed = values["source_length"] + values["target_length"]
+    given = 512
+    if "--positions" in convert:
+        given = int(convert[convert.index("--positions") + 1])
+    assert given >= needed
+    assert SEQ2SEQ_SCORES[name] in text_of("seq2seq", name)
+    scored = _parser("evaluate")[0].parse_args(evaluate[2:]).as_dict()
+    assert scored["data"].startswith(values["data"])
+
+
+@pytest.mark.parametrize("kind, name", UNDERSTANDING)
 def test_figures_are_the_papers(kind, name):
     prepare, convert, finetune = commands_of(kind, name)
     assert finetune[:3] == ["unilmv2", "finetune", kind]
@@ -125,9 +175,17 @@ def as_dataset(builder, split=None, **kwargs):
     )
 
 
+@pytest.fixture(scope="module")
+def small_corpus(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(cache, "extract", lambda progress: extract(["numpy"]))
+        yield
+
+
 @pytest.mark.parametrize("kind, name", RECIPES)
-def test_two_steps(kind, name, tmp_path, capsys):
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+def test_two_steps(kind, name, tmp_path, capsys, small_corpus):
+    tokens = [*SPECIAL, *WORDS, ".", ","]
     (tmp_path / "vocabulary.txt").write_text("\n".join(tokens))
     arguments = {
         "preset": "unilmv2_tiny",
@@ -136,8 +194,11 @@ def test_two_steps(kind, name, tmp_path, capsys):
         "backbone": json.dumps(TINY),
         "epochs": 1,
         "batch_size": 16,
+        "num_examples": 32,
         "seeds": 1,
     }
+    if kind == "seq2seq":
+        arguments |= {"evaluation_examples": 2, "num_beams": 2}
     flags = [f"--{key}={value}" for key, value in arguments.items()]
     with tfds.testing.mock_data(as_dataset_fn=as_dataset):
         status = main(["finetune", kind, "--config", name, *flags])
@@ -152,9 +213,7 @@ def test_two_steps(kind, name, tmp_path, capsys):
 def test_absent_data(tmp_path, monkeypatch, capsys):
     """One line, and how to get them."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "vocabulary.txt").write_text(
-        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    )
+    (tmp_path / "vocabulary.txt").write_text("\n".join(SPECIAL))
     status = main(
         [
             "finetune",
