@@ -120,7 +120,12 @@ def test_a_full_disk():
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_ended(sign):
-    process = run("--num_workers=2", start_new_session=True)
+    process = run(
+        "--num_workers=2",
+        start_new_session=True,
+        # A shell that starts the tests in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not [name for name in os.listdir(".") if name.endswith(".tmp")]:
         assert process.poll() is None and time.monotonic() < deadline
