@@ -12,6 +12,7 @@ from unilmv2_tf import BeamSearchSampler
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf.checkpoints import load_official
+from unilmv2_tf.generation.beams import BeamCache
 from unilmv2_tf.layers import BlockAttentionBias
 from unilmv2_tf.models import SmoothedCrossEntropy
 from unilmv2_tf.models.cached_decoder import CachedDecoder
@@ -359,9 +360,10 @@ def test_beam_search_step_by_step(task, golden, meta, variant):
         max_length=12,
     )
     mask = inputs["decoder_padding_mask"].astype(bool)
+    beam_cache = BeamCache(decoder, sampler.num_beams)
     state = sampler.initial_state(
         ops.convert_to_tensor(inputs["decoder_token_ids"]),
-        decoder.initial_cache(),
+        beam_cache.start(decoder.initial_cache()),
     )
     name = f"{variant}_cfgeps"
     last_frame = golden[f"{name}_last_frame"]
@@ -370,7 +372,12 @@ def test_beam_search_step_by_step(task, golden, meta, variant):
         flat_ids = ops.reshape(state["token_ids"], (-1, 12))
         logits, _, cache = decoder(flat_ids, state["cache"], at)
         state, (tokens, beams) = sampler.step(
-            {**state, "cache": cache}, logits, at, mask, (meta["eos_id"],)
+            {**state, "cache": cache},
+            logits,
+            at,
+            mask,
+            (meta["eos_id"],),
+            beam_cache,
         )
         counts = index <= last_frame
         np.testing.assert_array_equal(

@@ -1,6 +1,11 @@
 """Samplers, in `keras.ops` only."""
 
 from unilmv2_tf.generation.beam_search_sampler import BeamSearchSampler
+from unilmv2_tf.generation.forbidden_tokens import forbidden_token_penalty
 from unilmv2_tf.generation.ngram_rule import repeated_ngram_penalty
 
-__all__ = ["BeamSearchSampler", "repeated_ngram_penalty"]
+__all__ = [
+    "BeamSearchSampler",
+    "forbidden_token_penalty",
+    "repeated_ngram_penalty",
+]

@@ -79,11 +79,23 @@ class LanguageModelHead(keras.layers.Layer):
         self.built = True
 
     def call(self, hidden_states):
+        x = self.transform(hidden_states)
+        logits = self.token_embedding(x, reverse=True)
+        return logits + ops.cast(self.output_bias, logits.dtype)
+
+    def transform(self, hidden_states):
+        """What is multiplied with the token embeddings.
+
+        Args:
+            hidden_states: tensor of shape `(..., hidden_dim)`.
+
+        Returns:
+            A tensor of the same shape.
+        """
         x = ops.gelu(
             self.dense(hidden_states), approximate=self.approximate_gelu
         )
-        logits = self.token_embedding(self.layer_norm(x), reverse=True)
-        return logits + ops.cast(self.output_bias, logits.dtype)
+        return self.layer_norm(x)
 
     def compute_output_shape(self, hidden_states_shape):
         return (*hidden_states_shape[:-1], self.token_embedding.input_dim)

@@ -233,7 +233,11 @@ class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
             ops.shape(source)[1], max_length, self.backbone.max_sequence_length
         )
         decoder = CachedDecoder(
-            self, source, inputs["encoder_padding_mask"], max_length
+            self,
+            source,
+            inputs["encoder_padding_mask"],
+            max_length,
+            in_place=not self.jit_compile,
         )
         # A prefix is forced token by token, so that rows may have prefixes of
         # different lengths.

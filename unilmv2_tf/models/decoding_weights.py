@@ -1,0 +1,82 @@
+"""Weights as a decoding loop wants them: made ready once, used many times."""
+
+from keras import ops
+
+
+class JoinedDense:
+    """Several `Dense` layers of the same input as one product.
+
+    A step of decoding multiplies a handful of rows: what it costs is the
+    number of products and the memory that is read. Joining happens once,
+    before the loop. Quantized layers are called one by one, as they are.
+
+    Args:
+        *layers: `keras.layers.Dense` layers without an activation.
+
+    Call arguments:
+        x: tensor of shape `(..., input_dim)`.
+
+    Returns:
+        The outputs of the layers, joined on the last axis.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from unilmv2_tf.models.decoding_weights import JoinedDense
+    >>> layers = [keras.layers.Dense(2), keras.layers.Dense(3)]
+    >>> x = np.ones((1, 4), "float32")
+    >>> expected = np.concatenate([layer(x) for layer in layers], axis=-1)
+    >>> bool(np.allclose(JoinedDense(*layers)(x), expected))
+    True
+    """
+
+    def __init__(self, *layers):
+        self.layers = layers
+        self.kernel = None
+        if any(layer.quantization_mode for layer in layers):
+            return
+        dtype = layers[0].compute_dtype
+        # `kernel` has what a low-rank update adds.
+        self.kernel = ops.concatenate(
+            [ops.cast(layer.kernel, dtype) for layer in layers], axis=1
+        )
+        self.bias = ops.concatenate(
+            [ops.cast(layer.bias, dtype) for layer in layers], axis=0
+        )
+
+    def __call__(self, x):
+        if self.kernel is None:
+            return ops.concatenate([layer(x) for layer in self.layers], axis=-1)
+        return ops.matmul(x, self.kernel) + self.bias
+
+
+class VocabularyProjection:
+    """A `LanguageModelHead` for few rows, its large table turned once.
+
+    Args:
+        head: a `LanguageModelHead`.
+
+    Call arguments:
+        hidden_states: tensor of shape `(samples, hidden_dim)`.
+
+    Returns:
+        Logits of shape `(samples, vocabulary_size)`.
+    """
+
+    def __init__(self, head):
+        self.head = head
+        self.kernel = None
+        if head.token_embedding.quantization_mode:
+            return
+        embeddings = ops.cast(
+            head.token_embedding.embeddings, head.compute_dtype
+        )
+        self.kernel = ops.transpose(embeddings)
+        self.bias = ops.cast(head.output_bias, head.compute_dtype)
+
+    def __call__(self, hidden_states):
+        if self.kernel is None:
+            return self.head(hidden_states)
+        x = self.head.transform(hidden_states)
+        return ops.matmul(x, self.kernel) + self.bias
