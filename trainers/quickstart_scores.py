@@ -127,18 +127,15 @@ def score_task(seq_2_seq_lm, held_out, path, label, batch_size=128):
     """
     sources = [text.decode("utf-8") for text in held_out["encoder_text"]]
     references = [text.decode("utf-8") for text in held_out["decoder_text"]]
-    predictions = []
     num_batches = -(-len(sources) // batch_size)
     with Progress(
         f"generating ({label})", num_batches, examples_per_step=batch_size
     ) as progress:
-        for start in range(0, len(sources), batch_size):
-            batch = sources[start : start + batch_size]
-            # A short last batch would be traced anew.
-            padding = [""] * (batch_size - len(batch))
-            generated = seq_2_seq_lm.generate(batch + padding)
-            predictions += generated[: len(batch)]
-            progress.advance()
+        predictions = seq_2_seq_lm.generate(
+            sources,
+            batch_size=batch_size,
+            on_batch=lambda num_texts: progress.advance(),
+        )
     rows = [
         {"source": source, "reference": reference, "generated": generated}
         for source, reference, generated in zip(

@@ -177,28 +177,21 @@ def predict(model, pairs, batch_size, max_length=None, is_shown=True):
         `GeneratedTexts`.
     """
     sources = pairs.source_texts()
-    # Sources of similar length together; any order gives the same texts.
-    order = sorted(range(len(sources)), key=lambda place: len(sources[place]))
     batch_size = min(batch_size, len(sources))
-    texts = [None] * len(sources)
-    num_batches = -(-len(sources) // batch_size)
     with Progress(
         "generating",
-        num_batches,
+        -(-len(sources) // batch_size),
         examples_per_step=batch_size,
         unit="texts",
         is_shown=is_shown,
         step_unit="batches",
     ) as progress:
-        for start in range(0, len(sources), batch_size):
-            places = order[start : start + batch_size]
-            batch = [sources[place] for place in places]
-            # A short last batch would be traced anew.
-            padding = [""] * (batch_size - len(batch))
-            generated = model.generate(batch + padding, max_length=max_length)
-            for place, text in zip(places, generated):
-                texts[place] = text
-            progress.advance()
+        texts = model.generate(
+            sources,
+            max_length=max_length,
+            batch_size=batch_size,
+            on_batch=lambda num_texts: progress.advance(),
+        )
     return GeneratedTexts(pairs, texts)
 
 

@@ -107,10 +107,7 @@ class Generator:
         self.count_cut(records)
         restart(self.sampler, index)
         sources = [source_text(record) for record in records]
-        answers = []
-        for start in range(0, len(sources), self.batch_size):
-            answers += self._answer(sources[start : start + self.batch_size])
-        return answers
+        return self._answer(sources) if sources else []
 
     def count_cut(self, records):
         """Adds to `num_cut` the sources that are longer than a row.
@@ -128,6 +125,7 @@ class Generator:
                 "decoder_text": [self.prefix] * len(sources),
             },
             max_length=self.max_length,
+            batch_size=self.batch_size,
         )
         if not isinstance(outputs, dict):
             return [[(text, None)] for text in outputs]

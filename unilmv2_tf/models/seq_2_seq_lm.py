@@ -4,6 +4,7 @@ from keras import ops
 
 from unilmv2_tf.generation import BeamSearchSampler
 from unilmv2_tf.layers import PseudoBlock
+from unilmv2_tf.models.batched_generation import BatchedGeneration
 from unilmv2_tf.models.cached_decoder import CachedDecoder
 from unilmv2_tf.models.language_model import LanguageModelTask
 from unilmv2_tf.models.losses import SmoothedCrossEntropy
@@ -13,7 +14,9 @@ from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class UniLMv2Seq2SeqLM(LanguageModelTask, keras_hub.models.Seq2SeqLM):
+class UniLMv2Seq2SeqLM(
+    BatchedGeneration, LanguageModelTask, keras_hub.models.Seq2SeqLM
+):
     """Generates text from text: summaries, questions, names.
 
     The source is encoded bidirectionally. A target token is predicted at a
