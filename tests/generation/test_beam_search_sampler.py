@@ -211,6 +211,7 @@ def test_config_round_trip():
         num_return_sequences=4,
         return_scores=True,
         temperature=1.5,
+        forbidden_token_ids=[4, (5, np.int64(6))],
     )
     config = keras.saving.serialize_keras_object(sampler)
     restored = keras.saving.deserialize_keras_object(config)
@@ -224,6 +225,9 @@ def test_config_round_trip():
         "ignored_token_ids": [5, 9],
         "num_return_sequences": 4,
         "return_scores": True,
+        "forbidden_token_ids": [[4], [5, 6]],
+        "num_groups": 1,
+        "diversity_penalty": 0.0,
         "temperature": 1.5,
     }
 
@@ -236,6 +240,8 @@ def test_config_round_trip():
         ("min_length", -1),
         ("no_repeat_ngram_size", -2),
         ("num_return_sequences", 0),
+        ("num_groups", 0),
+        ("diversity_penalty", -1.0),
     ],
 )
 def test_bad_arguments(argument, value):

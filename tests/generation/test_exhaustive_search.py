@@ -67,7 +67,7 @@ def test_enough_beams_find_the_best_of_all_texts(
     with_prefix,
     seed,
 ):
-    num_rows = 6
+    num_rows = 17
     rng = np.random.default_rng(seed)
     model = make_model(num_rows, vocabulary_size, seed)
     sampler = BeamSearchSampler(

@@ -1,11 +1,11 @@
 """Step by step from a cache against the whole target in one pass."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from unilmv2_tf import UniLMv2Seq2SeqLM
+from unilmv2_tf.generation.beams import BeamCache
 from unilmv2_tf.models.cached_decoder import CachedDecoder
 
 MAX_LENGTH = 6
@@ -53,10 +53,27 @@ def teacher_forced(task, source, target_ids):
     )
 
 
-def repeat_for_beams(cache, num_beams):
-    return keras.tree.map_structure(
-        lambda x: ops.repeat(x, num_beams, axis=0), cache
-    )
+class Reordered:
+    """A decoder of which a sampler does not know that it knows beams."""
+
+    def __init__(self, decoder):
+        self.decoder = decoder
+
+    def __call__(self, *args):
+        return self.decoder(*args)
+
+
+@pytest.fixture(params=["ancestors", "copies"])
+def start(request, task, source):
+    """Starts beams, in either way that there is."""
+
+    def make(num_beams, **kwargs):
+        decoder = CachedDecoder(task, *source, MAX_LENGTH, **kwargs)
+        next = Reordered(decoder) if request.param == "copies" else decoder
+        beam_cache = BeamCache(next, num_beams)
+        return decoder, beam_cache, beam_cache.start(decoder.initial_cache())
+
+    return make
 
 
 def test_equals_teacher_forcing(task, source):
@@ -74,55 +91,73 @@ def test_equals_teacher_forcing(task, source):
         assert tuple(states.shape) == (3, 8)
 
 
-@pytest.mark.parametrize("num_beams", [2, 5])
-def test_beams_share_one_copy_of_the_source(task, source, num_beams):
+@pytest.mark.parametrize("num_beams", [1, 2, 5])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_beams_equal_teacher_forcing(task, source, start, num_beams, in_place):
     target_ids = np.random.default_rng(2).integers(
         5, 19, (3 * num_beams, MAX_LENGTH)
     )
     repeated = [np.repeat(x, num_beams, axis=0) for x in source]
     expected = teacher_forced(task, repeated, target_ids)
-    decoder = CachedDecoder(task, *source, MAX_LENGTH)
-    cache = repeat_for_beams(decoder.initial_cache(), num_beams)
+    decoder, _, cache = start(num_beams, in_place=in_place)
     for index in range(MAX_LENGTH):
         logits, _, cache = decoder(target_ids, cache, ops.array(index, "int32"))
         np.testing.assert_allclose(
             logits, expected[:, index], rtol=1e-4, atol=1e-5
         )
-    for keys, values in zip(decoder.source_keys, decoder.source_values):
-        assert keys.shape == (3, 2, 4, 7)
-        assert values.shape == (3, 2, 7, 4)
-    for keys, values in cache:
-        assert keys.shape == values.shape == (3 * num_beams, 2, MAX_LENGTH, 4)
 
 
-def test_reordered_cache_is_a_reordered_target(task, source):
+def test_beams_share_one_copy_of_the_source(task, source):
+    sizes = []
+    for num_beams in (1, 7):
+        decoder = CachedDecoder(task, *source, MAX_LENGTH)
+        cache = decoder.start_beams(decoder.initial_cache(), num_beams)
+        sizes.append([np.size(x) for x in cache["keys"] + cache["values"]])
+    target = 3 * 2 * (MAX_LENGTH + 1) * 4
+    for alone, together in zip(*sizes):
+        assert alone == target + 3 * 2 * 7 * 4
+        assert together == 7 * target + 3 * 2 * 7 * 4
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_reordered_cache_is_a_reordered_target(task, source, start, in_place):
     rng = np.random.default_rng(3)
-    target_ids = rng.integers(5, 19, (6, MAX_LENGTH))
+    target_ids = rng.integers(5, 19, (9, MAX_LENGTH))
+    decoder, beam_cache, cache = start(3, in_place=in_place)
+    repeated = [np.repeat(x, 3, axis=0) for x in source]
+    for index in range(MAX_LENGTH):
+        logits, _, cache = decoder(target_ids, cache, ops.array(index, "int32"))
+        expected = teacher_forced(task, repeated, target_ids)[:, index]
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+        # Each beam goes on from any one of its example.
+        order = rng.integers(0, 3, 9) + np.repeat([0, 3, 6], 3)
+        cache = beam_cache.reorder(cache, order.astype("int32"))
+        later = target_ids[:, index + 1 :]
+        target_ids = target_ids[order]
+        target_ids[:, index + 1 :] = later
+
+
+def test_reordering_leaves_keys_and_values_where_they_are(task, source):
     decoder = CachedDecoder(task, *source, MAX_LENGTH)
-    cache = repeat_for_beams(decoder.initial_cache(), 2)
-    for index in range(4):
-        _, _, cache = decoder(target_ids, cache, ops.array(index, "int32"))
-    # Both beams go on from the second.
-    order = np.array([1, 1, 3, 3, 5, 5])
-    cache = keras.tree.map_structure(
-        lambda x: ops.take(x, order, axis=0), cache
-    )
-    target_ids = target_ids[order]
-    target_ids[:, 3] = rng.integers(5, 19, 6)
-    logits, _, _ = decoder(target_ids, cache, ops.array(4, "int32"))
-    repeated = [np.repeat(x, 2, axis=0) for x in source]
-    expected = teacher_forced(task, repeated, target_ids)[:, 4]
-    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    cache = decoder.start_beams(decoder.initial_cache(), 2)
+    reordered = decoder.reorder_beams(cache, np.array([1, 1, 2, 2, 5, 5]))
+    for name in ("keys", "values"):
+        assert all(x is y for x, y in zip(cache[name], reordered[name]))
 
 
-def test_pseudo_masks_leave_no_trace(task, source):
+def test_pseudo_masks_leave_no_trace(task, source, monkeypatch):
     target_ids = np.random.default_rng(4).integers(5, 19, (3, MAX_LENGTH))
-    decoder = CachedDecoder(task, *source, MAX_LENGTH)
-    cache = decoder.initial_cache()
-    for index in range(3):
-        _, _, cache = decoder(target_ids, cache, ops.array(index, "int32"))
-    for keys, values in cache:
-        # At index 2 the tokens 0 and 1 have been read.
-        used = np.abs(np.asarray(keys)).max(axis=(0, 1, 3)) > 0
-        assert used.tolist() == [True, True, False, False, False, False]
-        assert not np.asarray(values)[:, :, 2:].any()
+    logits = []
+    for pseudo_token_id in (4, 9):
+        decoder = CachedDecoder(task, *source, MAX_LENGTH)
+        cache = decoder.initial_cache()
+        for index in range(4):
+            # What the earlier pseudo masks were makes no difference.
+            monkeypatch.setattr(
+                task, "pseudo_token_id", 4 if index == 3 else pseudo_token_id
+            )
+            last, _, cache = decoder(
+                target_ids, cache, ops.array(index, "int32")
+            )
+        logits.append(last)
+    np.testing.assert_array_equal(*logits)
