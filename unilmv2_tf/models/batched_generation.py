@@ -98,6 +98,12 @@ class BatchedGeneration:
                     batch, sequence_length=max_length
                 )
             rows = {name: ops.convert_to_numpy(x) for name, x in rows.items()}
+            # Of the whole row, so that it does not depend on the texts.
+            check_lengths(
+                rows["encoder_token_ids"].shape[1],
+                rows["decoder_token_ids"].shape[1],
+                self.backbone.max_sequence_length,
+            )
             outputs = _generate_by_length(
                 generate_rows,
                 rows,
@@ -179,6 +185,31 @@ class _TracedOnce:
                 generate_step, input_signature=[signature], autograph=False
             )
         return self.functions[key](inputs)
+
+
+def check_lengths(source_length, target_length, max_sequence_length):
+    """Checks that source and target have positions.
+
+    Args:
+        source_length: int; anything else is not known yet and passes.
+        target_length: int, likewise.
+        max_sequence_length: int. The positions that there are.
+
+    Raises:
+        ValueError: if there are too few.
+    """
+    lengths = (source_length, target_length)
+    if not all(isinstance(length, int) for length in lengths):
+        return
+    if source_length + target_length > max_sequence_length:
+        raise ValueError(
+            "Source and target together are longer than the position table. "
+            f"Received: encoder length {source_length}, decoder length "
+            f"{target_length}, max_sequence_length={max_sequence_length}. "
+            "Shorten one of them (`encoder_sequence_length`, "
+            "`decoder_sequence_length`, or `max_length` of `generate()`), or "
+            "use a backbone with more positions."
+        )
 
 
 def _generate_by_length(generate_rows, rows, batch_size, is_padded, on_batch):

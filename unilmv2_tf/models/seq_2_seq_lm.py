@@ -5,6 +5,7 @@ from keras import ops
 from unilmv2_tf.generation import BeamSearchSampler
 from unilmv2_tf.layers import PseudoBlock
 from unilmv2_tf.models.batched_generation import BatchedGeneration
+from unilmv2_tf.models.batched_generation import check_lengths
 from unilmv2_tf.models.cached_decoder import CachedDecoder
 from unilmv2_tf.models.language_model import LanguageModelTask
 from unilmv2_tf.models.losses import SmoothedCrossEntropy
@@ -103,7 +104,7 @@ class UniLMv2Seq2SeqLM(
                     f"{name}={value}"
                 )
         if preprocessor is not None:
-            _check_lengths(
+            check_lengths(
                 preprocessor.encoder_sequence_length,
                 preprocessor.decoder_sequence_length,
                 backbone.max_sequence_length,
@@ -232,7 +233,7 @@ class UniLMv2Seq2SeqLM(
         prefix = ops.convert_to_tensor(inputs["decoder_token_ids"])
         prefix_mask = ops.cast(inputs["decoder_padding_mask"], "bool")
         max_length = ops.shape(prefix)[1]
-        _check_lengths(
+        check_lengths(
             ops.shape(source)[1], max_length, self.backbone.max_sequence_length
         )
         decoder = CachedDecoder(
@@ -285,18 +286,3 @@ class UniLMv2Seq2SeqLM(
         config["target_segment_id"] = self.target_segment_id
         config["sampler"] = keras_hub.samplers.serialize(self.sampler)
         return config
-
-
-def _check_lengths(source_length, target_length, max_sequence_length):
-    lengths = (source_length, target_length)
-    if not all(isinstance(length, int) for length in lengths):
-        return
-    if source_length + target_length > max_sequence_length:
-        raise ValueError(
-            "Source and target together are longer than the position table. "
-            f"Received: encoder length {source_length}, decoder length "
-            f"{target_length}, max_sequence_length={max_sequence_length}. "
-            "Shorten one of them (`encoder_sequence_length`, "
-            "`decoder_sequence_length`, or `max_length` of `generate()`), or "
-            "use a backbone with more positions."
-        )
