@@ -102,13 +102,15 @@ def run_one(benchmark, arguments):
     print(f"{benchmark.name}: {time.monotonic() - start:.0f} s")
     if settings.quick and settings.output is None:
         return 0
+    # Figures of another device don't replace those of this one.
+    name = figures.pop("name", benchmark.name)
     report.write_results(
-        benchmark.name,
+        name,
         figures,
         getattr(module, "PACKAGES", report.PACKAGES),
         settings.output or report.RESULTS,
     )
-    if hasattr(module, "draw"):
+    if hasattr(module, "draw") and name == benchmark.name:
         folder = settings.output or ROOT / "docs"
         module.draw(figures, folder / f"benchmark-{benchmark.name}.png")
     return 0

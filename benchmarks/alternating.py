@@ -8,7 +8,6 @@ of a round alike: figures to trust are ratios of one round.
 """
 
 import contextlib
-import ctypes
 import importlib
 import multiprocessing
 import os
@@ -130,7 +129,6 @@ def _serve(pipe, factory, settings):
                     },
                 )
             )
-            _return_memory()
     except EOFError:
         pass
     except BaseException:
@@ -166,26 +164,21 @@ def _forget_peak_memory():
         f.write("5")
 
 
-def _return_memory():
-    # The next contender needs what this one has freed.
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def _say(text):
     print(text, flush=True)
 
 
-def measure(contenders, rounds, settings, say=_say):
+def measure(contenders, rounds, settings, num_warmups=2, say=_say):
     """Lets contenders take steps by turns.
 
     Args:
         contenders: dict from name to `"module:function"`, or to a tuple of
             that and a dict of settings of its own; the key `"environment"` of
             it is for the process.
-        rounds: int. How often each takes a measured step, after two that
-            build graphs and fill caches.
+        rounds: int. How often each takes a measured step.
         settings: dict for all of them.
+        num_warmups: int. Steps before these, that build graphs and fill
+            caches. Defaults to `2`.
         say: function of a line about the progress. Defaults to
             printing it.
 
@@ -203,10 +196,9 @@ def measure(contenders, rounds, settings, say=_say):
             own = dict(own)
             environment = own.pop("environment", None)
             say(f"  making {name}")
-            running[name] = Contender(
-                factory, {**settings, **own}, environment
-            )
-            running[name].step()
+            running[name] = Contender(factory, {**settings, **own}, environment)
+            for _ in range(num_warmups - 1):
+                running[name].step()
             samples[name] = {"made": running[name].made}
         say("  measuring")
         for number in range(rounds):

@@ -29,7 +29,7 @@ from benchmarks.contenders import rows
 NAME = "training"
 PACKAGES = ("tensorflow", "keras", "keras-hub", "tf-models-official", "numpy")
 QUICK = [
-    *("--size", "tiny", "--lengths", "32", "--batch_size", "2"),
+    *("--size", "tiny", "--lengths", "32", "--tokens", "64"),
     *("--rounds", "2", "--cloze_batches", "2", "--matmul_size", "256"),
 ]
 OURS = "benchmarks.contenders.ours"
@@ -43,13 +43,21 @@ def add_arguments(parser):
     parser.add_argument("--size", default="base", choices=list(rows.SIZES))
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 256,
                                                                     512])  # fmt: skip
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        default=2048,
+        help="of the rows of a batch: 8 rows of 256",
+    )
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument(
+        "--peers", nargs="*", default=list(PEERS), choices=list(PEERS)
+    )
     parser.add_argument(
         "--cloze_batches",
         type=int,
         nargs="*",
-        default=[8, 4, 1],
+        default=[4, 2, 1],
         help="rows of the comparison with a row for each factorization step, "
         "for each length",
     )
@@ -101,13 +109,14 @@ def vars_of(settings):
 
 
 def measure_length(settings, length):
-    """The contest of all contenders at one length."""
-    common = {**vars_of(settings), "length": length}
+    """The contests of one length, of two models each: memory holds no more."""
+    batch_size = max(1, settings.tokens // length)
+    common = {**vars_of(settings), "length": length, "batch_size": batch_size}
+    ae = (f"{OURS}:pretraining", {"objectives": ["ae"]})
     samples = measure(
         {
             "AE+PAR": f"{OURS}:pretraining",
-            "AE": (f"{OURS}:pretraining", {"objectives": ["ae"]}),
-            **PEERS,
+            "AE": ae,
             "matmul": f"{OURS}:matmul",
         },
         settings.rounds,
@@ -115,11 +124,12 @@ def measure_length(settings, length):
     )
     seconds = {name: sample["seconds"] for name, sample in samples.items()}
     flops = {
-        name: step_flops(settings, length, objectives)
+        name: step_flops(common, objectives)
         for name, objectives in (("AE+PAR", ("ae", "par")), ("AE", ("ae",)))
     }
     peaks = [matmul_flops(settings) / second for second in seconds["matmul"]]
-    return {
+    found = {
+        "batch_size": batch_size,
         "seconds": {name: spread(values) for name, values in seconds.items()},
         "peak_mb": {
             name: spread(sample["peak_mb"]) for name, sample in samples.items()
@@ -134,8 +144,16 @@ def measure_length(settings, length):
         },
         "joint_to_ae": ratio(seconds["AE+PAR"], seconds["AE"]),
         "joint_to_ae_by_flops": flops["AE+PAR"] / flops["AE"],
-        "ae_to": {name: ratio(seconds["AE"], seconds[name]) for name in PEERS},
+        "ae_to": {},
     }
+    for name in settings.peers:
+        contest = {"AE": ae, name: PEERS[name]}
+        samples = measure(contest, settings.rounds, common)
+        ours, theirs = (samples[key]["seconds"] for key in contest)
+        found["seconds"][name] = spread(theirs)
+        found["peak_mb"][name] = spread(samples[name]["peak_mb"])
+        found["ae_to"][name] = ratio(ours, theirs)
+    return found
 
 
 def measure_cloze(settings, length, batch_size):
@@ -148,8 +166,9 @@ def measure_cloze(settings, length, batch_size):
             "AE+PAR": f"{OURS}:pretraining",
             "one row a step": (f"{OURS}:pretraining", cloze),
         },
-        max(1, settings.rounds - 3),
+        max(1, settings.rounds - 2),
         common,
+        num_warmups=1,
     )
     instances = len(rows.cloze_rows(masked)["steps"])
     parts = -(-instances // batch_size)
@@ -167,20 +186,28 @@ def measure_cloze(settings, length, batch_size):
     }
 
 
-def step_flops(settings, length, objectives):
-    """The operations of a step of the whole batch."""
+def step_flops(settings, objectives=("ae", "par")):
+    """The operations of a step of the whole batch.
+
+    Args:
+        settings: dict of `size`, `length`, `batch_size`.
+        objectives: tuple of strings. Defaults to both.
+
+    Returns:
+        An int.
+    """
     from unilmv2_tf.preprocessing import num_mask_slots
     from unilmv2_tf.trainers.pretraining.flops import training_flops
 
-    size = rows.size(vars_of(settings))
+    size = rows.size(settings)
     shape = types.SimpleNamespace(
         hidden_dim=size["hidden"],
         intermediate_dim=size["inner"],
         num_layers=size["layers"],
         vocabulary_size=rows.VOCABULARY_SIZE,
     )
-    slots = (length, num_mask_slots(length))
-    return settings.batch_size * training_flops(shape, slots, objectives)
+    slots = (settings["length"], num_mask_slots(settings["length"]))
+    return settings["batch_size"] * training_flops(shape, slots, objectives)
 
 
 def matmul_flops(settings):
@@ -213,7 +240,9 @@ def draw(figures, path):
     lengths = figures["lengths"]
     if not lengths:
         return
-    names = [n for n in next(iter(lengths.values()))["seconds"] if n != "matmul"]
+    names = [
+        n for n in next(iter(lengths.values()))["seconds"] if n != "matmul"
+    ]
     bars(
         {
             name: [found["seconds"][name] for found in lengths.values()]
@@ -231,8 +260,8 @@ def table(figures):
     found = figures["lengths"].get(length)
     if found is None:
         return []
-    settings = figures["settings"]
-    step = f"{settings['size']} size, batch {settings['batch_size']}, n = 256"
+    size, batch_size = figures["settings"]["size"], found["batch_size"]
+    step = f"{size} size, batch {batch_size}, n = 256"
     result = [
         (
             f"Pre-training step, {step}: share of the measured matmul peak",

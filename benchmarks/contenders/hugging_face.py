@@ -42,9 +42,7 @@ def bart(settings):
 
     def step():
         optimizer.zero_grad()
-        loss = model(
-            input_ids=source, attention_mask=mask, labels=target
-        ).loss
+        loss = model(input_ids=source, attention_mask=mask, labels=target).loss
         loss.backward()
         optimizer.step()
         return loss.item()

@@ -16,10 +16,10 @@ from unilmv2_tf.trainers.pretraining.train_step import (
 )
 
 
-def backbone(settings, max_sequence_length=512):
+def backbone(settings, max_sequence_length=512, backbone_cls=UniLMv2Backbone):
     """A backbone with random weights."""
     size = rows.size(settings)
-    return UniLMv2Backbone(
+    return backbone_cls(
         vocabulary_size=rows.VOCABULARY_SIZE,
         num_layers=size["layers"],
         num_heads=size["heads"],
@@ -50,7 +50,7 @@ def as_inputs(masked):
     return x, masked["labels"], weight
 
 
-def pretraining(settings):
+def pretraining(settings, backbone_cls=UniLMv2Backbone):
     """An update as `unilmv2 pretrain` does it.
 
     Settings:
@@ -69,7 +69,7 @@ def pretraining(settings):
         masked = {name: np.resize(v, (keep, *v.shape[1:]))
                   for name, v in masked.items()}  # fmt: skip
     task = UniLMv2PseudoMaskedLM(
-        backbone(settings, max(512, settings["length"])),
+        backbone(settings, max(512, settings["length"]), backbone_cls),
         objectives=tuple(settings.get("objectives", ("ae", "par"))),
         pseudo_token_id=rows.MASK,
     )
@@ -94,7 +94,7 @@ def make_optimizer(settings):
             output="",
             preset="",
             batch_size=settings["batch_size"],
-            learning_rate=rows.LEARNING_RATE,
+            learning_rate=settings.get("learning_rate", rows.LEARNING_RATE),
             weight_decay=rows.WEIGHT_DECAY,
             beta_2=rows.BETAS[1],
             precision=settings.get("precision", "float32"),

@@ -28,7 +28,9 @@ def train(optimizer_cls, dtype="float32", num_steps=6, **arguments):
     optimizer = optimizer_cls(**arguments)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(variables)
-    apply = tf.function(lambda *gradients: optimizer.apply(gradients, variables))
+    apply = tf.function(
+        lambda *gradients: optimizer.apply(gradients, variables)
+    )
     for _ in range(num_steps):
         gradients = [rng.normal(size=shape) for shape in SHAPES.values()]
         apply(*[tf.cast(gradient, dtype) for gradient in gradients])
