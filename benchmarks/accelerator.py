@@ -11,7 +11,6 @@ import time
 
 from benchmarks.alternating import shown
 from benchmarks.alternating import spread
-from benchmarks.contenders import rows
 from benchmarks.training import step_flops
 from benchmarks.training import vars_of
 

@@ -128,17 +128,14 @@ def draw(figures, path):
     """Draws the seconds of all contenders."""
     from benchmarks.pictures import bars
 
+    settings = figures["settings"]
     bars(
         {
             name: [spread_]
             for name, spread_ in figures["seconds"].items()
             if name != "matmul"
         },
-        [
-            "{source_length} + {target_length} tokens, batch {batch_size}".format(
-                **figures["settings"]
-            )
-        ],
+        [f"{settings['source_length']} + {settings['target_length']} tokens"],
         "seconds for a step of fine-tuning",
         path,
     )

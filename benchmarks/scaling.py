@@ -11,7 +11,6 @@ from benchmarks.alternating import measure
 from benchmarks.alternating import ratio
 from benchmarks.alternating import shown
 from benchmarks.alternating import spread
-from benchmarks.contenders import rows
 from benchmarks.training import OURS
 from benchmarks.training import matmul_flops
 from benchmarks.training import step_flops

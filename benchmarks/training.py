@@ -41,8 +41,9 @@ PEERS = {
 
 def add_arguments(parser):
     parser.add_argument("--size", default="base", choices=list(rows.SIZES))
-    parser.add_argument("--lengths", type=int, nargs="+", default=[128, 256,
-                                                                    512])  # fmt: skip
+    parser.add_argument(
+        "--lengths", type=int, nargs="+", default=[128, 256, 512]
+    )
     parser.add_argument(
         "--tokens",
         type=int,
