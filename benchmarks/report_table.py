@@ -35,6 +35,8 @@ def write_tables(root=ROOT, results=RESULTS):
     """
     for path, name, table in (
         ("README.md", "summary", summary_table(results)),
+        ("docs/performance.md", "details", details_table(results)),
+        ("docs/performance.md", "changes", changes_table(results)),
         ("docs/scaling.md", "points", points_table(results)),
         ("docs/scaling.md", "costs", costs_table(results)),
     ):
@@ -92,6 +94,57 @@ def summary_table(results=RESULTS):
     head = "| median (lowest-highest) | |\n|---|---|"
     measured = "; ".join(dict.fromkeys(machines))
     return "\n".join([head, *lines]) + f"\n\nMeasured on {measured}.\n"
+
+
+def details_table(results=RESULTS):
+    """Seconds and memory of all contenders of the training steps.
+
+    Args:
+        results: path of the folder of the JSON files.
+
+    Returns:
+        A string, a table in Markdown.
+    """
+    lines = [
+        "| step, base size | | seconds | of peak | peak MB |",
+        "|---|---|---|---|---|",
+    ]
+    training = read_results("training", results) or {"lengths": {}}
+    steps = {
+        f"pre-training, {found['batch_size']} rows of {length}": found
+        for length, found in training["lengths"].items()
+    }
+    finetuning = read_results("finetuning", results)
+    if finetuning is not None:
+        settings = finetuning["settings"]
+        step = "{batch_size} pairs of {source_length} and {target_length}"
+        steps[f"fine-tuning, {step.format(**settings)}"] = finetuning
+    for step, found in steps.items():
+        for name, seconds in found["seconds"].items():
+            share = found["share_of_peak"].get(name)
+            lines.append(
+                f"| {step} | {name} | {shown(seconds)} | "
+                f"{shown(share) if share else ''} | "
+                f"{found['peak_mb'][name]['median']:,.0f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def changes_table(results=RESULTS):
+    """What each change is worth, see the benchmark `changes`."""
+    figures = read_results("changes", results)
+    lines = [
+        "| | seconds before | now / before | first step before, now |",
+        "|---|---|---|---|",
+    ]
+    for change, found in figures["changes"].items() if figures else ():
+        lines.append(
+            f"| {change} | {shown(found['seconds_before'])} | "
+            f"{shown(found['now_to_before'])} | "
+            f"{found['first_step_seconds_before']:.1f}, "
+            f"{figures['now']['first_step_seconds']:.1f} s |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def points_table(results=RESULTS):

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.alternating import measure
 
-CONTENDERS = '''
+CONTENDERS = """
 import os
 
 def make(settings):
@@ -15,7 +15,7 @@ def make(settings):
         if settings["name"] == "bad":
             raise ArithmeticError("no such step")
     return step
-'''
+"""
 
 
 @pytest.fixture
