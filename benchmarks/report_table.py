@@ -134,8 +134,7 @@ def changes_table(results=RESULTS):
     """What each change is worth, see the benchmark `changes`."""
     figures = read_results("changes", results)
     lines = [
-        "| | seconds before | now / before | model, graph, two steps: before, now "
-        "|",
+        "| | seconds before | now / before | ready before, now |",
         "|---|---|---|---|",
     ]
     for change, found in figures["changes"].items() if figures else ():
