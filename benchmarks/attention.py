@@ -28,12 +28,12 @@ CONTENDERS = {
 
 def add_arguments(parser):
     parser.add_argument("--size", default="base", choices=list(rows.SIZES))
-    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--layers", type=int, default=4)
     parser.add_argument(
         "--lengths", type=int, nargs="+", default=[128, 256, 512, 1024, 2048]
     )
     parser.add_argument("--batch_size", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="default: as many as cores")
 
 

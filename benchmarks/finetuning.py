@@ -38,7 +38,7 @@ def add_arguments(parser):
     parser.add_argument("--source_length", type=int, default=256)
     parser.add_argument("--target_length", type=int, default=48)
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="default: as many as cores")
     parser.add_argument("--matmul_size", type=int, default=2048)
 

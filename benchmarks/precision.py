@@ -32,7 +32,7 @@ def add_arguments(parser):
     parser.add_argument("--size", default="base", choices=list(rows.SIZES))
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--loss_steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, help="default: as many as cores")

@@ -37,6 +37,7 @@ def write_tables(root=ROOT, results=RESULTS):
         ("README.md", "summary", summary_table(results)),
         ("docs/performance.md", "details", details_table(results)),
         ("docs/performance.md", "changes", changes_table(results)),
+        ("docs/performance.md", "precision", precision_table(results)),
         ("docs/scaling.md", "points", points_table(results)),
         ("docs/scaling.md", "costs", costs_table(results)),
     ):
@@ -144,6 +145,28 @@ def changes_table(results=RESULTS):
             f"{found['ready_seconds_before']:.1f}, "
             f"{figures['now']['ready_seconds']:.1f} s |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def precision_table(results=RESULTS):
+    """Time and loss of mixed_bfloat16, see the benchmark `precision`."""
+    figures = read_results("precision", results)
+    lines = ["| | float32 | mixed_bfloat16 | of float32 |", "|---|---|---|---|"]
+    if figures is None:
+        return "\n".join(lines) + "\n"
+    pair = ("float32", "mixed_bfloat16")
+    ratios = figures["bfloat16_to_float32"]
+    for what, prefix, key in (
+        ("step of pre-training, s", "", "step"),
+        ("products of matrices, s", "matmul, ", "matmul"),
+    ):
+        cells = [shown(figures["seconds"][prefix + name]) for name in pair]
+        lines.append(f"| {what} | {' | '.join(cells)} | {shown(ratios[key])} |")
+    losses = [
+        ", ".join(f"{loss:.3f}" for loss in figures["held_out_loss"][name])
+        for name in pair
+    ]
+    lines.append(f"| held-out loss, a seed each | {' | '.join(losses)} | |")
     return "\n".join(lines) + "\n"
 
 

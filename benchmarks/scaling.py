@@ -27,11 +27,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--sizes", nargs="+", default=["tiny", "mini", "small", "base"]
     )
+    parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512])
     parser.add_argument(
-        "--lengths", type=int, nargs="+", default=[128, 256, 512]
-    )
-    parser.add_argument(
-        "--batch_sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16]
+        "--batch_sizes", type=int, nargs="+", default=[1, 4, 16]
     )
     parser.add_argument(
         "--centre",

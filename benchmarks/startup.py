@@ -40,7 +40,7 @@ def add_arguments(parser):
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--import_rounds", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, help="default: as many as cores")
 
 

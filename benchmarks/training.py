@@ -50,7 +50,7 @@ def add_arguments(parser):
         default=2048,
         help="of the rows of a batch: 8 rows of 256",
     )
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--peers", nargs="*", default=list(PEERS), choices=list(PEERS)
     )
@@ -58,9 +58,9 @@ def add_arguments(parser):
         "--cloze_batches",
         type=int,
         nargs="*",
-        default=[4, 2, 1],
+        default=[0, 2],
         help="rows of the comparison with a row for each factorization step, "
-        "for each length",
+        "for each length; 0 for none",
     )
     parser.add_argument(
         "--precision",

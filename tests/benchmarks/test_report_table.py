@@ -28,3 +28,17 @@ def test_the_table_has_the_figures_of_the_results(tmp_path):
     assert "5 to 4 tokens" in table
     assert "of a peer's | 1.50 (1.25-2.00) |" in table
     assert table.endswith("Measured on a processor, 2 cores.\n")
+
+
+def test_the_results_of_the_repository_make_all_tables(tmp_path):
+    for path in ("README.md", "docs/performance.md", "docs/scaling.md"):
+        copy = tmp_path / path
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text((report_table.ROOT / path).read_text())
+    report_table.write_tables(tmp_path)
+    for path in ("README.md", "docs/performance.md", "docs/scaling.md"):
+        text = (report_table.ROOT / path).read_text()
+        assert (tmp_path / path).read_text() == text, (
+            f"{path} is not what the results say: run "
+            "`python -m benchmarks table`"
+        )
