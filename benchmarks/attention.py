@@ -28,7 +28,7 @@ CONTENDERS = {
 
 def add_arguments(parser):
     parser.add_argument("--size", default="base", choices=list(rows.SIZES))
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--layers", type=int, default=2)
     parser.add_argument(
         "--lengths", type=int, nargs="+", default=[128, 256, 512, 1024, 2048]
     )

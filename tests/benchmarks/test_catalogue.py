@@ -1,5 +1,8 @@
 import argparse
 
+import pytest
+import tensorflow as tf
+
 from benchmarks import catalogue
 from benchmarks.__main__ import main
 from benchmarks.__main__ import run_one
@@ -70,3 +73,13 @@ def test_list(capsys):
     assert main([]) == 0
     listed = capsys.readouterr().out
     assert "  training " in listed and "  ablation " in listed
+
+
+@pytest.mark.skipif(
+    len(tf.config.list_physical_devices()) > 1, reason="there is one"
+)
+def test_no_accelerator(capsys):
+    benchmark = catalogue.find()["training"]
+    assert run_one(benchmark, ["--device=gpu"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "sees none" in error
