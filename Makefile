@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: quickstart test lint format clean
+.PHONY: quickstart test lint format bench clean
 
 $(VENV)/.user: setup.py pyproject.toml
 	@echo "Setting up $(VENV): a minute or two, once."
@@ -33,6 +33,10 @@ format: $(VENV)/.dev
 ## ruff, then every test, doctest and README command
 test: lint
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
+
+## every benchmark, then the tables made of them; under an hour on two cores
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks all $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

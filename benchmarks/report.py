@@ -13,13 +13,14 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-hub")
 
 
-def write_results(name, figures, packages=PACKAGES):
-    """Writes `results/NAME.json`.
+def write_results(name, figures, packages=PACKAGES, folder=RESULTS):
+    """Writes `NAME.json`.
 
     Args:
         name: string.
         figures: dict, what was measured.
         packages: the packages whose versions are noted.
+        folder: path. Defaults to `results`.
     """
     report = {
         "date": time.strftime("%Y-%m-%d"),
@@ -30,8 +31,15 @@ def write_results(name, figures, packages=PACKAGES):
         },
         **figures,
     }
-    RESULTS.mkdir(exist_ok=True)
-    write_text(RESULTS / f"{name}.json", json.dumps(report, indent=2) + "\n")
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / f"{name}.json", json.dumps(report, indent=2) + "\n")
+
+
+def read_results(name, folder=RESULTS):
+    """Reads `NAME.json`, or returns `None` if there is none."""
+    path = pathlib.Path(folder) / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def processor():

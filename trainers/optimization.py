@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from unilmv2_tf.trainers.fused_adamw import FusedAdamW
+
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -59,7 +61,7 @@ class LinearWarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-class ReducedGradientAdamW(keras.optimizers.AdamW):
+class ReducedGradientAdamW(FusedAdamW):
     """AdamW for gradients that were summed over the replicas before.
 
     Keras sums gradients inside of the optimizer, after clipping them, so that
@@ -111,14 +113,7 @@ class FinetuningAdamW(ReducedGradientAdamW):
         index = self._get_variable_index(variable)
         path = self._trainable_variables[index].path
         rate = learning_rate * self.rate_scales.get(path, 1.0)
-        if self.weight_decay and self._use_weight_decay(variable):
-            decay = ops.cast(rate * self.weight_decay, variable.dtype)
-            self.assign_sub(variable, variable * decay)
         super().update_step(gradient, variable, rate)
-
-    def _apply_weight_decay(self, variables):
-        # It is done with the update, at the variable's own rate.
-        del variables
 
 
 def layer_rate_scales(task, decay):

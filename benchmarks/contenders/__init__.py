@@ -1,0 +1,1 @@
+"""What is measured: functions from settings to a step, see `alternating`."""

@@ -1,0 +1,58 @@
+"""Attention without blocks: a bias for every pair of tokens of a row."""
+
+import keras
+from keras import ops
+
+from benchmarks.contenders import ours
+from unilmv2_tf.layers import BlockRow
+from unilmv2_tf.layers import mask_to_bias
+from unilmv2_tf.layers import step_visibility
+from unilmv2_tf.models import UniLMv2Backbone
+
+
+class DenseBias(keras.layers.Layer):
+    """The whole square, `(batch, heads, n + 2m, n + 2m)`.
+
+    Args:
+        relative_position_bias: a `RelativePositionBias`.
+        **kwargs: see `keras.layers.Layer`.
+    """
+
+    def __init__(self, relative_position_bias, **kwargs):
+        super().__init__(**kwargs)
+        self.relative_position_bias = relative_position_bias
+
+    def build(self, *input_shapes):
+        self.built = True
+
+    def call(self, padding_mask, steps, positions):
+        is_used = ops.cast(steps != 0, "int32")
+        row_steps = ops.concatenate(
+            [0 * ops.cast(padding_mask, "int32"), steps, -steps], axis=1
+        )
+        is_key = ops.concatenate([padding_mask, is_used, is_used], axis=1)
+        visible = step_visibility(row_steps, row_steps)
+        visible = visible & ops.expand_dims(ops.cast(is_key, "bool"), axis=1)
+        bias = mask_to_bias(ops.expand_dims(visible, 1), self.compute_dtype)
+        if self.relative_position_bias is not None:
+            bias = bias + self.relative_position_bias(positions, positions)
+        # With nothing else, attention takes the row for a single block.
+        return {"context_padding": bias}
+
+
+class DenseBackbone(UniLMv2Backbone):
+    """A `UniLMv2Backbone` that attends to whole rows."""
+
+    def embed_blocks(self, padding_mask, steps, target_positions, **row):
+        row = BlockRow(name="block_row")(
+            target_positions=target_positions, **row
+        )
+        bias = DenseBias(self.relative_position_bias, name="dense_bias")(
+            padding_mask, steps, row["position_ids"]
+        )
+        return self.embeddings(**row), bias
+
+
+def pretraining(settings):
+    """As `ours.pretraining`, with dense attention."""
+    return ours.pretraining(settings, DenseBackbone)

@@ -1,0 +1,39 @@
+"""Our step of pre-training as it was before changes that made it faster."""
+
+import contextlib
+from unittest import mock
+
+import keras
+
+# Of `changes`: name to what takes its place.
+CHANGES = ("fused AdamW",)
+
+
+def pretraining(settings):
+    """As `ours.pretraining`, with changes undone.
+
+    Settings:
+        undo: list of names out of `CHANGES`.
+    """
+    from benchmarks.contenders import ours
+
+    with contextlib.ExitStack() as stack:
+        if "fused AdamW" in settings["undo"]:
+            stack.enter_context(
+                mock.patch(
+                    "unilmv2_tf.trainers.pretraining.train_step."
+                    "ReducedGradientAdamW",
+                    KerasAdamW,
+                )
+            )
+        step = ours.pretraining(settings)
+        # The graph is made in the first step.
+        step()
+    return step
+
+
+class KerasAdamW(keras.optimizers.AdamW):
+    """Keras's own, which does not sum over replicas again."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars

@@ -1,0 +1,50 @@
+"""Steps of Hugging Face's models in PyTorch."""
+
+import torch
+import transformers
+
+from benchmarks.contenders import rows
+
+
+def bart(settings):
+    """An update of `BartForConditionalGeneration`."""
+    torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
+    source, target = rows.pairs(
+        settings["batch_size"],
+        settings["source_length"],
+        settings["target_length"],
+    )
+    size = rows.size(settings)
+    dropout = settings.get("dropout", rows.DROPOUT)
+    model = transformers.BartForConditionalGeneration(
+        transformers.BartConfig(
+            vocab_size=rows.VOCABULARY_SIZE,
+            d_model=size["hidden"],
+            encoder_layers=size["layers"] // 2,
+            decoder_layers=size["layers"] // 2,
+            encoder_attention_heads=size["heads"],
+            decoder_attention_heads=size["heads"],
+            encoder_ffn_dim=size["inner"],
+            decoder_ffn_dim=size["inner"],
+            max_position_embeddings=1024,
+            dropout=dropout,
+            attention_dropout=dropout,
+        )
+    ).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=rows.LEARNING_RATE,
+        weight_decay=rows.WEIGHT_DECAY,
+        eps=rows.EPSILON,
+    )
+    source, target = (torch.tensor(x).long() for x in (source, target))
+    mask = torch.ones_like(source)
+
+    def step():
+        optimizer.zero_grad()
+        loss = model(input_ids=source, attention_mask=mask, labels=target).loss
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
