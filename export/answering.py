@@ -270,7 +270,7 @@ class Answer:
 
     def live_from_ids(self, question, context):
         """The same for `answer_ids`, of rows that are made of texts."""
-        logits = self.task.predict(self.rows_of(question, context), verbose=0)
+        logits = self.task(self.rows_of(question, context), training=False)
         return {
             f"{name}_logits": np.asarray(logits[name], "float32")
             for name in ("start", "end")

@@ -115,6 +115,12 @@ class Classify:
             self._outputs(token_ids, segment_ids, padding_mask)
         )
 
+    def lite(self, token_ids, segment_ids, padding_mask):
+        """The signature `classify_ids` of a device, which nobody pads."""
+        return self._numbered(
+            self._computed(token_ids, segment_ids, padding_mask)
+        )
+
     def _computed(self, *rows):
         """Probabilities or whatever the task gives, `(batch, classes)`."""
         rows = dict(zip(self.id_inputs, rows))

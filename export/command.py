@@ -81,13 +81,18 @@ def export(
     from unilmv2_tf.export.loading import load_endpoints
     from unilmv2_tf.export.saved_model import export_model
 
-    endpoints = load_endpoints(preset, signatures, dtype, quantize, values)
     if format == "litert":
-        published = export_lite(endpoints, output, version)
+        published = _export_checked(
+            export_lite,
+            load_endpoints(preset, signatures, settings=values),
+            output,
+            version,
+            quantize or (None if dtype == "float32" else dtype),
+        )
     else:
         published = _export_checked(
             export_model,
-            endpoints,
+            load_endpoints(preset, signatures, dtype, quantize, values),
             output,
             version=version,
             text_signatures=text_signatures,

@@ -183,16 +183,21 @@ class Fill:
 
         The texts are taken apart in Python, not by the code that is exported.
         """
+        parts = [one.split(MASK) for one in text]
+        flat = tf.constant([part for one in parts for part in one], tf.string)
+        # Op by op, KerasHub would tokenize a megabyte in Python.
+        pieces = iter(tf.function(self.tokenizer)(flat).to_list())
+
         length = self.sequence_length
         rows = {
             name: np.zeros((len(text), length), "int32")
             for name in self.id_inputs
         }
-        for row, one in enumerate(text):
+        for row, one in enumerate(parts):
             tokens = []
-            for part in one.split(MASK):
-                tokens += [*self.tokenizer(part), self.tokenizer.mask_token_id]
-            tokens = [int(token) for token in tokens[:-1]][: length - 2]
+            for _ in one:
+                tokens += [*next(pieces), self.tokenizer.mask_token_id]
+            tokens = tokens[:-1][: length - 2]
             tokens = [
                 self.tokenizer.cls_token_id,
                 *tokens,
@@ -225,7 +230,7 @@ class Fill:
     def live_from_ids(self, text):
         """The same for `fill_ids`, of rows that are made of texts."""
         rows = self.rows_of(text)
-        hidden_states = self.task.backbone.predict(rows, verbose=0)
+        hidden_states = self.task.backbone(rows, training=False)
         is_gap = rows["token_ids"] == self.tokenizer.mask_token_id
         num_gaps = min(is_gap.sum(axis=1).max(), self.max_gaps)
         shape = (len(text), num_gaps, self.num_candidates)
