@@ -134,9 +134,8 @@ class Encode:
         rows = dict(zip(self.id_inputs, rows))
         rows = shortened(rows, "padding_mask", self.buckets)
         vectors = tf.cast(self.backbone(rows, training=False), tf.float32)
-        is_token = tf.cast(rows["padding_mask"] > 0, tf.float32)[
-            ..., tf.newaxis
-        ]
+        is_token = tf.expand_dims(rows["padding_mask"] > 0, -1)
+        is_token = tf.cast(is_token, tf.float32)
         vectors *= is_token
         if self.pooling == "cls":
             sentence_vector = vectors[:, 0]
