@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -82,7 +83,10 @@ def run_lite(path, signature, inputs):
     Returns:
         A dict of arrays.
     """
-    interpreter = tf.lite.Interpreter(model_path=path)
+    with warnings.catch_warnings():
+        # TensorFlow's interpreter will be a package of its own one day.
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(model_path=path)
     runner = interpreter.get_signature_runner(signature)
     return runner(**inputs)
 

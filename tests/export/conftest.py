@@ -101,7 +101,6 @@ def tasks():
                 tokenizer, sequence_length=32, doc_stride=8,
                 max_question_length=8,
             ),
-            null_threshold=-2.0,
         ),
         "fill": UniLMv2PseudoMaskedLM(
             backbone,
@@ -109,6 +108,10 @@ def tasks():
         ),
     }  # fmt: skip
     shake(*tasks.values())
+    # So that some questions have answers, and others have not.
+    answers = tasks["answer"].answer(["What red fox?"] * len(TEXTS), TEXTS)
+    gaps = [x["null_score"] - x["score"] for x in answers if x["text"]]
+    tasks["answer"].null_threshold = float(np.median(gaps))
     return tasks
 
 
