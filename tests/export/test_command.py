@@ -111,7 +111,8 @@ def test_no_export_to_check(tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "stored", [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"quantize": "int8"}]
+    "stored",
+    [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"quantize": "int8"}],
 )
 def test_smaller_weights(presets, tmp_path, stored):
     from unilmv2_tf.export import export_model
