@@ -111,16 +111,16 @@ def export_model(
         say("Writing the graph and the weights.")
         functions = _write_graph(folder, endpoints, text_signatures)
         description = write_extra_assets(folder, endpoints, functions)
-        write_warm_up(folder, description, os.path.basename(path), warm_up)
+        write_warm_up(folder, description, name, warm_up)
         if check:
             say("Asking the live model.")
             write_live_answers(folder, endpoints, text_signatures)
             say("Asking the SavedModel, in a process of its own.")
             check_export(folder, seconds)
 
-    path = os.path.abspath(path)
+    name = os.path.basename(os.path.abspath(path))
     published = publish_version(path, write, version)
-    write_server_files(path, published)
+    write_server_files(os.path.dirname(os.path.abspath(published)), published)
     return published
 
 
