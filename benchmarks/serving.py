@@ -3,8 +3,8 @@
 At base size, random weights, texts of 126 words that are a token each; generate
 writes 32 tokens with 5 beams. `exported` is the signature of a loaded
 SavedModel, strings in and out, `live` the task's own `classify` and `generate`,
-`PyTorch` BERT and BART of Hugging Face with as many layers, tokenizing included.
-BART's base has 6 layers on each side where UniLMv2 has 12 that do both.
+`PyTorch` BERT and BART of Hugging Face with as many layers, tokenizing
+included. BART's base has 6 layers on each side, UniLMv2 has 12 that do both.
 
     python -m benchmarks.serving classify
     python -m benchmarks.serving generate
