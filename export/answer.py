@@ -8,8 +8,6 @@ writes `[[generated_text, score], ...]` to standard output, both JSON.
 import os
 import sys
 
-sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-
 
 def answer(folder, texts, batch_size):
     """Asks the signature `serving_default` for texts, batch by batch.
@@ -46,6 +44,7 @@ def answer(folder, texts, batch_size):
 
 
 if __name__ == "__main__":
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
     import isolation
 
     isolation.run(answer)

@@ -10,8 +10,6 @@ import os
 import sys
 import time
 
-sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-
 LIVE_ANSWERS = os.path.join("assets.extra", "live_answers.npz")
 _LEAST_CALLS, _MOST_CALLS = 3, 100
 
@@ -312,6 +310,7 @@ class Prober:
 
 
 if __name__ == "__main__":
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
     import isolation
 
     isolation.run(check)
