@@ -239,7 +239,8 @@ def plot(results, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kinds", nargs="*", choices=["classify", "generate"])
+    # With choices argparse would refuse that there is none.
+    parser.add_argument("kinds", nargs="*", metavar="classify|generate")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--plot")
     options = parser.parse_args()

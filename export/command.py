@@ -3,7 +3,7 @@ from typing import Literal
 
 def export(
     preset: str,
-    output: str,
+    output: str = "exported",
     version: int | None = None,
     signatures: list[
         Literal["generate", "classify", "answer", "encode", "fill"]

@@ -37,7 +37,11 @@ isolation.import_text_ops()
 from tensorflow.python.tools import saved_model_cli
 for arguments in json.load(sys.stdin):
     sys.argv = ["saved_model_cli", *arguments]
-    saved_model_cli.main()
+    try:
+        saved_model_cli.main()
+    except SystemExit as stop:
+        if stop.code:
+            raise
 """
 
 
