@@ -1,18 +1,13 @@
 """Asks a SavedModel from a process that has none of our code."""
 
-import json
 import os
-import subprocess
-import sys
 
+from unilmv2_tf.export.process import run_clean
 from unilmv2_tf.export.versions import newest_version
-
-_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "answer.py")
-_SHOWN_LINES = 15
 
 
 def ask_saved_model(folder, texts, batch_size=32):
-    """Asks an exported model in a clean process, as a server would.
+    """Asks an exported generator in a clean process, as a server would.
 
     The process imports TensorFlow and TensorFlow Text only; `unilmv2_tf`,
     `keras` and `keras_hub` are barred from it. So it proves that the SavedModel
@@ -20,7 +15,7 @@ def ask_saved_model(folder, texts, batch_size=32):
     answer many requests run a server.
 
     Args:
-        folder: str or path. What `export_generation` returned, or the folder
+        folder: str or path. What `export_model` returned, or the folder
             above the versions, of which the newest is asked.
         texts: list of strings.
         batch_size: int. How many are asked at once. Defaults to `32`.
@@ -49,28 +44,14 @@ def ask_saved_model(folder, texts, batch_size=32):
             f"`batch_size` must be at least 1. Received: {batch_size}"
         )
     folder = os.path.abspath(newest_version(folder))
-    question = {
-        "folder": folder,
-        "texts": list(texts),
-        "batch_size": batch_size,
-    }
-    process = subprocess.run(
-        # Isolated: no PYTHON variables, no folder of this script on the path.
-        [sys.executable, "-I", _SCRIPT],
-        input=json.dumps(question),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
+    answers = run_clean(
+        "answer.py",
+        f"ask the SavedModel in {folder}",
+        folder=folder,
+        texts=list(texts),
+        batch_size=batch_size,
     )
-    if process.returncode != 0:
-        lines = process.stderr.strip().splitlines()[-_SHOWN_LINES:]
-        raise RuntimeError(
-            f"The process that asked the SavedModel in {folder} ended with "
-            f"status {process.returncode}. The last lines that it wrote:\n"
-            + "\n".join(f"    {line}" for line in lines)
-        )
-    return [tuple(pair) for pair in json.loads(process.stdout)]
+    return [tuple(pair) for pair in answers]
 
 
 def _check_texts(texts):

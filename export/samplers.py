@@ -9,7 +9,7 @@ from unilmv2_tf.generation import BeamSearchSampler
 
 
 def scored_sampler(sampler):
-    """Makes a sampler that returns one sequence and its score.
+    """Makes a sampler that returns sequences and their scores.
 
     Args:
         sampler: a `BeamSearchSampler`, or a `keras_hub.samplers.Sampler` that
@@ -18,11 +18,11 @@ def scored_sampler(sampler):
 
     Returns:
         A sampler whose call returns a dict with `decoder_token_ids` `(batch,
-        max_length)` and `scores` `(batch,)`. The one passed in is not changed.
+        max_length)` and `scores` `(batch,)`, with an axis more if it returns
+        several sequences. The one passed in is not changed.
 
     Raises:
-        ValueError: if the sampler returns several sequences for an example, or
-            is neither of the above.
+        ValueError: if the sampler is neither of the above.
 
     Example:
 
@@ -33,13 +33,6 @@ def scored_sampler(sampler):
     """
     sampler = keras_hub.samplers.get(sampler)
     if isinstance(sampler, BeamSearchSampler):
-        if sampler.num_return_sequences != 1:
-            raise ValueError(
-                "An exported `sampler` must return one sequence for each "
-                "text. Received: num_return_sequences="
-                f"{sampler.num_return_sequences}. Pass "
-                "`sampler=BeamSearchSampler(..., num_return_sequences=1)`."
-            )
         sampler = copy.copy(sampler)
         sampler.return_scores = True
         return sampler

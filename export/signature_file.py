@@ -11,7 +11,7 @@ import tensorflow_text
 import unilmv2_tf
 
 
-def write_extra_assets(folder, task, sampler, max_length, signatures):
+def write_extra_assets(folder, endpoints, functions):
     """Writes `assets.extra/vocab.txt` and `assets.extra/signature.json`.
 
     They are for people and clients; the graph does not read them. With both a
@@ -19,15 +19,17 @@ def write_extra_assets(folder, task, sampler, max_length, signatures):
 
     Args:
         folder: str. A SavedModel.
-        task: the `UniLMv2Seq2SeqLM` that it holds.
-        sampler: the sampler that it holds, as `scored_sampler` returns it.
-        max_length: int. The longest target.
-        signatures: dict of `tf.function`s with an input signature, by name.
+        endpoints: list of endpoints that it holds, such as `Generate`.
+        functions: dict of `tf.function`s with an input signature, by the name
+            of their signature, the main one first.
+
+    Returns:
+        The description that was written, a dict.
 
     Example:
 
     >>> import os, tempfile
-    >>> from unilmv2_tf.export.samplers import scored_sampler
+    >>> from unilmv2_tf.export.generating import Generate
     >>> from unilmv2_tf.models import UniLMv2Backbone, UniLMv2Seq2SeqLM
     >>> from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
     >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
@@ -37,44 +39,51 @@ def write_extra_assets(folder, task, sampler, max_length, signatures):
     ...     UniLMv2Backbone(7, 1, 1, 8, 8),
     ...     UniLMv2Seq2SeqLMPreprocessor(tokenizer))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_extra_assets(folder, task, scored_sampler("greedy"), 48, {})
+    ...     description = write_extra_assets(folder, [Generate(task)], {})
     ...     sorted(os.listdir(os.path.join(folder, "assets.extra")))
     ['signature.json', 'vocab.txt']
     """
     extra = os.path.join(folder, "assets.extra")
     os.mkdir(extra)
-    tokenizer = task.preprocessor.tokenizer
+    tokenizer = endpoints[0].task.preprocessor.tokenizer
     with open(
         os.path.join(extra, "vocab.txt"), "w", encoding="utf-8", newline="\n"
     ) as file:
         file.writelines(f"{token}\n" for token in tokenizer.get_vocabulary())
+    description = _description(endpoints, functions)
     with open(
         os.path.join(extra, "signature.json"), "w", encoding="utf-8"
     ) as file:
-        description = _description(task, sampler, max_length, signatures)
         json.dump(description, file, indent=2)
         file.write("\n")
+    return description
 
 
-def _description(task, sampler, max_length, signatures):
-    preprocessor = task.preprocessor
-    # A sampler that chooses token by token stands behind one that scores.
-    sampler = getattr(sampler, "sampler", sampler)
+def _description(endpoints, functions):
+    backbone = endpoints[0].task.backbone
     return {
-        "model": type(task).__name__,
+        "main": next(iter(functions), None),
         "signatures": {
             name: _signature_description(function)
-            for name, function in signatures.items()
+            for name, function in functions.items()
         },
-        "encoder_sequence_length": preprocessor.encoder_sequence_length,
-        "max_length": max_length,
-        "max_sequence_length": task.backbone.max_sequence_length,
-        "sampler": {
-            "class": type(sampler).__name__,
-            "config": sampler.get_config(),
+        "tasks": {
+            endpoint.name: {
+                "model": type(endpoint.task).__name__,
+                **endpoint.describe(),
+            }
+            for endpoint in endpoints
         },
-        "tokenizer": _tokenizer_description(preprocessor.tokenizer),
-        "parameters": task.count_params(),
+        "backbone": {
+            "max_sequence_length": backbone.max_sequence_length,
+            "hidden_dim": backbone.hidden_dim,
+            "num_layers": backbone.num_layers,
+            "dtype": precision(backbone),
+        },
+        "tokenizer": _tokenizer_description(
+            endpoints[0].task.preprocessor.tokenizer
+        ),
+        "parameters": num_parameters(endpoints),
         "versions": {
             "unilmv2_tf": unilmv2_tf.__version__,
             "tensorflow": tf.__version__,
@@ -83,6 +92,43 @@ def _description(task, sampler, max_length, signatures):
             "keras_hub": keras_hub.__version__,
         },
     }
+
+
+def num_parameters(endpoints):
+    """How many weights the tasks have, those in common counted once.
+
+    Args:
+        endpoints: list of endpoints.
+
+    Returns:
+        An int.
+    """
+    weights = {
+        id(weight): weight
+        for endpoint in endpoints
+        for weight in endpoint.task.weights
+    }
+    return sum(int(keras.ops.size(weight.value)) for weight in weights.values())
+
+
+def precision(backbone):
+    """What a backbone computes in: the name of its dtype policy.
+
+    Args:
+        backbone: a `UniLMv2Backbone`.
+
+    Returns:
+        A string; `"int8"` if it has such weights.
+
+    Example:
+
+    >>> from unilmv2_tf import UniLMv2Backbone
+    >>> precision(UniLMv2Backbone(7, 1, 1, 8, 8, dtype="bfloat16"))
+    'bfloat16'
+    """
+    if any(weight.dtype == "int8" for weight in backbone.weights):
+        return "int8"
+    return backbone.dtype_policy.name
 
 
 def _signature_description(function):

@@ -59,12 +59,12 @@ def newest_version(path):
     raise FileNotFoundError(
         "`folder` must be a SavedModel or the folder above its versions. "
         f"Received: folder={path}, where there is no saved_model.pb. Write one "
-        "with `export_generation(task, folder)`."
+        "with `export_model(task, folder)`."
     )
 
 
-def publish_version(path, write):
-    """Writes the next version of a model, whole or not at all.
+def publish_version(path, write, version=None):
+    """Writes a version of a model, whole or not at all.
 
     The version is written beside the others under a name that is no number,
     which servers pass over, and then renamed. Whatever goes wrong before that
@@ -75,13 +75,15 @@ def publish_version(path, write):
             not exist.
         write: callable of one argument, the path of an empty folder, that
             fills it.
+        version: int. Defaults to `None`: 1, or one more than the highest that
+            there is.
 
     Returns:
-        The path of the version, a string. Its number is 1, or one more than
-        the highest that there is.
+        The path of the version, a string.
 
     Raises:
-        ValueError: if `path` is no local folder above versions.
+        ValueError: if `path` is no local folder above versions, or there is
+            such a version already.
         NotADirectoryError: if `path` is a file or below a file.
         PermissionError: if `path` cannot be written.
 
@@ -95,12 +97,14 @@ def publish_version(path, write):
     """
     path = os.fspath(path)
     _check_path(path)
+    if version is not None:
+        _check_version(path, version)
     is_new = not os.path.isdir(path)
     temporary = os.path.join(path, f"unfinished-{uuid.uuid4().hex}")
     try:
         _make_folder(path, temporary)
         write(temporary)
-        return _rename_to_next(path, temporary)
+        return _rename(path, temporary, version)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         if is_new:
@@ -144,14 +148,32 @@ def _make_folder(path, temporary):
         ) from error
 
 
-def _rename_to_next(path, temporary):
+def _check_version(path, version):
+    if version < 1:
+        raise ValueError(
+            f"`version` must be at least 1. Received: version={version}"
+        )
+    if version in list_versions(path):
+        raise ValueError(
+            "`version` must be a new one: what a server may have loaded is "
+            f"never changed. Received: version={version}, and {path} has "
+            f"{', '.join(map(str, list_versions(path)))}. Leave it out for the "
+            "next one."
+        )
+
+
+def _rename(path, temporary, number):
     while True:
         versions = list_versions(path)
-        version = os.path.join(path, str(versions[-1] + 1 if versions else 1))
+        next_number = versions[-1] + 1 if versions else 1
+        version = os.path.join(path, str(number or next_number))
         try:
             os.rename(temporary, version)
             return version
         except OSError as error:
             # Another export has just taken the number.
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            if number is not None:
+                _check_version(path, number)
                 raise

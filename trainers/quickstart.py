@@ -301,10 +301,13 @@ class QuickStart:
 
     def export(self):
         """Writes the fine-tuned model as a SavedModel."""
-        from unilmv2_tf.export import export_generation
+        from unilmv2_tf.export import export_model
 
         if not os.path.exists(self.path("saved_model")):
-            export_generation(self.load("finetuned"), self.path("saved_model"))
+            # It is asked in a clean process in the next part.
+            export_model(
+                self.load("finetuned"), self.path("saved_model"), check=False
+            )
 
     def ask(self):
         """Asks the SavedModel, in a process that has TensorFlow only.

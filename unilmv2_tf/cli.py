@@ -63,6 +63,16 @@ COMMANDS = {
         "evaluate",
         "score a fine-tuned model on labelled data",
     ),
+    "export": (
+        "unilmv2_tf.export.command",
+        "export",
+        "write a SavedModel for TensorFlow Serving, and try it",
+    ),
+    "check-export": (
+        "unilmv2_tf.export.command",
+        "check_export",
+        "try a SavedModel where nothing of this package is, and time it",
+    ),
     "inspect": (
         "unilmv2_tf.trainers.inspect_model",
         "inspect_model",

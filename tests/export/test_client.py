@@ -51,7 +51,7 @@ def test_a_model_that_takes_no_texts(tmp_path):
     tf.saved_model.save(
         module, str(tmp_path), signatures={"serving_default": module.double}
     )
-    with pytest.raises(RuntimeError, match="text_signature=True"):
+    with pytest.raises(RuntimeError, match="text_signatures=True"):
         ask_saved_model(tmp_path, ["the fox"])
 
 
@@ -63,5 +63,5 @@ def test_errors_teach(tmp_path, echo):
         ask_saved_model(echo, ["\ud800"])
     with pytest.raises(ValueError, match="`batch_size`"):
         ask_saved_model(echo, ["the fox"], batch_size=0)
-    with pytest.raises(FileNotFoundError, match="export_generation"):
+    with pytest.raises(FileNotFoundError, match="export_model"):
         ask_saved_model(tmp_path, ["the fox"])

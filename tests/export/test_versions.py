@@ -97,3 +97,21 @@ def test_no_saved_model_to_be_found(tmp_path):
     (tmp_path / "1").mkdir()
     with pytest.raises(FileNotFoundError, match=r"no saved_model\.pb"):
         newest_version(tmp_path)
+
+
+def test_a_number_of_ones_own(tmp_path):
+    path = tmp_path / "toy"
+    assert publish_version(path, fill, version=20) == str(path / "20")
+    assert publish_version(path, fill, version=3) == str(path / "3")
+    assert publish_version(path, fill) == str(path / "21")
+    with pytest.raises(ValueError, match="must be a new one"):
+        publish_version(path, fill, version=3)
+
+    def fill_while_another_takes_it(folder):
+        fill(folder)
+        publish_version(path, fill, version=30)
+
+    with pytest.raises(ValueError, match="version=30"):
+        publish_version(path, fill_while_another_takes_it, version=30)
+    assert list_versions(path) == [3, 20, 21, 30]
+    assert len(os.listdir(path)) == 4

@@ -100,7 +100,7 @@ class BlockAttentionBias(keras.layers.Layer):
     ):
         is_token = ops.cast(padding_mask, "bool")
         context_padding = mask_to_bias(
-            is_token[:, None, None, :], self.compute_dtype
+            ops.expand_dims(is_token, (1, 2)), self.compute_dtype
         )
         if context_positions is None:
             context_positions = ops.arange(ops.shape(padding_mask)[1])[None]
