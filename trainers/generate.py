@@ -14,7 +14,10 @@ def generate(
     max_length: int | None = None,
     no_repeat_ngram_size: int | None = None,
     ignored_tokens: str | list[str] | None = None,
+    forbidden_words: str | list[str] | None = None,
     num_return_sequences: int | None = None,
+    num_groups: int | None = None,
+    diversity_penalty: float | None = None,
     temperature: float | None = None,
     k: int | None = None,
     p: float | None = None,
@@ -55,8 +58,14 @@ def generate(
             search.
         ignored_tokens: Words that this rule does not apply to, for example
             ". ,".
+        forbidden_words: Words, and in double quotes texts of several, that no
+            text has, nor words that begin with them; in a beam search.
         num_return_sequences: Texts for each source, best first, with their
             scores; in a beam search, and to stdout or .jsonl.
+        num_groups: Into how many groups the beams are divided, each of which
+            avoids what the ones before it chose; for texts that differ.
+        diversity_penalty: How much it avoids it: what a token costs for each
+            beam of an earlier group that has it at the same place.
         temperature: Above 1 makes choices more random, below 1 less.
         k: The number of tokens that are drawn from.
         p: The probability of the tokens that are drawn from, together.

@@ -52,6 +52,8 @@ class Generator:
         batch_size: int. Defaults to `32`.
         ignored_tokens: see `split_words`. Tokens that may repeat. Defaults to
             `None`.
+        forbidden_words: see `split_words`. What no text has. Defaults to
+            `None`.
         sampler: string. Defaults to `None`, that of the model.
         **options: arguments of the sampler, see `make_sampler`.
 
@@ -66,6 +68,7 @@ class Generator:
         max_length=None,
         batch_size=32,
         ignored_tokens=None,
+        forbidden_words=None,
         sampler=None,
         **options,
     ):
@@ -75,9 +78,16 @@ class Generator:
         self.batch_size = batch_size
         self.num_cut = 0
         tokenizer = model.preprocessor.tokenizer
-        options["ignored_token_ids"] = _ids_of_each(ignored_tokens, tokenizer)
+        if ignored_tokens is not None:
+            options["ignored_token_ids"] = sum(
+                _ids_of_each("ignored_tokens", ignored_tokens, tokenizer), ()
+            )
+        if forbidden_words is not None:
+            options["forbidden_token_ids"] = _ids_of_each(
+                "forbidden_words", forbidden_words, tokenizer
+            )
         self.sampler = make_sampler(model.sampler, sampler, **options)
-        self._check_prefix(tokenizer)
+        self._check_lengths(tokenizer)
         model.compile(sampler=self.sampler)
         longest = model.preprocessor.encoder_sequence_length - 2
 
@@ -136,7 +146,7 @@ class Generator:
             )
         ]
 
-    def _check_prefix(self, tokenizer):
+    def _check_lengths(self, tokenizer):
         longest = self.max_length
         if longest is None:
             longest = self.model.preprocessor.decoder_sequence_length
@@ -146,13 +156,16 @@ class Generator:
                 "`prefix` must leave room for a text. Received: prefix="
                 f"{self.prefix!r}, {length} tokens, of at most {longest}"
             )
+        shortest = getattr(self.sampler, "min_length", 0)
+        if shortest >= longest:
+            raise ValueError(
+                "`min_length` must leave room for the end of a text. Received: "
+                f"min_length={shortest}, and at most {longest} tokens "
+                "(`max_length`)"
+            )
 
 
-def _ids_of_each(words, tokenizer):
-    if words is None:
-        return None
+def _ids_of_each(flag, words, tokenizer):
     return tuple(
-        token_id
-        for word in split_words(words)
-        for token_id in token_ids_of(word, tokenizer, "ignored_tokens")
+        token_ids_of(word, tokenizer, flag) for word in split_words(words)
     )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import keras_hub
 import numpy as np
@@ -152,6 +153,20 @@ def test_flags_change_the_sampler_of_the_preset(preset, words, sources, capsys):
     assert any(len(set(x.split())) < len(x.split()) for x in ignoring)
     begun = lines("--max_length", 3, "--prefix", "a cat")
     assert all(x.startswith("a cat") and len(x.split()) <= 3 for x in begun)
+    frequent = Counter(" ".join(before).split()).most_common(1)[0][0]
+    without = lines("--forbidden_words", f'{frequent} "the fox"')
+    assert not any(frequent in x.split() or "the fox" in x for x in without)
+    generate(
+        *(preset, "--input", "sources.txt", "--output", "grouped.jsonl"),
+        *("--num_beams", 4, "--num_groups", 2, "--diversity_penalty", 99),
+        *("--num_return_sequences", 2),
+    )
+    begins = [
+        [text["text"].split()[:1] for text in answer["predictions"]]
+        for answer in read_json("grouped.jsonl")
+    ]
+    # Special tokens, which are not in the texts, may come before.
+    assert sum(first != second for first, second in begins) > 15
     greedy = lines("--sampler", "greedy")
     assert greedy == lines("--sampler", "top_k", "--k", 1)
     drawn = [
@@ -324,6 +339,12 @@ def test_mistakes(preset, capsys):
         ),
         (["--input", "sources.txt", "--max_length", "99"], "decoder length 99"),
         (["--input", "sources.txt", "--prefix", "a " * 6], "leave room"),
+        (["--input", "sources.txt", "--min_length", "50"], "`min_length` must"),
+        (["--input", "sources.txt", "--num_groups", "2"], "divide `num_beams`"),
+        (
+            ["--input", "sources.txt", "--forbidden_words", "zebra"],
+            "can spell. Received: 'zebra'",
+        ),
         (
             ["--input", "sources.txt", "--ignored_tokens", "zebra"],
             "can spell. Received: 'zebra'",
