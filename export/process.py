@@ -26,11 +26,10 @@ def run_clean(script, what, **question):
 
     Example:
 
-    >>> run_clean("answer.py", "ask", folder="no/such/folder", texts=[],
-    ...           batch_size=1)
+    >>> run_clean("no_script.py", "ask")
     Traceback (most recent call last):
     ...
-    RuntimeError: The process that was to ask ended with status 1. ...
+    RuntimeError: The process that was to ask ended with status 2. ...
     """
     process = subprocess.run(
         # Isolated: no PYTHON variables, no folder of this script on the path.
