@@ -34,7 +34,7 @@ format: $(VENV)/.dev
 test: lint
 	$(BIN)/pytest --numprocesses 2 $(ARGS)
 
-## every benchmark, then the tables made of them; under an hour on two cores
+## every benchmark, then the tables made of them; about an hour on two cores
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks all $(ARGS)
 

@@ -76,6 +76,8 @@ def curves(panels, x_label, path):
             )
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
         axes.set_xticks(x, [f"{value:g}" for value in x])
         axes.set_xlabel(x_label, color=TEXT_COLOR)
         _finish(figure, axes, label, None)

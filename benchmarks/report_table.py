@@ -139,11 +139,13 @@ def changes_table(results=RESULTS):
         "|---|---|---|---|",
     ]
     for change, found in figures["changes"].items() if figures else ():
+        ready = ""
+        if "ready_seconds_before" in found:
+            before, now = found["ready_seconds_before"], figures["now"]
+            ready = f"{before:.1f}, {now['ready_seconds']:.1f} s"
         lines.append(
             f"| {change} | {shown(found['seconds_before'])} | "
-            f"{shown(found['now_to_before'])} | "
-            f"{found['ready_seconds_before']:.1f}, "
-            f"{figures['now']['ready_seconds']:.1f} s |"
+            f"{shown(found['now_to_before'])} | {ready} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -112,7 +112,12 @@ def keras_pretraining(settings):
     )
     task.compile(weighted_metrics=[])
     x, y, weight = as_inputs(masked)
-    return lambda: float(task.train_on_batch(x, y, weight))
+
+    def step():
+        logs = task.train_on_batch(x, y, weight, return_dict=True)
+        return float(logs["loss"])
+
+    return step
 
 
 def finetuning(settings):
