@@ -189,9 +189,7 @@ class PartiallyAutoregressiveSampler(keras_hub.samplers.Sampler):
             "cache": cache,
         }
 
-    def step(
-        self, state, verified, drafted, prompt, is_forced, stop_token_ids
-    ):
+    def step(self, state, verified, drafted, prompt, is_forced, stop_token_ids):
         """Settles what a pass has verified, and fills the next window.
 
         Args:
@@ -258,9 +256,7 @@ class PartiallyAutoregressiveSampler(keras_hub.samplers.Sampler):
         num_guesses = state["num_guesses"][:, None]
         offsets = ops.arange(1, 2 * self.block_size + 1, dtype="int32")[None]
         places = state["start"][:, None] + offsets
-        forced = self._at(is_forced, places) & (
-            places < ops.shape(prompt)[1]
-        )
+        forced = self._at(is_forced, places) & (places < ops.shape(prompt)[1])
         num_most = self.block_size - 1
         guesses = state["window"][:, 1:]
         stands = self._stands(guesses, best[:, :num_most], verified)

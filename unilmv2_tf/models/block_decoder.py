@@ -107,7 +107,7 @@ class BlockDecoder(CachedDecoder):
         )
 
     def _places(self, slots, start, num_guesses):
-        """The places in the target of what stands in slots, `(batch, slots)`."""
+        """The places in the target of what stands in slots."""
         within, _, is_verifying, is_drafting = self._groups(slots, start)
         # Token i is in slot i + 1.
         places = ops.where(is_verifying, start + 1 + within, slots - 1)

@@ -154,6 +154,8 @@ def test_flags_change_the_sampler_of_the_preset(preset, words, sources, capsys):
     assert all(x.startswith("a cat") and len(x.split()) <= 3 for x in begun)
     greedy = lines("--sampler", "greedy")
     assert greedy == lines("--sampler", "top_k", "--k", 1)
+    assert greedy == lines("--sampler", "par", "--block_size", 3)
+    assert greedy != lines("--sampler", "par", "--min_confidence", 0.01)
     drawn = [
         lines("--sampler", "random", "--temperature", 3, "--seed", seed)
         for seed in (1, 2)
