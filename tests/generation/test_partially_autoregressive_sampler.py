@@ -266,5 +266,5 @@ def test_mistakes():
 
     prompt = np.zeros((1, 4), "int32")
     BeamSearchSampler()(one_by_one, prompt)
-    with pytest.raises(ValueError, match="`block_step`.*one_by_one.*greedy"):
+    with pytest.raises(ValueError, match=r"`block_step`.*one_by_one.*greedy"):
         PartiallyAutoregressiveSampler()(one_by_one, prompt)

@@ -33,6 +33,22 @@ class BlockDecoder(CachedDecoder):
         max_length: int. The longest target.
         in_place: bool. See `CachedDecoder`. Defaults to `False`.
 
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2Seq2SeqLM
+    >>> from unilmv2_tf.models import BlockDecoder
+    >>> task = UniLMv2Seq2SeqLM(
+    ...     UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=99),
+    ...     pseudo_token_id=4)
+    >>> source = np.array([[2, 7, 8, 3]])
+    >>> decoder = BlockDecoder(task, source, 0 * source + 1, max_length=6)
+    >>> cache = decoder.start_blocks(decoder.initial_cache(), block_size=3)
+    >>> verified, drafted, cache = decoder.block_step(
+    ...     np.array([[0, 0, 0]]), cache, np.array([-1]), np.array([0]))
+    >>> tuple(verified.shape), tuple(drafted.shape)
+    ((1, 3, 99), (1, 3, 99))
+
     Reference:
         Bao et al., 2020, section 3; Stern et al., 2018 (guesses that are
         verified by the pass that makes the next ones).
@@ -73,8 +89,8 @@ class BlockDecoder(CachedDecoder):
             `start + num_guesses + 1 .. start + num_guesses + k`, both of shape
             `(batch, k, vocabulary_size)`; and of the cache.
         """
-        start = start[:, None]
-        num_guesses = num_guesses[:, None]
+        start = ops.cast(start, "int32")[:, None]
+        num_guesses = ops.cast(num_guesses, "int32")[:, None]
         num_queries = 3 * self.block_size
         new_slots = start + 1 + ops.arange(num_queries, dtype="int32")
         query_places = self._places(new_slots, start, num_guesses)

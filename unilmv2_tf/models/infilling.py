@@ -27,6 +27,22 @@ def infill(task, texts, num_steps=None, top_k=None, batch_size=32):
     Raises:
         ValueError: if an argument is out of range, or the task has no
             preprocessor or was never trained to fill gaps in steps.
+
+    Example:
+
+    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2PseudoMaskedLM
+    >>> from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
+    >>> from unilmv2_tf import UniLMv2Tokenizer
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fox"])
+    >>> masked_lm = UniLMv2PseudoMaskedLM(
+    ...     UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=6),
+    ...     UniLMv2PseudoMaskedLMPreprocessor(tokenizer))
+    >>> infill(masked_lm, "The [MASK] jumped.")
+    'The fox jumped.'
+
+    Reference:
+        Bao et al., 2020, section 3.2.
     """
     _check_task(task)
     tokenizer = task.preprocessor.tokenizer
