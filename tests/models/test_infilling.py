@@ -62,7 +62,7 @@ def by_hand(task, text, num_steps):
             }
         )
         logits = np.array(outputs["par"], "float64")[0]
-        logits[:, :5] = -np.inf
+        logits[:, sorted(set(tokenizer.special_token_ids))] = -np.inf
         best = {
             gap: (int(share.argmax()), step, share.max())
             for gap, share in zip(gaps, softmax(logits, axis=-1))

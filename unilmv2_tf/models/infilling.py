@@ -57,7 +57,7 @@ def infill(task, texts, num_steps=None, top_k=None, batch_size=32):
             )
     is_single = isinstance(texts, str)
     texts = [texts] if is_single else list(texts)
-    make_rows = GapRows(tokenizer, task.backbone.max_sequence_length)
+    make_rows = _row_maker(task)
     results = []
     for first in range(0, len(texts), batch_size):
         batch = texts[first : first + batch_size]
@@ -68,6 +68,16 @@ def infill(task, texts, num_steps=None, top_k=None, batch_size=32):
             for row, text in enumerate(batch)
         ]
     return results[0] if is_single else results
+
+
+def _row_maker(task):
+    # It is compiled when it is called first.
+    made = vars(task).get("_gap_rows")
+    tokenizer = task.preprocessor.tokenizer
+    if made is None or made.tokenizer is not tokenizer:
+        made = GapRows(tokenizer, task.backbone.max_sequence_length)
+        task._gap_rows = made
+    return made
 
 
 def _check_task(task):
