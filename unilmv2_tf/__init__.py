@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "BeamSearchSampler": "generation",
+    "PartiallyAutoregressiveSampler": "generation",
     "UniLMv2Backbone": "models",
     "UniLMv2PseudoMaskedLM": "models",
     "UniLMv2PseudoMaskedLMPreprocessor": "preprocessing",

@@ -3,9 +3,13 @@
 from unilmv2_tf.generation.beam_search_sampler import BeamSearchSampler
 from unilmv2_tf.generation.forbidden_tokens import forbidden_token_penalty
 from unilmv2_tf.generation.ngram_rule import repeated_ngram_penalty
+from unilmv2_tf.generation.partially_autoregressive_sampler import (
+    PartiallyAutoregressiveSampler,
+)
 
 __all__ = [
     "BeamSearchSampler",
+    "PartiallyAutoregressiveSampler",
     "forbidden_token_penalty",
     "repeated_ngram_penalty",
 ]

@@ -148,23 +148,13 @@ class CachedDecoder:
         hidden_states = self._embed(target_ids, index)
         bias = self._attention_bias(cache, index)
         places = self._places_to_write(cache["keys"][0], index)
-        all_keys, all_values = [], []
-        for layer_index in range(len(self._projections)):
-            hidden_states, keys, values = self._layer_step(
-                layer_index,
-                hidden_states,
-                cache["keys"][layer_index],
-                cache["values"][layer_index],
-                bias,
-                places,
-            )
-            all_keys.append(keys)
-            all_values.append(values)
+        hidden_states, cache = self._run_layers(
+            hidden_states, cache, bias, places
+        )
         hidden_dim = hidden_states.shape[-1]
         hidden_states = ops.reshape(
             hidden_states[:, self.num_beams :], (-1, hidden_dim)
         )
-        cache = {**cache, "keys": tuple(all_keys), "values": tuple(all_values)}
         return self._vocabulary(hidden_states), hidden_states, cache
 
     # A row holds the beams of an example, or one sample. Its queries are the
@@ -282,6 +272,22 @@ class CachedDecoder:
         visible = ops.reshape(visible, (-1, 2 * self.num_beams, num_keys))
         return mask_to_bias(visible, self.source_padding.dtype)[:, None]
 
+    def _run_layers(self, hidden_states, cache, bias, places):
+        all_keys, all_values = [], []
+        for layer_index in range(len(self._projections)):
+            hidden_states, keys, values = self._layer_step(
+                layer_index,
+                hidden_states,
+                cache["keys"][layer_index],
+                cache["values"][layer_index],
+                bias,
+                places,
+            )
+            all_keys.append(keys)
+            all_values.append(values)
+        cache = {**cache, "keys": tuple(all_keys), "values": tuple(all_values)}
+        return hidden_states, cache
+
     def _layer_step(
         self,
         layer_index,
@@ -318,9 +324,8 @@ class CachedDecoder:
         """Scaled queries, keys and values, `(rows, heads, queries, depth)`."""
         attention = self.backbone.transformer_layers[layer_index].self_attention
         joined = self._projections[layer_index](hidden_states)
-        shape = (
-            -1, 2 * self.num_beams, 3, attention.num_heads, attention.head_dim
-        )  # fmt: skip
+        num_queries = hidden_states.shape[1]
+        shape = (-1, num_queries, 3, attention.num_heads, attention.head_dim)
         joined = ops.transpose(ops.reshape(joined, shape), (2, 0, 3, 1, 4))
         query, key, value = ops.unstack(joined, 3, axis=0)
         return query * attention.head_dim**-0.5, key, value

@@ -1,5 +1,6 @@
 from unilmv2_tf.layers import LanguageModelHead
 from unilmv2_tf.models.backbone import kernel_initializer
+from unilmv2_tf.models.infilling import infill
 from unilmv2_tf.models.task import UniLMv2Task
 
 
@@ -21,6 +22,9 @@ class LanguageModelTask(UniLMv2Task):
     Reference:
         Bao et al., 2020, section 3.1.
     """
+
+    # Of the text around gaps, for a task that doesn't say otherwise.
+    source_segment_id = 0
 
     def __init__(
         self, backbone, preprocessor=None, pseudo_token_id=None, **kwargs
@@ -60,6 +64,55 @@ class LanguageModelTask(UniLMv2Task):
             # It was, unless it came as a dataset.
             kwargs["shuffle"] = False
         return super().fit(x, y, batch_size, sample_weight, **kwargs)
+
+    def infill(self, texts, num_steps=None, top_k=None, batch_size=32):
+        """Fills gaps in texts, in any order.
+
+        In each step all open gaps of a text are predicted at once, at pseudo
+        masks that see each other, the text around them, and the gaps that are
+        filled already. The most certain ones are filled, and the rest is
+        predicted anew. A gap, written `[MASK]`, is one token; what is between
+        the gaps stays as it is.
+
+        Args:
+            texts: string, or list of strings.
+            num_steps: int. All gaps are filled in so many steps at most, about
+                equally many in each; 1 fills all at once. Defaults to `None`,
+                one gap in each step.
+            top_k: int. How many candidates to return for each gap. Defaults to
+                `None`, none.
+            batch_size: int. Texts that are filled at once; it changes nothing
+                else. Defaults to `32`.
+
+        Returns:
+            A string for a string, a list of strings for a list. With `top_k`
+            a dict in the place of each: the `text`, and for each gap in `gaps`
+            a dict of the `step` in which it was filled, and the `candidates`
+            that it had then, pairs of a token and its probability.
+
+        Raises:
+            ValueError: if an argument is out of range, a text is too long, the
+                task has no preprocessor, or it has no objective `"par"`.
+
+        Example:
+
+        >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2PseudoMaskedLM
+        >>> from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
+        >>> from unilmv2_tf import UniLMv2Tokenizer
+        >>> tokenizer = UniLMv2Tokenizer(
+        ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "quick", "fox"])
+        >>> masked_lm = UniLMv2PseudoMaskedLM(
+        ...     UniLMv2Backbone.from_preset(
+        ...         "unilmv2_tiny", vocabulary_size=7),
+        ...     UniLMv2PseudoMaskedLMPreprocessor(tokenizer))
+        >>> text = masked_lm.infill("The [MASK] brown [MASK] jumped.")
+        >>> len(text.split())
+        5
+
+        Reference:
+            Bao et al., 2020, section 3.2.
+        """
+        return infill(self, texts, num_steps, top_k, batch_size)
 
     @classmethod
     def arguments_of_other(cls, other, kwargs):

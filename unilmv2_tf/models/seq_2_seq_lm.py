@@ -6,7 +6,7 @@ from unilmv2_tf.generation import BeamSearchSampler
 from unilmv2_tf.layers import PseudoBlock
 from unilmv2_tf.models.batched_generation import BatchedGeneration
 from unilmv2_tf.models.batched_generation import check_lengths
-from unilmv2_tf.models.cached_decoder import CachedDecoder
+from unilmv2_tf.models.block_decoder import BlockDecoder
 from unilmv2_tf.models.language_model import LanguageModelTask
 from unilmv2_tf.models.losses import SmoothedCrossEntropy
 from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
@@ -236,7 +236,7 @@ class UniLMv2Seq2SeqLM(
         check_lengths(
             ops.shape(source)[1], max_length, self.backbone.max_sequence_length
         )
-        decoder = CachedDecoder(
+        decoder = BlockDecoder(
             self,
             source,
             inputs["encoder_padding_mask"],

@@ -1,0 +1,204 @@
+"""Filling gaps, the most certain ones first."""
+
+import numpy as np
+from keras import ops
+
+from unilmv2_tf.layers import PseudoBlock
+from unilmv2_tf.preprocessing.gaps import GapRows
+from unilmv2_tf.preprocessing.gaps import fill_gaps
+
+# Below any score of a token that a gap may be filled with.
+_NO_TOKEN = -1e9
+
+
+def infill(task, texts, num_steps=None, top_k=None, batch_size=32):
+    """Fills gaps in texts; see `LanguageModelTask.infill`.
+
+    Args:
+        task: a `LanguageModelTask` with a preprocessor.
+        texts: string, or list of strings.
+        num_steps: int. Defaults to `None`: as many as there are gaps.
+        top_k: int. Defaults to `None`: texts only.
+        batch_size: int. Defaults to `32`.
+
+    Returns:
+        See `LanguageModelTask.infill`.
+
+    Raises:
+        ValueError: if an argument is out of range, or the task has no
+            preprocessor or was never trained to fill gaps in steps.
+
+    Example:
+
+    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2PseudoMaskedLM
+    >>> from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
+    >>> from unilmv2_tf import UniLMv2Tokenizer
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fox"])
+    >>> masked_lm = UniLMv2PseudoMaskedLM(
+    ...     UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=6),
+    ...     UniLMv2PseudoMaskedLMPreprocessor(tokenizer))
+    >>> infill(masked_lm, "The [MASK] jumped.")
+    'The fox jumped.'
+
+    Reference:
+        Bao et al., 2020, section 3.2.
+    """
+    _check_task(task)
+    tokenizer = task.preprocessor.tokenizer
+    for name, value, most in (
+        ("num_steps", num_steps, float("inf")),
+        ("top_k", top_k, tokenizer.vocabulary_size()),
+        ("batch_size", batch_size, float("inf")),
+    ):
+        if value is not None and not 1 <= value <= most:
+            raise ValueError(
+                f"`{name}` must be in [1, {most}]. Received: {name}={value}"
+            )
+    is_single = isinstance(texts, str)
+    texts = [texts] if is_single else list(texts)
+    make_rows = _row_maker(task)
+    results = []
+    for first in range(0, len(texts), batch_size):
+        batch = texts[first : first + batch_size]
+        gaps = _Gaps(make_rows(batch), tokenizer.mask_token_id)
+        gaps.fill(_predictor(task, gaps, top_k or 1), num_steps)
+        results += [
+            _result(text, gaps, row, tokenizer, top_k)
+            for row, text in enumerate(batch)
+        ]
+    return results[0] if is_single else results
+
+
+def _row_maker(task):
+    # It is compiled when it is called first.
+    made = vars(task).get("_gap_rows")
+    tokenizer = task.preprocessor.tokenizer
+    if made is None or made.tokenizer is not tokenizer:
+        made = GapRows(tokenizer, task.backbone.max_sequence_length)
+        task._gap_rows = made
+    return made
+
+
+def _check_task(task):
+    if task.preprocessor is None:
+        raise ValueError(
+            "`infill()` needs a `preprocessor`, given to the constructor, for "
+            "its tokenizer. Received: preprocessor=None"
+        )
+    objectives = getattr(task, "objectives", ("par",))
+    if "par" not in objectives:
+        raise ValueError(
+            '`infill()` predicts in the steps of the objective "par". '
+            f"Received: a task with objectives={objectives}. Train one with "
+            'objectives=("ae", "par")'
+        )
+
+
+class _Gaps:
+    """The gaps of a batch, and when each of them was filled with what.
+
+    Args:
+        rows: the dict that `GapRows` returns.
+        mask_token_id: int.
+    """
+
+    def __init__(self, rows, mask_token_id):
+        self.rows = rows
+        is_gap = rows["token_ids"] == mask_token_id
+        self.num_gaps = is_gap.sum(axis=1)
+        shape = len(is_gap), int(self.num_gaps.max(initial=0))
+        self.is_used = np.arange(shape[1]) < self.num_gaps[:, None]
+        self.positions = np.zeros(shape, "int32")
+        self.positions[self.is_used] = np.nonzero(is_gap)[1]
+        self.token_ids = np.zeros(shape, "int32")
+        # The step at which each one was filled, 0 before.
+        self.filled_at = np.zeros(shape, "int32")
+        self.candidate_ids = self.probabilities = None
+
+    def fill(self, predict, num_steps):
+        """Fills all gaps, some of each row in each step.
+
+        Args:
+            predict: function of the steps and the tokens of all gaps; returns
+                candidates and their probabilities, `(batch, gaps, k)`, best
+                first.
+            num_steps: int, or `None` for as many as gaps.
+        """
+        most = self.is_used.shape[1]
+        num_steps = min(num_steps or most, most)
+        for step in range(1, num_steps + 1):
+            is_open = self.is_used & (self.filled_at == 0)
+            # What is open is predicted now, and read by nobody.
+            steps = np.where(is_open, step, self.filled_at)
+            candidate_ids, probabilities = predict(steps, self.token_ids)
+            if self.candidate_ids is None:
+                self.candidate_ids = np.zeros_like(candidate_ids)
+                self.probabilities = np.zeros_like(probabilities)
+            # Equally many in each of the steps that are left, or one more.
+            num_open = is_open.sum(axis=1)
+            quota = -(-num_open // (num_steps - step + 1))
+            confidence = np.where(is_open, probabilities[..., 0], -1.0)
+            order = np.argsort(-confidence, axis=1, kind="stable")
+            rank = np.argsort(order, axis=1, kind="stable")
+            chosen = is_open & (rank < quota[:, None])
+            self.filled_at[chosen] = step
+            self.token_ids[chosen] = candidate_ids[..., 0][chosen]
+            self.candidate_ids[chosen] = candidate_ids[chosen]
+            self.probabilities[chosen] = probabilities[chosen]
+
+
+def _predictor(task, gaps, num_candidates):
+    tokenizer = task.preprocessor.tokenizer
+    segment_ids = np.full_like(gaps.rows["token_ids"], task.source_segment_id)
+    penalty = np.zeros(task.backbone.vocabulary_size, "float32")
+    penalty[sorted(set(tokenizer.special_token_ids))] = _NO_TOKEN
+
+    def predict(steps, token_ids):
+        hidden_states = task.backbone.encode_blocks(
+            token_ids=gaps.rows["token_ids"],
+            segment_ids=segment_ids,
+            padding_mask=gaps.rows["padding_mask"],
+            revealed_token_ids=token_ids,
+            pseudo_token_ids=np.full_like(token_ids, task.pseudo_token_id),
+            target_segment_ids=np.full_like(token_ids, task.source_segment_id),
+            target_positions=gaps.positions,
+            steps=steps,
+        )
+        logits = task.language_model_head(PseudoBlock()(hidden_states, steps))
+        probabilities, candidate_ids = ops.top_k(
+            ops.softmax(ops.cast(logits, "float32") + penalty), num_candidates
+        )
+        return (
+            ops.convert_to_numpy(candidate_ids),
+            ops.convert_to_numpy(probabilities),
+        )
+
+    return predict
+
+
+def _result(text, gaps, row, tokenizer, top_k):
+    num_gaps = int(gaps.num_gaps[row])
+    words = [
+        tokenizer.id_to_token(int(token_id))
+        for token_id in gaps.token_ids[row, :num_gaps]
+    ]
+    filled = fill_gaps(text, words, tokenizer.suffix_indicator)
+    if top_k is None:
+        return filled
+    return {
+        "text": filled,
+        "gaps": [
+            {
+                "step": int(gaps.filled_at[row, gap]),
+                "candidates": [
+                    (tokenizer.id_to_token(int(token_id)), float(probability))
+                    for token_id, probability in zip(
+                        gaps.candidate_ids[row, gap],
+                        gaps.probabilities[row, gap],
+                    )
+                ],
+            }
+            for gap in range(num_gaps)
+        ],
+    }
