@@ -1,7 +1,7 @@
 import keras
-from keras import ops
 
 from unilmv2_tf.layers.block_attention import BlockSelfAttention
+from unilmv2_tf.layers.gelu import gelu
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -144,7 +144,7 @@ class TransformerBlock(keras.layers.Layer):
             hidden_states
             + self.dropout_layer(attention_output, training=training)
         )
-        inner = ops.gelu(
+        inner = gelu(
             self.intermediate_dense(x), approximate=self.approximate_gelu
         )
         return self.output_layer_norm(
