@@ -269,7 +269,7 @@ class PartiallyAutoregressiveSampler(keras_hub.samplers.Sampler):
         tokens = ops.where(
             offsets <= num_guesses + 1,
             self._at(best, offsets - 1),
-            self._at(drafts, offsets - num_guesses - 2),
+            self._at(drafts, offsets - num_guesses - 1),
         )
         if num_most:
             tokens = ops.where(
