@@ -28,7 +28,9 @@ class Doubler(tf.Module):
         )
 
     def _double(self, token_ids, padding_mask):
-        check = tf.debugging.assert_none_equal(token_ids, 13, "13 is evil")
+        check = tf.debugging.assert_none_equal(
+            token_ids, 13, message="13 is evil"
+        )
         with tf.control_dependencies([check]):
             return {"ids": 2 * token_ids * tf.sign(padding_mask)}
 
