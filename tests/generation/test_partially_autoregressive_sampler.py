@@ -217,10 +217,10 @@ def counting():
         for i in range(8)
     }
     pairs = {
-        "encoder_text": [*texts] * 16,
-        "decoder_text": [*texts.values()] * 16,
+        "encoder_text": [*texts] * 64,
+        "decoder_text": [*texts.values()] * 64,
     }
-    task.fit(pairs, batch_size=32, epochs=70, verbose=0)
+    task.fit(pairs, batch_size=32, epochs=16, verbose=0)
     return task, texts
 
 
