@@ -79,7 +79,7 @@ def test_is_greedy_decoding_token_for_token(num_relative_buckets, block_size):
         assert (outputs["num_passes"] <= most).all()
 
 
-def test_a_prompt_may_dictate_any_token(monkeypatch):
+def test_a_prompt_may_dictate_any_token():
     task, inputs = random_task(3), random_inputs(3)
     rng = np.random.default_rng(0)
     inputs["decoder_padding_mask"] = rng.integers(0, 2, (6, MAX_LENGTH))
@@ -207,27 +207,25 @@ def counting():
             encoder_sequence_length=4,
             decoder_sequence_length=14,
             target_mask_rate=0.0,
-            block_probability=0.6,
+            block_probability=0.5,
             seed=1,
         ),
     )
-    task.compile(optimizer=keras.optimizers.Adam(1e-2), label_smoothing=0.0)
+    task.compile(optimizer=keras.optimizers.Adam(3e-3), label_smoothing=0.0)
     texts = {
         letters[i]: " ".join(letters[(i + j) % 8] for j in range(12))
         for i in range(8)
     }
     pairs = {
-        "encoder_text": [*texts] * 16,
-        "decoder_text": [*texts.values()] * 16,
+        "encoder_text": [*texts] * 64,
+        "decoder_text": [*texts.values()] * 64,
     }
-    task.fit(pairs, batch_size=32, epochs=25, verbose=0)
+    task.fit(pairs, batch_size=32, epochs=16, verbose=0)
     return task, texts
 
 
 def test_passes_fall_where_the_text_is_easy(counting):
     task, texts = counting
-    rows = task.preprocessor.generate_preprocess(list(texts))
-    rows = {name: np.asarray(x) for name, x in rows.items()}
     num_passes = {}
     for block_size in (1, 2, 4):
         sampler = PartiallyAutoregressiveSampler(
@@ -265,6 +263,6 @@ def test_mistakes():
         return tf.zeros((1, 5)), None, cache
 
     prompt = np.zeros((1, 4), "int32")
-    BeamSearchSampler()(one_by_one, prompt)
+    BeamSearchSampler(num_beams=1)(one_by_one, prompt)
     with pytest.raises(ValueError, match=r"`block_step`.*one_by_one.*greedy"):
         PartiallyAutoregressiveSampler()(one_by_one, prompt)
