@@ -166,8 +166,10 @@ class Prober:
                 failures += problem
                 wrong |= different
                 largest = max(largest, gap)
+        # What fails already tells nothing about padding, and has no time.
+        is_called = not failures
         failures += self._try_no_rows()
-        if not self._is_text:
+        if is_called and not self._is_text:
             failures += self._try_server_padding()
         share = len(wrong) / self.num_rows
         if share > self.allowed:
@@ -183,7 +185,7 @@ class Prober:
             "failures": failures,
             "milliseconds": {
                 str(size): self._time(size, seconds)
-                for size in (batch_sizes if is_timed else ())
+                for size in (batch_sizes if is_timed and is_called else ())
             },
         }
 
@@ -228,7 +230,7 @@ class Prober:
         try:
             outputs = self._call({k: v[rows] for k, v in self.probes.items()})
         except Exception as error:
-            text = str(error).splitlines()[0]
+            text = _reason(error)
             names = ", ".join(dict.fromkeys(map(self._label, rows)))
             return [f"fails with {text!r} at {names}"], set(), 0.0
         if not self.is_compared:
@@ -244,7 +246,7 @@ class Prober:
         try:
             outputs = self._call({k: v[:0] for k, v in self.probes.items()})
         except Exception as error:
-            return [f"fails on no rows with {str(error).splitlines()[0]!r}"]
+            return [f"fails on no rows with {_reason(error)!r}"]
         if any(len(values) for values in outputs.values()):
             return ["has outputs for no rows"]
         return []
@@ -260,7 +262,7 @@ class Prober:
         mask = next(v for k, v in self.probes.items() if "mask" in k)
         used = (mask > 0).sum(axis=1)
         rows = np.argsort(used, kind="stable")[:2]
-        width = min(used[rows].max(), mask.shape[1] - 2)
+        width = max(1, min(used[rows].max(), mask.shape[1] - 2))
         plain = {name: v[rows, :width] for name, v in self.probes.items()}
         expected = self._call(plain)
         padded = {
@@ -271,7 +273,7 @@ class Prober:
         try:
             actual = self._call(padded)
         except Exception as error:
-            return [f"fails on padding with {str(error).splitlines()[0]!r}"]
+            return [f"fails on padding with {_reason(error)!r}"]
         try:
             different, _ = comparison.differences(
                 {k: v[:, : expected[k].shape[1]] if v.ndim > 1 else v
@@ -307,6 +309,14 @@ class Prober:
             "p95": float(np.percentile(taken, 95)),
             "calls": len(taken),
         }
+
+
+def _reason(error):
+    """The line of an error that says what is wrong, not where."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    where = ("Graph execution error", "Detected at", "<stack", " ", "(", "Node")
+    reasons = [line for line in lines if not line.startswith(where)]
+    return (reasons or lines or [type(error).__name__])[0]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from unilmv2_tf.layers.embeddings import TiedEmbedding
 from unilmv2_tf.layers.embeddings import TransformerEmbedding
 from unilmv2_tf.layers.embeddings import lookup_with_dense_gradient
 from unilmv2_tf.layers.gather_positions import GatherPositions
-from unilmv2_tf.layers.gelu import gelu
+from unilmv2_tf.layers.gelu import fusible_gelu
 from unilmv2_tf.layers.language_model_head import LanguageModelHead
 from unilmv2_tf.layers.relative_position_bias import RelativePositionBias
 from unilmv2_tf.layers.relative_position_bias import relative_position_buckets
@@ -30,7 +30,7 @@ __all__ = [
     "TiedEmbedding",
     "TransformerBlock",
     "TransformerEmbedding",
-    "gelu",
+    "fusible_gelu",
     "lookup_with_dense_gradient",
     "mask_to_bias",
     "relative_position_buckets",

@@ -3,12 +3,13 @@ from keras import ops
 _SQRT_ONE_HALF = 0.5**0.5
 
 
-def gelu(x, approximate=False):
-    """The Gaussian error linear unit.
+def fusible_gelu(x, approximate=False):
+    """The Gaussian error linear unit, as TensorFlow recognises it.
 
-    The exact one is written with `erf`: TensorFlow then computes it together
-    with the product before it, in inference on a CPU. Keras writes it with
-    `erfc`, as one more pass over memory for each operation.
+    The exact one is written with `erf`: in inference on a CPU, TensorFlow then
+    computes it together with a product of matrices before it. Keras writes it
+    with `erfc`, a pass over memory for each operation; but that is what LiteRT
+    can convert.
 
     Args:
         x: float tensor.
@@ -21,8 +22,8 @@ def gelu(x, approximate=False):
     Example:
 
     >>> import numpy as np
-    >>> from unilmv2_tf.layers import gelu
-    >>> np.array(gelu(np.array([-1.0, 0.0, 1.0]))).round(3).tolist()
+    >>> from unilmv2_tf.layers import fusible_gelu
+    >>> np.array(fusible_gelu(np.array([-1.0, 0.0, 1.0]))).round(3).tolist()
     [-0.159, 0.0, 0.841]
 
     Reference:

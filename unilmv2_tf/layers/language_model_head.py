@@ -1,8 +1,6 @@
 import keras
 from keras import ops
 
-from unilmv2_tf.layers.gelu import gelu
-
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class LanguageModelHead(keras.layers.Layer):
@@ -94,7 +92,9 @@ class LanguageModelHead(keras.layers.Layer):
         Returns:
             A tensor of the same shape.
         """
-        x = gelu(self.dense(hidden_states), approximate=self.approximate_gelu)
+        x = ops.gelu(
+            self.dense(hidden_states), approximate=self.approximate_gelu
+        )
         return self.layer_norm(x)
 
     def compute_output_shape(self, hidden_states_shape):

@@ -1,7 +1,7 @@
 import keras
+from keras import ops
 
 from unilmv2_tf.layers.block_attention import BlockSelfAttention
-from unilmv2_tf.layers.gelu import gelu
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -129,13 +129,17 @@ class TransformerBlock(keras.layers.Layer):
         output = self.feed_forward(hidden_states, attention_output)
         return output, keys, values
 
-    def feed_forward(self, hidden_states, attention_output, training=False):
+    def feed_forward(
+        self, hidden_states, attention_output, training=False, gelu=ops.gelu
+    ):
         """What follows attention: residuals, norms and the two dense layers.
 
         Args:
             hidden_states: the input of the block.
             attention_output: what its self-attention made of it.
             training: bool. Whether to apply dropout.
+            gelu: function with the arguments of `keras.ops.gelu`. Defaults to
+                it.
 
         Returns:
             The output of the block, of the shape of `hidden_states`.

@@ -1,5 +1,6 @@
 from keras import ops
 
+from unilmv2_tf.layers import fusible_gelu
 from unilmv2_tf.layers import mask_to_bias
 from unilmv2_tf.layers import step_visibility
 from unilmv2_tf.models.cache_writing import write_slices
@@ -293,7 +294,9 @@ class CachedDecoder:
             output = self._attend(
                 layer.self_attention, query, keys, values, bias, by_token
             )
-            hidden_states = layer.feed_forward(hidden_states, output)
+            hidden_states = layer.feed_forward(
+                hidden_states, output, gelu=fusible_gelu
+            )
         cache = {**cache, "keys": tuple(all_keys), "values": tuple(all_values)}
         return ops.reshape(hidden_states, shape), cache
 
