@@ -129,9 +129,11 @@ class BatchedGeneration:
             A function of the arguments of `generate_step`.
         """
         if self.generate_function is None and self._takes_any_batch():
-            self.generate_function = (
-                self.generate_step if self.run_eagerly else _TracedOnce(self)
-            )
+            self.generate_function = self.generate_step
+            if not self.run_eagerly:
+                from unilmv2_tf.models.tensorflow_backend import TracedOnce
+
+                self.generate_function = TracedOnce(self)
         return super().make_generate_function()
 
     def _takes_any_batch(self):
@@ -153,38 +155,6 @@ class BatchedGeneration:
                 f"{stop_token_ids!r}, preprocessor={self.preprocessor}"
             )
         return (self.preprocessor.tokenizer.end_token_id,)
-
-
-class _TracedOnce:
-    """A `generate_step` in a graph that takes batches of every shape."""
-
-    def __init__(self, task):
-        self.task = task
-        self.functions = {}
-
-    def __call__(self, inputs, stop_token_ids=None):
-        import tensorflow as tf
-
-        inputs = {name: tf.convert_to_tensor(x) for name, x in inputs.items()}
-        signature = {
-            name: tf.TensorSpec(
-                # How many steps there are at most is known before.
-                (None, x.shape[1] if "decoder" in name else None),
-                x.dtype,
-            )
-            for name, x in inputs.items()
-        }
-        key = (stop_token_ids, tuple(sorted(signature.items())))
-        if key not in self.functions:
-
-            def generate_step(inputs):
-                return self.task.generate_step(inputs, stop_token_ids)
-
-            # There is no Python in it that has to be converted.
-            self.functions[key] = tf.function(
-                generate_step, input_signature=[signature], autograph=False
-            )
-        return self.functions[key](inputs)
 
 
 def check_lengths(source_length, target_length, max_sequence_length):

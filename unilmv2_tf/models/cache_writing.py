@@ -33,9 +33,9 @@ def write_slices(cached, places, new, in_place=False):
     shape = ops.shape(cached)
     flat = ops.reshape(cached, (-1, shape[-1]))
     if in_place and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+        from unilmv2_tf.models.tensorflow_backend import write_in_place
 
-        flat = tf.raw_ops.InplaceUpdate(x=flat, i=places, v=new)
+        flat = write_in_place(flat, places, new)
     else:
         flat = ops.scatter_update(flat, places[:, None], new)
     return ops.reshape(flat, shape)
