@@ -83,20 +83,12 @@ def hugging_face_bart(settings):
     import torch
     import transformers
 
+    from benchmarks.contenders.hugging_face import bart_config
+
     torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
-    size = rows.size(settings)
     model = transformers.BartForConditionalGeneration(
-        transformers.BartConfig(
-            vocab_size=rows.VOCABULARY_SIZE,
-            d_model=size["hidden"],
-            encoder_layers=size["layers"] // 2,
-            decoder_layers=size["layers"] // 2,
-            encoder_attention_heads=size["heads"],
-            decoder_attention_heads=size["heads"],
-            encoder_ffn_dim=size["inner"],
-            decoder_ffn_dim=size["inner"],
-            forced_bos_token_id=None,
-            forced_eos_token_id=None,
+        bart_config(
+            settings, forced_bos_token_id=None, forced_eos_token_id=None
         )
     ).eval()
     model = model.to(getattr(torch, settings.get("precision", "float32")))

@@ -6,6 +6,22 @@ import transformers
 from benchmarks.contenders import rows
 
 
+def bart_config(settings, **others):
+    """BART of the size of the settings: half of its layers encode."""
+    size = rows.size(settings)
+    return transformers.BartConfig(
+        vocab_size=rows.VOCABULARY_SIZE,
+        d_model=size["hidden"],
+        encoder_layers=size["layers"] // 2,
+        decoder_layers=size["layers"] // 2,
+        encoder_attention_heads=size["heads"],
+        decoder_attention_heads=size["heads"],
+        encoder_ffn_dim=size["inner"],
+        decoder_ffn_dim=size["inner"],
+        **others,
+    )
+
+
 def bart(settings):
     """An update of `BartForConditionalGeneration`."""
     torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
@@ -14,18 +30,10 @@ def bart(settings):
         settings["source_length"],
         settings["target_length"],
     )
-    size = rows.size(settings)
     dropout = settings.get("dropout", rows.DROPOUT)
     model = transformers.BartForConditionalGeneration(
-        transformers.BartConfig(
-            vocab_size=rows.VOCABULARY_SIZE,
-            d_model=size["hidden"],
-            encoder_layers=size["layers"] // 2,
-            decoder_layers=size["layers"] // 2,
-            encoder_attention_heads=size["heads"],
-            decoder_attention_heads=size["heads"],
-            encoder_ffn_dim=size["inner"],
-            decoder_ffn_dim=size["inner"],
+        bart_config(
+            settings,
             max_position_embeddings=1024,
             dropout=dropout,
             attention_dropout=dropout,
