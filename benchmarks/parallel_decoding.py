@@ -5,7 +5,10 @@ Takes models that `unilmv2 finetune seq2seq` made, such as one with
 
     python -m benchmarks.parallel_decoding NAME=PRESET ...
 
-`docs/generation.md` has the commands that made those of the stored figures.
+The stored figures are of `unilmv2_tiny` from random weights, a vocabulary of
+8,000, `unilmv2 finetune seq2seq --config docstring_arguments --epochs 2
+--num_examples 12000 --learning_rate 1e-3 --num_beams 1 --block_probability 0.5`
+and no dropout.
 Each sampler is timed in turn with greedy decoding, several times; the ratio of
 the medians is reported.
 """

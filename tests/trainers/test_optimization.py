@@ -57,6 +57,17 @@ def new_variables():
     return [keras.Variable(np.ones((3, 2)), name=name) for name in names]
 
 
+def adamw_by_hand(gradients, rate, decay, epsilon=1e-7):
+    x, mean, square = np.ones(gradients[0].shape), 0.0, 0.0
+    for step, gradient in enumerate(gradients, start=1):
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        corrected = rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        x = x - rate * decay * x
+        x = x - corrected * mean / (np.sqrt(square) + epsilon)
+    return x
+
+
 def test_a_rate_for_each_variable():
     """A scale of 1/2 is what an optimizer with half the rate does."""
     rng = np.random.default_rng(0)
@@ -80,13 +91,13 @@ def test_a_rate_for_each_variable():
     scales = {paths[0]: 0.25, paths[2]: 0.5}
     actual = train(make(0.1, scales))
     for index, path in enumerate(paths):
-        plain = keras.optimizers.AdamW(
-            0.1 * scales.get(path, 1.0), weight_decay=0.3
+        # In NumPy: Keras rounds its betas to single precision.
+        expected = adamw_by_hand(
+            gradients[:, index],
+            rate=0.1 * scales.get(path, 1.0),
+            decay=0.0 if "bias" in path else 0.3,
         )
-        plain.exclude_from_weight_decay(var_names=["bias"])
-        np.testing.assert_allclose(
-            actual[index], train(plain)[index], rtol=1e-5
-        )
+        np.testing.assert_allclose(actual[index], expected, rtol=1e-6)
 
 
 def test_repeated_rows_are_summed_before_they_are_squared():
