@@ -19,6 +19,7 @@ from benchmarks.alternating import spread
 from benchmarks.contenders import rows
 from benchmarks.training import OURS
 from benchmarks.training import matmul_flops
+from benchmarks.training import step_flops
 from benchmarks.training import vars_of
 
 NAME = "finetuning"
@@ -79,12 +80,12 @@ def run(settings):
 
 def our_flops(settings):
     """The operations of a step of `UniLMv2Seq2SeqLM`."""
-    size = rows.size(vars_of(settings))
-    n, m = settings.source_length, settings.target_length
-    num_tokens = n + 2 * m
-    num_pairs = n * n + m * (n + m) + m * (n + 2 * m)
-    layers = size["layers"] * _layer(size, num_tokens, num_pairs)
-    return settings.batch_size * 6 * (layers + _head(size, m, has_dense=True))
+    # Those of the objective "par": context, targets, pseudo masks.
+    return step_flops(
+        {**vars_of(settings), "length": settings.source_length},
+        ("par",),
+        settings.target_length,
+    )
 
 
 def bart_flops(settings):
@@ -98,7 +99,7 @@ def bart_flops(settings):
     # own states to queries, and the result back.
     decoder = _layer(size, m, m * m + m * n) + 2 * (n + m) * hidden**2
     layers = half * (encoder + decoder)
-    return settings.batch_size * 6 * (layers + _head(size, m, has_dense=False))
+    return settings.batch_size * 6 * (layers + _head(size, m))
 
 
 def _layer(size, num_tokens, num_pairs):
@@ -108,10 +109,8 @@ def _layer(size, num_tokens, num_pairs):
     )
 
 
-def _head(size, num_tokens, has_dense):
-    hidden = size["hidden"]
-    dense = hidden**2 if has_dense else 0
-    return num_tokens * (dense + hidden * rows.VOCABULARY_SIZE)
+def _head(size, num_tokens):
+    return num_tokens * size["hidden"] * rows.VOCABULARY_SIZE
 
 
 def print_figures(figures):

@@ -187,12 +187,14 @@ def measure_cloze(settings, length, batch_size):
     }
 
 
-def step_flops(settings, objectives=("ae", "par")):
+def step_flops(settings, objectives=("ae", "par"), num_slots=None):
     """The operations of a step of the whole batch.
 
     Args:
         settings: dict of `size`, `length`, `batch_size`.
         objectives: tuple of strings. Defaults to both.
+        num_slots: int. The tokens of a row that are predicted. Defaults to
+            `None`: as many as pre-training masks.
 
     Returns:
         An int.
@@ -207,7 +209,8 @@ def step_flops(settings, objectives=("ae", "par")):
         num_layers=size["layers"],
         vocabulary_size=rows.VOCABULARY_SIZE,
     )
-    slots = (settings["length"], num_mask_slots(settings["length"]))
+    length = settings["length"]
+    slots = (length, num_slots or num_mask_slots(length))
     return settings["batch_size"] * training_flops(shape, slots, objectives)
 
 

@@ -128,6 +128,7 @@ def _next_uncached(task, source, prompt, cache, index):
         target_segment_ids=tf.ones_like(target),
         target_positions=source.shape[1] + slots,
         steps=slots + 1,
+        predicted_only=True,
     )
     # Only the last pseudo mask asks for a token.
     logits = task.language_model_head(hidden_states[:, -1:])

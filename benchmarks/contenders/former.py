@@ -6,7 +6,7 @@ from unittest import mock
 import keras
 
 # Of `changes`: name to what takes its place.
-CHANGES = ("fused AdamW",)
+CHANGES = ("fused AdamW", "last layer of what is read")
 
 
 def pretraining(settings):
@@ -16,6 +16,8 @@ def pretraining(settings):
         undo: list of names out of `CHANGES`.
     """
     from benchmarks.contenders import ours
+    from benchmarks.contenders.dense import WholeLastLayer
+    from unilmv2_tf.models import UniLMv2Backbone
 
     with contextlib.ExitStack() as stack:
         if "fused AdamW" in settings["undo"]:
@@ -26,7 +28,10 @@ def pretraining(settings):
                     KerasAdamW,
                 )
             )
-        step = ours.pretraining(settings)
+        backbone_class = UniLMv2Backbone
+        if "last layer of what is read" in settings["undo"]:
+            backbone_class = WholeLastLayer
+        step = ours.pretraining(settings, backbone_class)
         # The graph is made in the first step.
         step()
     return step

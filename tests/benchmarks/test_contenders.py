@@ -41,13 +41,14 @@ def test_a_cloze_row_hides_this_step_and_later_ones():
         np.testing.assert_array_equal(asked, positions[steps == step])
 
 
-def test_dense_attention_gives_the_same_logits():
+@pytest.mark.parametrize("other", [dense.DenseBackbone, dense.WholeLastLayer])
+def test_other_ways_give_the_same_logits(other):
     x, _, _ = ours.as_inputs(rows.masked_rows(2, 24))
     tasks = [
         UniLMv2PseudoMaskedLM(
             ours.backbone(SETTINGS, 32, backbone_cls), pseudo_token_id=rows.MASK
         )
-        for backbone_cls in (UniLMv2Backbone, dense.DenseBackbone)
+        for backbone_cls in (UniLMv2Backbone, other)
     ]
     tasks[1].set_weights(tasks[0].get_weights())
     is_used = x["mask_steps"] > 0

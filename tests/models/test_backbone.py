@@ -73,6 +73,43 @@ def test_context_never_sees_the_other_blocks(backbone, row, slots):
     assert_close(states[:, :9][real], np.asarray(backbone(row))[real])
 
 
+@pytest.mark.parametrize("num_relative_buckets", [0, 8])
+@pytest.mark.parametrize("with_position_ids", [False, True])
+def test_only_picked_tokens_are_the_same(
+    make_backbone, randomise, row, num_relative_buckets, with_position_ids
+):
+    backbone = randomise(
+        make_backbone(num_relative_buckets=num_relative_buckets)
+    )
+    places = np.array([[0, 8], [5, 5], [0, 0]])
+    if with_position_ids:
+        order = np.random.default_rng(3).permutation(9)
+        row = {**row, "position_ids": np.stack([order, order[::-1], order])}
+    states = np.asarray(backbone.encode(**row))
+    picked = backbone.encode(**row, picked_places=places)
+    assert_close(picked, np.take_along_axis(states, places[..., None], axis=1))
+
+
+@pytest.mark.parametrize("num_relative_buckets", [0, 8])
+@pytest.mark.parametrize("places", [None, [[2], [1], [0]]])
+def test_only_predicted_tokens_are_the_same(
+    make_backbone, randomise, row, slots, num_relative_buckets, places
+):
+    backbone = randomise(
+        make_backbone(num_relative_buckets=num_relative_buckets)
+    )
+    states = np.asarray(backbone.encode_blocks(**row, **slots))
+    expected = states[:, -4:]
+    if places is not None:
+        places = np.array(places)
+        picked = np.take_along_axis(states, places[..., None], axis=1)
+        expected = np.concatenate([picked, expected], axis=1)
+    predicted = backbone.encode_blocks(
+        **row, **slots, picked_places=places, predicted_only=True
+    )
+    assert_close(predicted, expected)
+
+
 def test_positions_only_count_relatively_without_a_table(
     make_backbone, randomise, row
 ):

@@ -39,10 +39,17 @@ def training_flops(backbone, num_slots, objectives):
     num_pairs = n * n
     if has_blocks:
         num_pairs += m * (n + m) + m * (n + 2 * m)
-    layer = num_tokens * (4 * dim * dim + 2 * dim * inner)
-    layer += num_pairs * 2 * dim
+    key_value, others = 2 * dim * dim, 2 * dim * dim + 2 * dim * inner
+    layer = num_tokens * (key_value + others) + num_pairs * 2 * dim
+    # The last layer has keys and values of all tokens, and the rest of those
+    # that are predicted.
+    num_pairs = m * n if "ae" in objectives else 0
+    if has_blocks:
+        num_pairs += m * (n + 2 * m)
+    last = num_tokens * key_value + len(objectives) * m * others
+    last += num_pairs * 2 * dim
     head = len(objectives) * m * (dim * dim + dim * backbone.vocabulary_size)
-    return 3 * 2 * (backbone.num_layers * layer + head)
+    return 3 * 2 * ((backbone.num_layers - 1) * layer + last + head)
 
 
 def matmul_peak(dtype="float32", size=2048, repeats=5):

@@ -62,9 +62,14 @@ class BlockSelfAttention(keras.layers.Layer):
         hidden_states: tensor of shape `(batch, n + 2m, hidden_dim)`, or
             `(batch, n, hidden_dim)` when there is only context.
         attention_bias: the dict that `BlockAttentionBias` returns.
+        query_states: optional tensor of shape `(batch, k + m, hidden_dim)`:
+            the tokens that attend, where not all of them do. They are the
+            tokens of the context at the `picked_positions` of
+            `BlockAttentionBias`, if it had any, and the pseudo masks, if
+            there are any. Defaults to `hidden_states`.
 
     Returns:
-        A tensor of the shape of `hidden_states`.
+        A tensor of the shape of `query_states`.
 
     Raises:
         ValueError: if `num_heads` does not divide `hidden_dim`.
@@ -129,11 +134,17 @@ class BlockSelfAttention(keras.layers.Layer):
             dense.build((None, None, self.hidden_dim))
         self.built = True
 
-    def call(self, hidden_states, attention_bias, training=None):
-        output, _, _ = self.call_with_keys(
-            hidden_states, attention_bias, training=training
-        )
-        return output
+    def call(
+        self, hidden_states, attention_bias, query_states=None, training=None
+    ):
+        if query_states is None:
+            output, _, _ = self.call_with_keys(
+                hidden_states, attention_bias, training=training
+            )
+            return output
+        query, key, value = self.project(hidden_states, query_states)
+        blocks = self._picked_blocks(query, key, value, attention_bias)
+        return self._attend(blocks, training)
 
     def call_with_keys(self, hidden_states, attention_bias, training=None):
         """As `call`, and returns the keys and values, for a cache.
@@ -148,6 +159,10 @@ class BlockSelfAttention(keras.layers.Layer):
             `(batch, num_heads, length, head_dim)`.
         """
         query, key, value = self.project(hidden_states)
+        blocks = self._blocks(query, key, value, attention_bias)
+        return self._attend(blocks, training), key, value
+
+    def _attend(self, blocks, training):
         outputs = [
             ops.matmul(
                 self.dropout_layer(
@@ -156,14 +171,12 @@ class BlockSelfAttention(keras.layers.Layer):
                 ),
                 values,
             )
-            for queries, keys, values, biases in self._blocks(
-                query, key, value, attention_bias
-            )
+            for queries, keys, values, biases in blocks
         ]
         output = outputs[0]
         if len(outputs) > 1:
             output = ops.concatenate(outputs, axis=2)
-        return self.merge_heads(output), key, value
+        return self.merge_heads(output)
 
     def probabilities(self, hidden_states, attention_bias):
         """How much the tokens of each block attend to the tokens they see.
@@ -185,17 +198,20 @@ class BlockSelfAttention(keras.layers.Layer):
             )
         ]
 
-    def project(self, hidden_states):
+    def project(self, hidden_states, query_states=None):
         """Projects hidden states to scaled queries, keys and values.
 
         Args:
             hidden_states: tensor of shape `(batch, length, hidden_dim)`.
+            query_states: as in `call`.
 
         Returns:
             Three tensors of shape `(batch, num_heads, length, head_dim)`. The
             queries are divided by the root of `head_dim`.
         """
-        query = self.query(hidden_states) * self.head_dim**-0.5
+        if query_states is None:
+            query_states = hidden_states
+        query = self.query(query_states) * self.head_dim**-0.5
         return (
             self._split_heads(query),
             self._split_heads(self.key(hidden_states)),
@@ -257,6 +273,29 @@ class BlockSelfAttention(keras.layers.Layer):
             (queries[2], key, value, [attention_bias["pseudo"]]),
         ]
 
+    def _picked_blocks(self, query, key, value, attention_bias):
+        """As `_blocks`, where the queries are `query_states`."""
+        biases = [
+            attention_bias[name]
+            for name in ("picked", "pseudo")
+            if name in attention_bias
+        ]
+        if len(biases) == 1 and "pseudo" in attention_bias:
+            return [(query, key, value, biases)]
+        num_picked = ops.shape(biases[0])[2]
+        num_context = ops.shape(biases[0])[3]
+        blocks = [
+            (
+                query[:, :, :num_picked],
+                key[:, :, :num_context],
+                value[:, :, :num_context],
+                biases[:1],
+            )
+        ]
+        if len(biases) > 1:
+            blocks.append((query[:, :, num_picked:], key, value, biases[1:]))
+        return blocks
+
     def _probabilities(self, query, key, biases):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         for bias in biases:
@@ -264,9 +303,12 @@ class BlockSelfAttention(keras.layers.Layer):
         return self.softmax(scores)
 
     def compute_output_shape(
-        self, hidden_states_shape, attention_bias_shape=None
+        self,
+        hidden_states_shape,
+        attention_bias_shape=None,
+        query_states_shape=None,
     ):
-        return hidden_states_shape
+        return query_states_shape or hidden_states_shape
 
     def get_config(self):
         config = super().get_config()

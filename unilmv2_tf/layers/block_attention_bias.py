@@ -43,6 +43,7 @@ class BlockAttentionBias(keras.layers.Layer):
         context           (1, heads, n, n)           relative positions
         revealed          (batch, heads, m, n + m)   visibility and positions
         pseudo            (batch, heads, m, n + 2m)  visibility and positions
+        picked            (batch, heads, k, n)       as context, some queries
 
     Args:
         relative_position_bias: a `RelativePositionBias`, or `None` for a model
@@ -58,6 +59,9 @@ class BlockAttentionBias(keras.layers.Layer):
             the tokens in the slots. Needed with `steps`.
         context_positions: optional int tensor of shape `(batch, n)`. Defaults
             to `0 .. n - 1`.
+        picked_positions: optional int tensor of shape `(batch, k)`, the
+            position ids of the tokens of the context that a last layer is
+            asked for.
 
     Returns:
         A dict of the tensors above.
@@ -97,6 +101,7 @@ class BlockAttentionBias(keras.layers.Layer):
         steps=None,
         target_positions=None,
         context_positions=None,
+        picked_positions=None,
     ):
         is_token = ops.cast(padding_mask, "bool")
         context_padding = mask_to_bias(
@@ -109,6 +114,10 @@ class BlockAttentionBias(keras.layers.Layer):
             bias["context"] = self.relative_position_bias(
                 context_positions, context_positions
             )
+        if picked_positions is not None:
+            bias["picked"] = self._to_context(
+                context_padding, picked_positions, context_positions
+            )
         if steps is None:
             return bias
 
@@ -119,14 +128,11 @@ class BlockAttentionBias(keras.layers.Layer):
         pseudo_to_revealed = step_visibility(-steps, steps) & is_used
         pseudo_to_pseudo = step_visibility(-steps, -steps) & is_used
 
-        to_context = context_padding
-        if self.relative_position_bias is None:
-            to_context = ops.repeat(to_context, ops.shape(steps)[1], axis=2)
-            to_target = ops.cast(0, self.compute_dtype)
-        else:
-            to_context = to_context + self.relative_position_bias(
-                target_positions, context_positions
-            )
+        to_context = self._to_context(
+            context_padding, target_positions, context_positions
+        )
+        to_target = ops.cast(0, self.compute_dtype)
+        if self.relative_position_bias is not None:
             # A revealed token and its pseudo mask have the same position.
             to_target = self.relative_position_bias(
                 target_positions, target_positions
@@ -148,6 +154,14 @@ class BlockAttentionBias(keras.layers.Layer):
             axis=-1,
         )
         return bias
+
+    def _to_context(self, context_padding, positions, context_positions):
+        if self.relative_position_bias is None:
+            num_queries = ops.shape(positions)[1]
+            return ops.repeat(context_padding, num_queries, axis=2)
+        return context_padding + self.relative_position_bias(
+            positions, context_positions
+        )
 
     def get_config(self):
         config = super().get_config()

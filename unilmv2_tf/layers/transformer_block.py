@@ -25,9 +25,12 @@ class TransformerBlock(keras.layers.Layer):
     Call arguments:
         hidden_states: tensor of shape `(batch, length, hidden_dim)`.
         attention_bias: the dict that `BlockAttentionBias` returns.
+        query_states: optional tensor of shape `(batch, k + m, hidden_dim)`:
+            the tokens to compute, where not all are needed, see
+            `BlockSelfAttention`. Defaults to `hidden_states`.
 
     Returns:
-        A tensor of the shape of `hidden_states`.
+        A tensor of the shape of `query_states`.
 
     Example:
 
@@ -106,11 +109,18 @@ class TransformerBlock(keras.layers.Layer):
         self.output_layer_norm.build(hidden_shape)
         self.built = True
 
-    def call(self, hidden_states, attention_bias, training=None):
+    def call(
+        self, hidden_states, attention_bias, query_states=None, training=None
+    ):
         attention_output = self.self_attention(
-            hidden_states, attention_bias, training=training
+            hidden_states,
+            attention_bias,
+            query_states=query_states,
+            training=training,
         )
-        return self.feed_forward(hidden_states, attention_output, training)
+        if query_states is None:
+            query_states = hidden_states
+        return self.feed_forward(query_states, attention_output, training)
 
     def call_with_keys(self, hidden_states, attention_bias):
         """As `call` in inference, and returns keys and values for a cache.
@@ -156,9 +166,12 @@ class TransformerBlock(keras.layers.Layer):
         )
 
     def compute_output_shape(
-        self, hidden_states_shape, attention_bias_shape=None
+        self,
+        hidden_states_shape,
+        attention_bias_shape=None,
+        query_states_shape=None,
     ):
-        return hidden_states_shape
+        return query_states_shape or hidden_states_shape
 
     def get_config(self):
         config = super().get_config()

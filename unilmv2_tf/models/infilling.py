@@ -3,7 +3,6 @@
 import numpy as np
 from keras import ops
 
-from unilmv2_tf.layers import PseudoBlock
 from unilmv2_tf.preprocessing.gaps import GapRows
 from unilmv2_tf.preprocessing.gaps import fill_gaps
 
@@ -164,8 +163,9 @@ def _predictor(task, gaps, num_candidates):
             target_segment_ids=np.full_like(token_ids, task.source_segment_id),
             target_positions=gaps.positions,
             steps=steps,
+            predicted_only=True,
         )
-        logits = task.language_model_head(PseudoBlock()(hidden_states, steps))
+        logits = task.language_model_head(hidden_states)
         probabilities, candidate_ids = ops.top_k(
             ops.softmax(ops.cast(logits, "float32") + penalty), num_candidates
         )

@@ -2,8 +2,6 @@ import keras
 import keras_hub
 from keras import ops
 
-from unilmv2_tf.layers import GatherPositions
-from unilmv2_tf.layers import PseudoBlock
 from unilmv2_tf.models.language_model import LanguageModelTask
 from unilmv2_tf.models.task import check_rows_fit
 from unilmv2_tf.preprocessing.pseudo_masked_lm_preprocessor import (
@@ -112,6 +110,7 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
         }
         inputs = {**backbone.input, **slots}
         mask_positions = slots["mask_positions"]
+        with_ae = "ae" in self.objectives
         if "par" in self.objectives:
             hidden_states = backbone.encode_blocks(
                 **backbone.input,
@@ -124,24 +123,23 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
                 ),
                 target_positions=mask_positions,
                 steps=slots["mask_steps"],
+                picked_places=mask_positions if with_ae else None,
+                predicted_only=True,
             )
         else:
-            hidden_states = backbone.output
-
-        predictions = {}
-        if "ae" in self.objectives:
-            # The context is the first block of the row, so that positions in
-            # the text are positions in the row.
-            predictions["ae"] = GatherPositions(name="ae_states")(
-                hidden_states, mask_positions
+            hidden_states = backbone.encode(
+                **backbone.input, picked_places=mask_positions
             )
-        if "par" in self.objectives:
-            predictions["par"] = PseudoBlock(name="par_states")(
-                hidden_states, slots["mask_steps"]
-            )
+        # The last layer computes the masked tokens of the context, and the
+        # pseudo masks after them.
+        predicted = [hidden_states]
+        if len(self.objectives) > 1:
+            predicted = ops.split(hidden_states, 2, axis=1)
+        names = [name for name in OBJECTIVES if name in self.objectives]
+        states = dict(zip(names, predicted))
         outputs = {
-            name: self.language_model_head(states)
-            for name, states in predictions.items()
+            name: self.language_model_head(states[name])
+            for name in self.objectives
         }
         return inputs, outputs
 

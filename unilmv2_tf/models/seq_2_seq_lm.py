@@ -3,7 +3,6 @@ import keras_hub
 from keras import ops
 
 from unilmv2_tf.generation import BeamSearchSampler
-from unilmv2_tf.layers import PseudoBlock
 from unilmv2_tf.models.batched_generation import BatchedGeneration
 from unilmv2_tf.models.batched_generation import check_lengths
 from unilmv2_tf.models.block_decoder import BlockDecoder
@@ -148,8 +147,8 @@ class UniLMv2Seq2SeqLM(
             target_segment_ids=ops.full_like(target, self.target_segment_id),
             target_positions=target_positions * is_target,
             steps=steps,
+            predicted_only=True,
         )
-        hidden_states = PseudoBlock(name="pseudo_states")(hidden_states, steps)
         return inputs, self.language_model_head(hidden_states)
 
     @classmethod

@@ -1,5 +1,6 @@
 import keras
 import keras_hub
+from keras import ops
 
 from unilmv2_tf.models.backbone import kernel_initializer
 from unilmv2_tf.models.class_labels import agreed_names
@@ -120,7 +121,10 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
             preprocessor.label_names = label_names
 
     def make_graph(self, backbone):
-        cls = backbone.output[:, 0, :]
+        inputs = backbone.input
+        cls = backbone.encode(
+            **inputs, picked_places=ops.zeros_like(inputs["token_ids"][:, :1])
+        )[:, 0, :]
         pooled = self.output_dropout(self.pooled_dense(cls))
         return backbone.input, self.logits_dense(pooled)
 
