@@ -32,7 +32,7 @@ format: $(VENV)/.dev
 
 ## ruff, then every test, doctest and README command
 test: lint
-	$(BIN)/pytest --numprocesses 2 $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 ## every benchmark, then the tables made of them; about an hour on two cores
 bench: $(VENV)/.dev

@@ -140,7 +140,13 @@ class TransformerBlock(keras.layers.Layer):
         return output, keys, values
 
     def feed_forward(
-        self, hidden_states, attention_output, training=False, gelu=ops.gelu
+        self,
+        hidden_states,
+        attention_output,
+        training=False,
+        gelu=ops.gelu,
+        intermediate_dense=None,
+        output_dense=None,
     ):
         """What follows attention: residuals, norms and the two dense layers.
 
@@ -150,6 +156,10 @@ class TransformerBlock(keras.layers.Layer):
             training: bool. Whether to apply dropout.
             gelu: function with the arguments of `keras.ops.gelu`. Defaults to
                 it.
+            intermediate_dense: function in the place of the first dense
+                layer. Defaults to that layer.
+            output_dense: function in the place of the second dense layer.
+                Defaults to that layer.
 
         Returns:
             The output of the block, of the shape of `hidden_states`.
@@ -158,11 +168,11 @@ class TransformerBlock(keras.layers.Layer):
             hidden_states
             + self.dropout_layer(attention_output, training=training)
         )
-        inner = gelu(
-            self.intermediate_dense(x), approximate=self.approximate_gelu
-        )
+        intermediate_dense = intermediate_dense or self.intermediate_dense
+        output_dense = output_dense or self.output_dense
+        inner = gelu(intermediate_dense(x), approximate=self.approximate_gelu)
         return self.output_layer_norm(
-            x + self.dropout_layer(self.output_dense(inner), training=training)
+            x + self.dropout_layer(output_dense(inner), training=training)
         )
 
     def compute_output_shape(

@@ -1,10 +1,9 @@
 from keras import ops
 
-from unilmv2_tf.layers import fusible_gelu
 from unilmv2_tf.layers import mask_to_bias
 from unilmv2_tf.layers import step_visibility
 from unilmv2_tf.models.cache_writing import write_slices
-from unilmv2_tf.models.decoding_weights import JoinedDense
+from unilmv2_tf.models.decoding_weights import DecodingLayer
 from unilmv2_tf.models.decoding_weights import VocabularyProjection
 
 
@@ -50,12 +49,8 @@ class CachedDecoder:
         self.source_length = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
         self.num_source_slots = ops.shape(token_ids)[1]
         self._encode_source(token_ids, padding_mask)
-        self._projections = [
-            JoinedDense(attention.query, attention.key, attention.value)
-            for attention in (
-                layer.self_attention
-                for layer in self.backbone.transformer_layers
-            )
+        self._layers = [
+            DecodingLayer(layer) for layer in self.backbone.transformer_layers
         ]
         self._vocabulary = VocabularyProjection(task.language_model_head)
 
@@ -280,23 +275,21 @@ class CachedDecoder:
         # Products of matrices take bias and activation along, others do not.
         hidden_states = ops.reshape(hidden_states, (-1, shape[2]))
         all_keys, all_values = [], []
-        for layer_index, layer in enumerate(self.backbone.transformer_layers):
+        for layer, keys, values in zip(
+            self._layers, cache["keys"], cache["values"]
+        ):
             query, keys, values = self._project_and_write(
-                layer_index,
-                hidden_states,
-                cache,
+                layer.projections(hidden_states),
+                keys,
+                values,
                 by_head,
                 places,
                 shape[1],
             )
             all_keys.append(keys)
             all_values.append(values)
-            output = self._attend(
-                layer.self_attention, query, keys, values, bias, by_token
-            )
-            hidden_states = layer.feed_forward(
-                hidden_states, output, gelu=fusible_gelu
-            )
+            output = self._attend(layer, query, keys, values, bias, by_token)
+            hidden_states = layer.feed_forward(hidden_states, output)
         cache = {**cache, "keys": tuple(all_keys), "values": tuple(all_values)}
         return ops.reshape(hidden_states, shape), cache
 
@@ -320,16 +313,13 @@ class CachedDecoder:
         )
 
     def _project_and_write(
-        self, layer_index, hidden_states, cache, by_head, places, num_queries
+        self, joined, cached_keys, cached_values, by_head, places, num_queries
     ):
         """Scaled queries `(rows, heads, queries, depth)`, and the cached keys
         and values with the new ones.
         """
-        cached_keys = cache["keys"][layer_index]
-        cached_values = cache["values"][layer_index]
         num_rows, num_heads, _, width = ops.shape(cached_keys)
         head_dim = width // self.num_beams
-        joined = self._projections[layer_index](hidden_states)
         joined = ops.take(ops.reshape(joined, (-1, head_dim)), by_head, axis=0)
         query, key, value = ops.split(joined, 3, axis=0)
         query = ops.reshape(
@@ -342,15 +332,14 @@ class CachedDecoder:
             self._write(cached_values, places, value),
         )
 
-    def _attend(
-        self, attention, query, cached_keys, cached_values, bias, by_token
-    ):
+    def _attend(self, layer, query, cached_keys, cached_values, bias, by_token):
+        attention = layer.attention
         keys = ops.transpose(self._slots(cached_keys), (0, 1, 3, 2))
         probabilities = attention.softmax(ops.matmul(query, keys) + bias)
         output = ops.matmul(probabilities, self._slots(cached_values))
         output = ops.reshape(output, (-1, attention.head_dim))
         output = ops.take(output, by_token, axis=0)
-        return attention.output_dense(
+        return layer.attention_output(
             ops.reshape(output, (-1, attention.hidden_dim))
         )
 

@@ -2,13 +2,46 @@
 
 from keras import ops
 
+from unilmv2_tf.layers import fusible_gelu
+
+
+class DecodingLayer:
+    """The products of a `TransformerBlock`, for a handful of rows.
+
+    Kernels are cast, low-rank updates added, and queries, keys and values
+    joined, before the loop.
+
+    Args:
+        layer: a `TransformerBlock`.
+    """
+
+    def __init__(self, layer):
+        self.layer = layer
+        self.attention = layer.self_attention
+        self.projections = JoinedDense(
+            self.attention.query, self.attention.key, self.attention.value
+        )
+        self.attention_output = JoinedDense(self.attention.output_dense)
+        self._intermediate_dense = JoinedDense(layer.intermediate_dense)
+        self._output_dense = JoinedDense(layer.output_dense)
+
+    def feed_forward(self, hidden_states, attention_output):
+        """See `TransformerBlock.feed_forward`."""
+        return self.layer.feed_forward(
+            hidden_states,
+            attention_output,
+            gelu=fusible_gelu,
+            intermediate_dense=self._intermediate_dense,
+            output_dense=self._output_dense,
+        )
+
 
 class JoinedDense:
-    """Several `Dense` layers of the same input as one product.
+    """One or several `Dense` layers of the same input as one product.
 
     A step of decoding multiplies a handful of rows: what it costs is the
-    number of products and the memory that is read. Joining happens once,
-    before the loop. Quantized layers are called one by one, as they are.
+    number of products and the memory that is read. Casting and joining happen
+    once, before the loop. Quantized layers are called one by one, as they are.
 
     Args:
         *layers: `keras.layers.Dense` layers without an activation.
@@ -38,12 +71,12 @@ class JoinedDense:
             return
         dtype = layers[0].compute_dtype
         # `kernel` has what a low-rank update adds.
-        self.kernel = ops.concatenate(
-            [ops.cast(layer.kernel, dtype) for layer in layers], axis=1
-        )
-        self.bias = ops.concatenate(
-            [ops.cast(layer.bias, dtype) for layer in layers], axis=0
-        )
+        kernels = [ops.cast(layer.kernel, dtype) for layer in layers]
+        biases = [ops.cast(layer.bias, dtype) for layer in layers]
+        self.kernel, self.bias = kernels[0], biases[0]
+        if len(layers) > 1:
+            self.kernel = ops.concatenate(kernels, axis=1)
+            self.bias = ops.concatenate(biases, axis=0)
 
     def __call__(self, x):
         if self.kernel is None:
