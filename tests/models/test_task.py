@@ -72,6 +72,33 @@ def test_a_classifier_of_a_pretrained_model(pretrained, tokenizer):
         UniLMv2TextClassifier.from_preset(folder)
 
 
+@pytest.mark.parametrize("cls", [UniLMv2PseudoMaskedLM, UniLMv2Seq2SeqLM])
+def test_a_preset_of_mixed_precision(
+    pretrained, make_backbone, tokenizer, tmp_path, cls
+):
+    """Its weights are float32, and are loaded in today's policy."""
+    task, _ = pretrained
+    mixed = UniLMv2PseudoMaskedLM(
+        make_backbone(num_layers=1, dtype="mixed_bfloat16"),
+        UniLMv2PseudoMaskedLMPreprocessor(tokenizer, sequence_length=16),
+    )
+    mixed.set_weights(task.get_weights())
+    mixed.save_to_preset(str(tmp_path))
+    for arguments, policy in (
+        ({}, "float32"),
+        ({"dropout": 0.25}, "float32"),
+        ({"dtype": "mixed_bfloat16"}, "mixed_bfloat16"),
+        ({"dtype": "bfloat16", "dropout": 0.25}, "bfloat16"),
+    ):
+        restored = cls.from_preset(tmp_path, **arguments)
+        assert restored.backbone.dtype_policy.name == policy
+        if policy != "bfloat16":
+            assert_same_weights(task.backbone, restored.backbone)
+            assert_same_weights(
+                task.language_model_head, restored.language_model_head
+            )
+
+
 @pytest.mark.parametrize("arguments", [{}, {"dropout": 0.25}])
 def test_a_classifier_comes_back(fine_tuned, arguments):
     task, folder = fine_tuned

@@ -248,10 +248,24 @@ def _load_saved_task(preset, load_weights, backbone_kwargs):
                 preset, load_weights, **backbone_kwargs
             )
         }
+    try:
+        return _load_any_task(preset, load_weights, **backbone_kwargs)
+    except ValueError as error:
+        # KerasHub means to load floats of any kind in the policy of today, but
+        # does not know the names of mixed ones.
+        if "Invalid dtype: mixed_" not in str(error):
+            raise
+        policy = keras.config.dtype_policy()
+        return _load_any_task(
+            preset, load_weights, **{"dtype": policy, **backbone_kwargs}
+        )
+
+
+def _load_any_task(preset, load_weights, **kwargs):
     # KerasHub restores whatever task a preset holds if it is a subclass of
     # the one that is asked for.
     return keras_hub.models.Task.from_preset.__func__(
-        _AnyTask, preset, load_weights, **backbone_kwargs
+        _AnyTask, preset, load_weights, **kwargs
     )
 
 
