@@ -135,7 +135,7 @@ def evaluate_generator(
         beam_options["num_return_sequences"] = 1
     model.compile(sampler=make_sampler(model.sampler, **beam_options))
     examples = pairs.read(data, evaluation_split(data)).spread(num_examples)
-    fitted = _fit_baselines(baselines)
+    fitted = {} if baselines is None else fit_baselines(baselines)
     predictions = pairs.predict(model, examples, batch_size, max_length)
     scores = predictions.scores(metrics)
     sources = predictions.sources
@@ -152,9 +152,24 @@ def evaluate_generator(
     )
 
 
-def _fit_baselines(source):
-    if source is None:
-        return {}
+def fit_baselines(source):
+    """Fits the trivial methods of generation.
+
+    Args:
+        source: string. Where the pairs come from that they learn from.
+
+    Returns:
+        A dict from name to a fitted method.
+
+    Raises:
+        ValueError: if the pairs cannot be read.
+
+    Example:
+
+    >>> from unilmv2_tf.trainers.evaluating import fit_baselines
+    >>> list(fit_baselines("docstrings:arguments"))
+    ['first words', 'nearest neighbour']
+    """
     known = pairs.read(source)
     texts = list(zip(known.source_texts(), known.target_texts()))
     return {name: method().fit(texts) for name, method in _BASELINES.items()}

@@ -1,11 +1,12 @@
-"""Fine-tuned models on the embedded sets, beside the trivial methods.
+"""What fine-tuned models reach on the embedded sets, beside trivial methods.
 
 Runs of `unilmv2 finetune` are collected from their folders, and the trivial
-methods are computed on the same examples, those of the first run of each set:
+methods are computed on the same examples:
 
-    python -m benchmarks.understanding NAME=FOLDER ...
+    python -m benchmarks.quality NAME=FOLDER ...
 
-`docs/understanding.md` has the commands that made the folders.
+`docs/understanding.md` and `docs/generation.md` have the commands that made the
+folders. Runs that were collected before, under other names, are kept.
 """
 
 import argparse
@@ -18,13 +19,17 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.report import PACKAGES
+from benchmarks.report import read_results
 from benchmarks.report import write_results
 from unilmv2_tf.metrics import LinearBaseline
 from unilmv2_tf.metrics import LookupBaseline
 from unilmv2_tf.metrics import MajorityBaseline
 from unilmv2_tf.metrics import score_labels
 from unilmv2_tf.metrics import score_squad
+from unilmv2_tf.metrics import score_texts
+from unilmv2_tf.trainers.evaluating import fit_baselines
 from unilmv2_tf.trainers.finetuning import labelled
+from unilmv2_tf.trainers.finetuning import pairs
 from unilmv2_tf.trainers.finetuning import questions
 from unilmv2_tf.trainers.finetuning.examples import take
 
@@ -77,16 +82,37 @@ def score_questions(source):
     return {"lookup": score_squad(dict(zip(held_out.ids, texts)), references)}
 
 
+def score_generation(source, num_examples):
+    """Scores of the first words and of the nearest neighbour's target.
+
+    Args:
+        source: string. Where pairs come from.
+        num_examples: int. How many of those held out are scored.
+
+    Returns:
+        A dict from the name of a method to its scores.
+    """
+    held_out = pairs.read(source, "validation").spread(num_examples)
+    sources, targets = held_out.source_texts(), held_out.target_texts()
+    return {
+        name: score_texts(
+            method.predict(sources), targets, ("rougeL", "rouge1", "rouge2")
+        )
+        for name, method in fit_baselines(source).items()
+    }
+
+
 def read_run(folder):
     """What a run was, and its scores."""
     with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
         results = json.load(file)
     with open(os.path.join(folder, "settings.json"), encoding="utf-8") as file:
         settings = json.load(file)
-    kept = ("num_examples", "epochs", "batch_size", "learning_rate", "backbone")
+    kept = ["num_examples", "epochs", "batch_size", "learning_rate", "backbone"]
+    kept += ["precision", "source_length", "evaluation_examples"]
     return {
         **{key: results[key] for key in ("command", "data", "metric", "mean")},
-        **{key: settings[key] for key in kept},
+        **{key: settings[key] for key in kept if key in settings},
         "preset": os.path.basename(os.path.dirname(settings["preset"]))
         or settings["preset"],
         "standard_deviation": results["standard_deviation"],
@@ -98,24 +124,43 @@ def read_run(folder):
     }
 
 
+def score_methods(run):
+    """The trivial methods for the data of a run.
+
+    Args:
+        run: what `read_run` returned.
+
+    Returns:
+        A tuple of the name of the set and a function of no arguments that
+        returns the scores.
+    """
+    source, number = run["data"], run["num_examples"]
+    if run["command"] == "finetune answer":
+        return source, lambda: score_questions(source)
+    if run["command"] == "finetune seq2seq":
+        held_out = run["evaluation_examples"]
+        name = f"{source}, {held_out} held out" if held_out else source
+        return name, lambda: score_generation(source, held_out)
+    name = f"{source}, {number} examples" if number else source
+    return name, lambda: score_classification(source, number)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("runs", nargs="+", metavar="NAME=FOLDER")
     arguments = parser.parse_args()
-    runs, methods = {}, {}
+    before = read_results("quality") or {}
+    runs = before.get("runs", {})
+    methods = before.get("trivial_methods", {})
     for run in arguments.runs:
         name, _, folder = run.partition("=")
         runs[name] = read_run(folder)
-        source, number = runs[name]["data"], runs[name]["num_examples"]
-        if runs[name]["command"] == "finetune answer":
-            methods.setdefault(source, score_questions(source))
-            continue
-        key = f"{source}, {number} examples" if number else source
-        if key not in methods:
-            methods[key] = score_classification(source, number)
+        source, score = score_methods(runs[name])
+        if source not in methods:
+            methods[source] = score()
     packages = (*PACKAGES, "scikit-learn", "numpy", "scipy")
     figures = {"runs": runs, "trivial_methods": methods}
-    write_results("understanding", figures, packages)
+    write_results("quality", figures, packages)
     print(json.dumps(figures, indent=2))
 
 
