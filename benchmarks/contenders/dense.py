@@ -8,7 +8,7 @@ from unilmv2_tf.layers import BlockRow
 from unilmv2_tf.layers import mask_to_bias
 from unilmv2_tf.layers import step_visibility
 from unilmv2_tf.models import UniLMv2Backbone
-from unilmv2_tf.models.backbone import needed_states
+from unilmv2_tf.models.row_encoding import needed_states
 
 
 class DenseBias(keras.layers.Layer):
