@@ -38,7 +38,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--uncached_target_length",
         type=int,
-        default=16,
+        default=48,
         help="target of the contest without a cache, which takes minutes",
     )
     parser.add_argument(
