@@ -28,7 +28,7 @@ def training_flops(backbone, num_slots, objectives):
     >>> backbone = UniLMv2Backbone.from_preset("unilmv2_tiny")
     >>> both = training_flops(backbone, (512, 82), ("ae", "par"))
     >>> round(both / training_flops(backbone, (512, 82), ("ae",)), 2)
-    1.67
+    1.78
     """
     n, m = num_slots
     has_blocks = "par" in objectives

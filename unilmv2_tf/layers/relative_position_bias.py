@@ -134,7 +134,11 @@ class RelativePositionBias(keras.layers.Layer):
     def call(self, query_positions, key_positions):
         query_positions = ops.cast(query_positions, "int32")
         key_positions = ops.cast(key_positions, "int32")
-        distance = key_positions[:, None, :] - query_positions[:, :, None]
+        # LiteRT knows `expand_dims`, and no index of `None` in shapes that are
+        # not known.
+        distance = ops.expand_dims(key_positions, axis=1) - ops.expand_dims(
+            query_positions, axis=2
+        )
         distance = ops.clip(distance, -self.max_distance, self.max_distance)
         table = ops.cast(self.table, self.compute_dtype)
         # A product with a constant one-hot matrix keeps the table's gradient
