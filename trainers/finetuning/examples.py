@@ -1,6 +1,10 @@
-"""What labelled texts and questions have in common when they are read."""
+"""What examples of all kinds have in common when they are read."""
+
+import re
 
 import numpy as np
+
+_WORD_OR_SIGN = re.compile(rb"[A-Za-z\x80-\xff]+|[0-9]+|[^\sA-Za-z0-9]")
 
 
 def read_both(settings, read):
@@ -57,3 +61,24 @@ def evaluation_split(source):
     scheme, _, rest = str(source).partition(":")
     has_splits = scheme in ("docstrings", "tfds")
     return "validation" if has_splits and ":" not in rest else None
+
+
+def rough_lengths(texts):
+    """About how many tokens texts have, without a tokenizer.
+
+    Words and signs are counted, which says more than bytes do, and takes a
+    fortieth of the time of tokens.
+
+    Args:
+        texts: array of bytes.
+
+    Returns:
+        An int array.
+
+    Example:
+
+    >>> from unilmv2_tf.trainers.finetuning.examples import rough_lengths
+    >>> rough_lengths([b"Is it (1) or 22?", b""]).tolist()
+    [8, 0]
+    """
+    return np.array([len(_WORD_OR_SIGN.findall(text)) for text in texts], int)

@@ -8,6 +8,7 @@ import numpy as np
 from unilmv2_tf.datasets import label_names
 from unilmv2_tf.datasets import load_labelled
 from unilmv2_tf.datasets.glue import find_glue_task
+from unilmv2_tf.trainers.finetuning.examples import rough_lengths
 
 _ROWS_AT_ONCE = 1024
 
@@ -30,13 +31,12 @@ class LabelledTexts:
         return len(self.labels)
 
     def lengths(self):
-        """The bytes of each example's texts.
+        """About how many tokens each example has.
 
         Returns:
             An int array.
         """
-        columns = self.texts.values()
-        return sum(np.array([len(text) for text in c]) for c in columns)
+        return sum(rough_lengths(column) for column in self.texts.values())
 
     def is_labelled(self):
         """Whether all of them have labels; a benchmark's server keeps some.

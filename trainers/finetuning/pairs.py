@@ -10,6 +10,7 @@ import numpy as np
 from unilmv2_tf.atomic import write_text
 from unilmv2_tf.datasets import load_pairs
 from unilmv2_tf.metrics import score_texts
+from unilmv2_tf.trainers.finetuning.examples import rough_lengths
 from unilmv2_tf.trainers.progress import Progress
 
 _TEXTS_AT_ONCE = 1024
@@ -34,6 +35,15 @@ class Pairs:
 
     def __len__(self):
         return len(self.sources)
+
+    def lengths(self):
+        """About how many tokens each source and each target has.
+
+        Returns:
+            An int array of shape `(n, 2)`.
+        """
+        columns = self.sources, self.targets
+        return np.stack([rough_lengths(column) for column in columns], axis=1)
 
     def source_texts(self):
         """The sources as strings.

@@ -124,7 +124,7 @@ class SequenceToSequence(Problem):
                 "encoder_text": self.train.sources,
                 "decoder_text": self.train.targets,
             },
-            [len(source) for source in self.train.sources],
+            self.train.lengths(),
             self.settings.batch_size,
             num_steps,
             seed,

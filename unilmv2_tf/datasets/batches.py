@@ -79,12 +79,15 @@ def length_grouped_batches(
 
     Batches that are cut to their longest example have less padding then. Of
     every 50 batches' worth of shuffled examples, those of similar length form
-    a batch; the order of the batches is drawn again. Everything is a function
-    of seed and step.
+    a batch; the order of the batches is drawn again. Examples with two lengths,
+    as those of sources and targets, are brought together by the first, and
+    among some batches' worth of similar ones by the second. Everything is a
+    function of seed and step.
 
     Args:
         columns: dict of arrays with equal first dimensions.
-        lengths: int array. The length of each example.
+        lengths: int array of shape `(n,)` or `(n, 2)`. The lengths of each
+            example.
         batch_size: int. Batches are complete, a pass may end inside of one.
         num_steps: int. The step before which the data end.
         seed: int. Defaults to `0`.
@@ -143,8 +146,19 @@ def _length_grouped_order(lengths, batch_size, num_batches, seed):
     window = _BATCHES_AT_ONCE * batch_size
     for start in range(0, len(order), window):
         part = places[start : start + window]
-        part = part[np.argsort(lengths[order[part]], kind="stable")]
-        batches = part.reshape(-1, batch_size)
+        batches = part[_grouped(lengths[order[part]], batch_size)]
+        batches = batches.reshape(-1, batch_size)
         generator = np.random.default_rng([seed, num_passes, start])
         places[start : start + window] = generator.permutation(batches).ravel()
     return np.stack([order[places], places // num_examples]).astype(np.int32)
+
+
+def _grouped(lengths, batch_size):
+    """An order in which similar examples stand together."""
+    if lengths.ndim == 1:
+        return np.argsort(lengths, kind="stable")
+    order = np.argsort(lengths[:, 0], kind="stable")
+    # As many groups by the first as batches by the second in each of them.
+    group = batch_size * round((len(order) / batch_size) ** 0.5)
+    second = lengths[order, 1]
+    return order[np.lexsort((second, np.arange(len(order)) // group))]

@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from unilmv2_tf.layers.dropout import Dropout
+
 
 def split_blocks(x, num_slots, axis):
     """Splits a row into its context, revealed and pseudo blocks.
@@ -125,7 +127,7 @@ class BlockSelfAttention(keras.layers.Layer):
         self.key = projection("key")
         self.value = projection("value")
         self.output_dense = projection("attention_output")
-        self.dropout_layer = keras.layers.Dropout(
+        self.dropout_layer = Dropout(
             dropout, dtype=self.dtype_policy, name="attention_dropout"
         )
 

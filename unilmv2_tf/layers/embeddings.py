@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from unilmv2_tf.layers.dropout import Dropout
+
 
 def lookup_with_dense_gradient(table, token_ids):
     """Looks up rows of a table; the gradient is one dense table.
@@ -175,7 +177,7 @@ class TransformerEmbedding(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="layer_norm",
         )
-        self.dropout_layer = keras.layers.Dropout(
+        self.dropout_layer = Dropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
 

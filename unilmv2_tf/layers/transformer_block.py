@@ -2,6 +2,8 @@ import keras
 from keras import ops
 
 from unilmv2_tf.layers.block_attention import BlockSelfAttention
+from unilmv2_tf.layers.dropout import Dropout
+from unilmv2_tf.layers.gelu import training_gelu
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -96,7 +98,7 @@ class TransformerBlock(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="output_layer_norm",
         )
-        self.dropout_layer = keras.layers.Dropout(
+        self.dropout_layer = Dropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
 
@@ -144,7 +146,7 @@ class TransformerBlock(keras.layers.Layer):
         hidden_states,
         attention_output,
         training=False,
-        gelu=ops.gelu,
+        gelu=None,
         intermediate_dense=None,
         output_dense=None,
     ):
@@ -155,7 +157,7 @@ class TransformerBlock(keras.layers.Layer):
             attention_output: what its self-attention made of it.
             training: bool. Whether to apply dropout.
             gelu: function with the arguments of `keras.ops.gelu`. Defaults to
-                it.
+                it, and in training to `training_gelu`.
             intermediate_dense: function in the place of the first dense
                 layer. Defaults to that layer.
             output_dense: function in the place of the second dense layer.
@@ -168,6 +170,7 @@ class TransformerBlock(keras.layers.Layer):
             hidden_states
             + self.dropout_layer(attention_output, training=training)
         )
+        gelu = gelu or (training_gelu if training else ops.gelu)
         intermediate_dense = intermediate_dense or self.intermediate_dense
         output_dense = output_dense or self.output_dense
         inner = gelu(intermediate_dense(x), approximate=self.approximate_gelu)

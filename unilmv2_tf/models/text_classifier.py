@@ -2,6 +2,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from unilmv2_tf.layers import Dropout
 from unilmv2_tf.models.backbone import kernel_initializer
 from unilmv2_tf.models.class_labels import agreed_names
 from unilmv2_tf.models.class_labels import check_labels
@@ -105,7 +106,7 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
             dtype=backbone.dtype_policy,
             name="pooled_dense",
         )
-        self.output_dropout = keras.layers.Dropout(
+        self.output_dropout = Dropout(
             self.dropout, dtype=backbone.dtype_policy, name="output_dropout"
         )
         self.logits_dense = keras.layers.Dense(
