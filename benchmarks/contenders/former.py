@@ -6,7 +6,12 @@ from unittest import mock
 import keras
 
 # Of `changes`: name to what takes its place.
-CHANGES = ("fused AdamW", "last layer of what is read")
+CHANGES = (
+    "fused AdamW",
+    "last layer of what is read",
+    "dropout of 16 bits",
+    "gelu with erf",
+)
 
 
 def pretraining(settings):
@@ -26,6 +31,19 @@ def pretraining(settings):
                     "unilmv2_tf.trainers.pretraining.train_step."
                     "ReducedGradientAdamW",
                     KerasAdamW,
+                )
+            )
+        if "dropout of 16 bits" in settings["undo"]:
+            stack.enter_context(
+                mock.patch(
+                    "unilmv2_tf.layers.Dropout.call", keras.layers.Dropout.call
+                )
+            )
+        if "gelu with erf" in settings["undo"]:
+            stack.enter_context(
+                mock.patch(
+                    "unilmv2_tf.layers.transformer_block.training_gelu",
+                    keras.ops.gelu,
                 )
             )
         backbone_class = UniLMv2Backbone

@@ -1,10 +1,23 @@
 """Weights made ready for a loop give what the layers themselves give."""
 
+import gc
+
+import keras_hub
 import numpy as np
 import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
+from unilmv2_tf.generation import BeamSearchSampler
+from unilmv2_tf.generation import PartiallyAutoregressiveSampler
 from unilmv2_tf.layers import TransformerBlock
+from unilmv2_tf.models import UniLMv2Backbone
+from unilmv2_tf.models import UniLMv2Seq2SeqLM
+from unilmv2_tf.models import tensorflow_backend
 from unilmv2_tf.models.decoding_weights import DecodingLayer
+from unilmv2_tf.models.decoding_weights import multiply
 
 
 def make_block(policy, rng):
@@ -57,3 +70,111 @@ def test_same_as_the_layer(policy, change):
         assert_same(part.astype(block.compute_dtype), np.asarray(layer(x)))
     assert_same(ready.attention_output(x), attention.output_dense(x))
     assert_same(ready.feed_forward(x, y), block.feed_forward(x, y))
+
+
+@given(
+    output_dims=st.lists(st.integers(1, 200), min_size=1, max_size=4),
+    input_dim=st.integers(1, 40),
+    dtype=st.sampled_from(["float32", "float16", "bfloat16"]),
+)
+@settings(max_examples=30, deadline=None)
+def test_blocks_hold_all_columns(output_dims, input_dim, dtype):
+    rng = np.random.default_rng(0)
+    kernels = [
+        tf.cast(rng.normal(size=(input_dim, dim)), dtype) for dim in output_dims
+    ]
+    blocks = tensorflow_backend.in_blocks(kernels)
+    expected = [tf.cast(kernel, tf.float32).numpy() for kernel in kernels]
+    del kernels
+    # What they lie in belongs to them.
+    gc.collect()
+    for block, kernel in zip(blocks, expected, strict=True):
+        assert block.dtype == dtype
+        columns = tf.cast(tf.concat(list(block), axis=1), tf.float32).numpy()
+        num_columns = kernel.shape[1]
+        np.testing.assert_array_equal(columns[:, :num_columns], kernel)
+        assert not columns[:, num_columns:].any()
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (2, 3, 8)])
+def test_blocks_give_the_same_product(shape):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=shape).astype("float32")
+    kernel = rng.normal(size=(8, 150)).astype("float32")
+    bias = rng.normal(size=150).astype("float32")
+    (blocks,) = tensorflow_backend.in_blocks([tf.constant(kernel)])
+    np.testing.assert_allclose(
+        multiply(x, blocks, bias), x @ kernel + bias, atol=1e-5
+    )
+
+
+ROWS = {
+    "encoder_token_ids": np.array([[2, 7, 8, 3], [2, 9, 3, 0]], "int32"),
+    "encoder_padding_mask": np.array([[1, 1, 1, 1], [1, 1, 1, 0]], "int32"),
+    "decoder_token_ids": np.zeros((2, 6), "int32"),
+    "decoder_padding_mask": np.zeros((2, 6), "int32"),
+}
+
+
+def make_task(dtype="float32"):
+    task = UniLMv2Seq2SeqLM(
+        UniLMv2Backbone.from_preset(
+            "unilmv2_tiny", vocabulary_size=99, dtype=dtype
+        ),
+        pseudo_token_id=4,
+    )
+    rng = np.random.default_rng(2)
+    for weight in task.weights:
+        weight.assign(weight + rng.normal(0, 0.2, weight.shape))
+    return task
+
+
+def generate(task, monkeypatch, is_laid_out):
+    monkeypatch.setattr(
+        tensorflow_backend,
+        "MIN_BYTES_TO_LAY_OUT",
+        0 if is_laid_out else float("inf"),
+    )
+    return task.generate(ROWS, stop_token_ids=(3,))
+
+
+@pytest.mark.parametrize("change", [None, "lora", "int8"])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        BeamSearchSampler(3, num_return_sequences=2),
+        PartiallyAutoregressiveSampler(block_size=3),
+        keras_hub.samplers.GreedySampler(),
+    ],
+    ids=["beam", "par", "greedy"],
+)
+def test_generation_is_the_same_in_blocks(sampler, change, monkeypatch):
+    task = make_task()
+    if change == "lora":
+        task.backbone.enable_lora(2)
+        for weight in task.trainable_weights:
+            if "lora_kernel_b" in weight.path:
+                weight.assign(0.3 * np.ones(weight.shape))
+    elif change == "int8":
+        task.quantize("int8")
+    task.compile(sampler=sampler)
+    plain, laid_out = (generate(task, monkeypatch, is_it) for is_it in (0, 1))
+    assert plain.keys() == laid_out.keys()
+    for name, expected in plain.items():
+        np.testing.assert_allclose(laid_out[name], expected, rtol=1e-4)
+
+
+def test_blocks_follow_the_weights(monkeypatch):
+    """Of a task that generates, is trained, and generates again."""
+    task = make_task()
+    task.compile(sampler=BeamSearchSampler(2))
+    before = generate(task, monkeypatch, True)["decoder_token_ids"]
+    rng = np.random.default_rng(3)
+    for weight in task.weights:
+        weight.assign(weight + rng.normal(0, 0.3, weight.shape))
+    after, expected = (
+        generate(task, monkeypatch, is_it)["decoder_token_ids"]
+        for is_it in (True, False)
+    )
+    np.testing.assert_array_equal(after, expected)
+    assert np.any(after != before)

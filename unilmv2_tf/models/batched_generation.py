@@ -78,6 +78,8 @@ class BatchedGeneration:
             )
         stop_token_ids = self._stop_token_ids(stop_token_ids)
         generate_function = self.make_generate_function()
+        if hasattr(generate_function, "with_kernels_of_now"):
+            generate_function = generate_function.with_kernels_of_now()
 
         def generate_rows(rows):
             outputs = generate_function(rows, stop_token_ids=stop_token_ids)

@@ -32,6 +32,7 @@ class BlockDecoder(CachedDecoder):
         padding_mask: int tensor of shape `(batch, n)`, 0 on padding.
         max_length: int. The longest target.
         in_place: bool. See `CachedDecoder`. Defaults to `False`.
+        kernels: see `DecodingWeights`. Defaults to `None`.
 
     Example:
 
@@ -101,7 +102,7 @@ class BlockDecoder(CachedDecoder):
             self._block_bias(new_slots, query_places, start, num_guesses),
             self._block_slots(cache["keys"][0], new_slots),
         )
-        logits = self._vocabulary(hidden_states[:, self.block_size :])
+        logits = self._weights.vocabulary(hidden_states[:, self.block_size :])
         verified = logits[:, : self.block_size]
         drafted = logits[:, self.block_size :]
         return verified, drafted, cache

@@ -3,8 +3,7 @@ from keras import ops
 from unilmv2_tf.layers import mask_to_bias
 from unilmv2_tf.layers import step_visibility
 from unilmv2_tf.models.cache_writing import write_slices
-from unilmv2_tf.models.decoding_weights import DecodingLayer
-from unilmv2_tf.models.decoding_weights import VocabularyProjection
+from unilmv2_tf.models.decoding_weights import DecodingWeights
 
 
 class CachedDecoder:
@@ -32,13 +31,20 @@ class CachedDecoder:
         max_length: int. The longest target.
         in_place: bool. See `write_slices`: a cache that was passed to a call
             must then not be used again. Defaults to `False`.
+        kernels: see `DecodingWeights`. Defaults to `None`.
 
     Reference:
         Bao et al., 2020, section 3.4.
     """
 
     def __init__(
-        self, task, token_ids, padding_mask, max_length, in_place=False
+        self,
+        task,
+        token_ids,
+        padding_mask,
+        max_length,
+        in_place=False,
+        kernels=None,
     ):
         self.task = task
         self.backbone = task.backbone
@@ -49,10 +55,7 @@ class CachedDecoder:
         self.source_length = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
         self.num_source_slots = ops.shape(token_ids)[1]
         self._encode_source(token_ids, padding_mask)
-        self._layers = [
-            DecodingLayer(layer) for layer in self.backbone.transformer_layers
-        ]
-        self._vocabulary = VocabularyProjection(task.language_model_head)
+        self._weights = DecodingWeights(task, kernels)
 
     def _encode_source(self, token_ids, padding_mask):
         hidden_states = self.backbone.embeddings(
@@ -151,7 +154,7 @@ class CachedDecoder:
         hidden_states = ops.reshape(
             hidden_states[:, self.num_beams :], (-1, hidden_dim)
         )
-        return self._vocabulary(hidden_states), hidden_states, cache
+        return self._weights.vocabulary(hidden_states), hidden_states, cache
 
     # A row holds the beams of an example, or one sample. Its queries are the
     # last tokens of its beams, then the pseudo masks of its beams; its slots
@@ -276,7 +279,7 @@ class CachedDecoder:
         hidden_states = ops.reshape(hidden_states, (-1, shape[2]))
         all_keys, all_values = [], []
         for layer, keys, values in zip(
-            self._layers, cache["keys"], cache["values"]
+            self._weights.layers, cache["keys"], cache["values"]
         ):
             query, keys, values = self._project_and_write(
                 layer.projections(hidden_states),

@@ -5,6 +5,81 @@ from keras import ops
 from unilmv2_tf.layers import fusible_gelu
 
 
+class DecodingWeights:
+    """All products of a step of decoding.
+
+    Args:
+        task: a `UniLMv2Seq2SeqLM`.
+        kernels: list of tensors in the place of those of `products`, or
+            `None`. Kernels of three axes are blocks of columns, see
+            `multiply`. Defaults to `None`.
+
+    Example:
+
+    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2Seq2SeqLM
+    >>> from unilmv2_tf.models.decoding_weights import DecodingWeights
+    >>> weights = DecodingWeights(UniLMv2Seq2SeqLM(
+    ...     UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=99)))
+    >>> tuple(weights.vocabulary.kernel.shape)
+    (64, 99)
+    """
+
+    def __init__(self, task, kernels=None):
+        self.layers = [
+            DecodingLayer(layer) for layer in task.backbone.transformer_layers
+        ]
+        self.vocabulary = VocabularyProjection(task.language_model_head)
+        if kernels is not None:
+            for product, kernel in zip(self.products(), kernels, strict=True):
+                product.kernel = kernel
+
+    def products(self):
+        """The products that have a kernel of their own.
+
+        Returns:
+            A list of `JoinedDense` and `VocabularyProjection`. Quantized
+            layers are not among them.
+        """
+        products = [p for layer in self.layers for p in layer.products()]
+        products.append(self.vocabulary)
+        return [product for product in products if product.kernel is not None]
+
+
+def multiply(x, kernel, bias):
+    """A product of few rows with a matrix, and a bias.
+
+    Args:
+        x: tensor of shape `(..., input_dim)`.
+        kernel: tensor of shape `(input_dim, output_dim)`, or, in blocks of
+            columns, of shape `(blocks, input_dim, width)`. What its last block
+            has beyond `output_dim` columns is left out.
+        bias: tensor of shape `(output_dim,)`.
+
+    Returns:
+        A tensor of shape `(..., output_dim)`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from unilmv2_tf.models.decoding_weights import multiply
+    >>> x = np.ones((1, 2))
+    >>> kernel = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    >>> blocks = np.array([kernel[:, :2], [[3.0, 0.0], [6.0, 0.0]]])
+    >>> for form in (kernel, blocks):
+    ...     print(np.array(multiply(x, form, np.zeros(3))).tolist())
+    [[5.0, 7.0, 9.0]]
+    [[5.0, 7.0, 9.0]]
+    """
+    if len(kernel.shape) == 2:
+        return ops.matmul(x, kernel) + bias
+    num_blocks, input_dim, width = kernel.shape
+    output_dim = bias.shape[0]
+    rows = ops.reshape(x, (1, -1, input_dim))
+    y = ops.transpose(ops.matmul(rows, kernel), (1, 0, 2))
+    y = ops.reshape(y, (*ops.shape(x)[:-1], num_blocks * width))
+    return y[..., :output_dim] + bias
+
+
 class DecodingLayer:
     """The products of a `TransformerBlock`, for a handful of rows.
 
@@ -24,6 +99,15 @@ class DecodingLayer:
         self.attention_output = JoinedDense(self.attention.output_dense)
         self._intermediate_dense = JoinedDense(layer.intermediate_dense)
         self._output_dense = JoinedDense(layer.output_dense)
+
+    def products(self):
+        """Returns the four `JoinedDense` of the layer."""
+        return [
+            self.projections,
+            self.attention_output,
+            self._intermediate_dense,
+            self._output_dense,
+        ]
 
     def feed_forward(self, hidden_states, attention_output):
         """See `TransformerBlock.feed_forward`."""
@@ -81,7 +165,7 @@ class JoinedDense:
     def __call__(self, x):
         if self.kernel is None:
             return ops.concatenate([layer(x) for layer in self.layers], axis=-1)
-        return ops.matmul(x, self.kernel) + self.bias
+        return multiply(x, self.kernel, self.bias)
 
 
 class VocabularyProjection:
@@ -112,4 +196,4 @@ class VocabularyProjection:
         if self.kernel is None:
             return self.head(hidden_states)
         x = self.head.transform(hidden_states)
-        return ops.matmul(x, self.kernel) + self.bias
+        return multiply(x, self.kernel, self.bias)

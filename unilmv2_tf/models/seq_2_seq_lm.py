@@ -203,7 +203,7 @@ class UniLMv2Seq2SeqLM(
             **kwargs,
         )
 
-    def generate_step(self, inputs, stop_token_ids=None):
+    def generate_step(self, inputs, stop_token_ids=None, kernels=None):
         """Generates for one batch of integers; compilable.
 
         Args:
@@ -213,6 +213,10 @@ class UniLMv2Seq2SeqLM(
                 `(batch, m)`: where the mask is 1, a prefix that the target
                 must begin with. `m` is the longest target.
             stop_token_ids: tuple of ids that end a target, or `None`.
+            kernels: list of tensors that decoding takes in the place of its
+                layers' kernels, or `None`; see
+                `unilmv2_tf.models.decoding_weights.DecodingWeights`. Defaults
+                to `None`.
 
         Returns:
             A dict of `decoder_token_ids` and `decoder_padding_mask` (1 up to
@@ -241,6 +245,7 @@ class UniLMv2Seq2SeqLM(
             inputs["encoder_padding_mask"],
             max_length,
             in_place=not self.jit_compile,
+            kernels=kernels,
         )
         # A prefix is forced token by token, so that rows may have prefixes of
         # different lengths.

@@ -1,6 +1,19 @@
 """What is done in another way on TensorFlow, and imported only there."""
 
+import concurrent.futures
+import functools
+import os
+
+import numpy as np
 import tensorflow as tf
+
+from unilmv2_tf.models.decoding_weights import DecodingWeights
+
+# Weights that caches hold are read fast as they are.
+MIN_BYTES_TO_LAY_OUT = 2**25
+_BLOCK_WIDTH = 64
+# What TensorFlow asks of memory that it takes over.
+_ALIGNMENT = 64
 
 
 def write_in_place(x, places, new):
@@ -34,6 +47,7 @@ class TracedOnce:
     Call arguments:
         inputs: see `UniLMv2Seq2SeqLM.generate_step`.
         stop_token_ids: tuple of ids, or `None`. Defaults to `None`.
+        kernels: see there. Defaults to `()`: those of the layers.
 
     Returns:
         What `generate_step` returns.
@@ -43,7 +57,28 @@ class TracedOnce:
         self.task = task
         self.functions = {}
 
-    def __call__(self, inputs, stop_token_ids=None):
+    def with_kernels_of_now(self):
+        """The function with kernels that are laid out for a few rows.
+
+        They are copies: whoever trains the task has to call this again.
+
+        Returns:
+            A function of the same arguments.
+        """
+        # Some other device has memory of its own.
+        if len(tf.config.list_logical_devices()) > 1:
+            return self
+        kernels = [
+            product.kernel for product in DecodingWeights(self.task).products()
+        ]
+        sizes = [
+            kernel.dtype.size * np.prod(kernel.shape) for kernel in kernels
+        ]
+        if sum(sizes) < MIN_BYTES_TO_LAY_OUT:
+            return self
+        return functools.partial(self, kernels=in_blocks(kernels))
+
+    def __call__(self, inputs, stop_token_ids=None, kernels=()):
         inputs = {name: tf.convert_to_tensor(x) for name, x in inputs.items()}
         signature = {
             name: tf.TensorSpec(
@@ -53,14 +88,91 @@ class TracedOnce:
             )
             for name, x in inputs.items()
         }
-        key = (stop_token_ids, tuple(sorted(signature.items())))
+        key = (
+            stop_token_ids,
+            len(kernels),
+            tuple(sorted(signature.items())),
+        )
         if key not in self.functions:
 
-            def generate_step(inputs):
-                return self.task.generate_step(inputs, stop_token_ids)
+            def generate_step(inputs, kernels):
+                return self.task.generate_step(
+                    inputs, stop_token_ids, kernels or None
+                )
 
+            specs = [tf.TensorSpec(k.shape, k.dtype) for k in kernels]
             # There is no Python in it that has to be converted.
             self.functions[key] = tf.function(
-                generate_step, input_signature=[signature], autograph=False
+                generate_step,
+                input_signature=[signature, specs],
+                autograph=False,
             )
-        return self.functions[key](inputs)
+        return self.functions[key](inputs, list(kernels))
+
+
+def in_blocks(kernels):
+    """Copies matrices into blocks of columns, in memory of large pages.
+
+    A product with a handful of rows costs what reading the matrix costs.
+    Reading goes on without a break in a block of columns, and large pages,
+    which Linux gives to large arrays of NumPy, save it looking up addresses.
+
+    Args:
+        kernels: list of tensors of shape `(input_dim, output_dim)`.
+
+    Returns:
+        A list of tensors of shape `(blocks, input_dim, 64)`; columns that the
+        last block has too many are 0.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> from unilmv2_tf.models.tensorflow_backend import in_blocks
+    >>> in_blocks([tf.ones((8, 100)), tf.ones((8, 64))])[0].shape
+    TensorShape([2, 8, 64])
+    """
+    matrices = [_numbers(kernel) for kernel in kernels]
+    shapes = [
+        (-(-matrix.shape[1] // _BLOCK_WIDTH), len(matrix), _BLOCK_WIDTH)
+        for matrix in matrices
+    ]
+    sizes = [
+        -(-np.prod(shape) * matrix.itemsize // _ALIGNMENT) * _ALIGNMENT
+        for shape, matrix in zip(shapes, matrices)
+    ]
+    # One array: it is large enough where each of them is not.
+    memory = np.empty(sum(sizes) + _ALIGNMENT, np.uint8)
+    memory = memory[-memory.ctypes.data % _ALIGNMENT :]
+    blocks, start = [], 0
+    for shape, size, matrix in zip(shapes, sizes, matrices):
+        part = memory[start : start + np.prod(shape) * matrix.itemsize]
+        blocks.append(part.view(matrix.dtype).reshape(shape))
+        start += size
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(_copy_into_blocks, blocks, matrices))
+    return [
+        _tensor(block, kernel.dtype) for block, kernel in zip(blocks, kernels)
+    ]
+
+
+def _copy_into_blocks(blocks, matrix):
+    num_whole, rest = divmod(matrix.shape[1], _BLOCK_WIDTH)
+    whole = matrix[:, : num_whole * _BLOCK_WIDTH]
+    whole = whole.reshape(len(matrix), num_whole, _BLOCK_WIDTH)
+    blocks[:num_whole] = whole.transpose(1, 0, 2)
+    if rest:
+        blocks[num_whole, :, :rest] = matrix[:, -rest:]
+        blocks[num_whole, :, rest:] = 0
+
+
+def _numbers(tensor):
+    """The memory of a tensor as an array, without a copy."""
+    if tensor.dtype == tf.bfloat16:
+        tensor = tf.bitcast(tensor, tf.uint16)
+    return np.asarray(memoryview(tensor))
+
+
+def _tensor(array, dtype):
+    """The memory of an array as a tensor, without a copy."""
+    tensor = tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return tf.bitcast(tensor, dtype) if tensor.dtype != dtype else tensor
