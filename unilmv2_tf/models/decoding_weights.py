@@ -21,7 +21,7 @@ class DecodingWeights:
     >>> weights = DecodingWeights(UniLMv2Seq2SeqLM(
     ...     UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=99)))
     >>> tuple(weights.vocabulary.kernel.shape)
-    (64, 99)
+    (128, 99)
     """
 
     def __init__(self, task, kernels=None):
