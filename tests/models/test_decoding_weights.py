@@ -83,7 +83,7 @@ def test_blocks_hold_all_columns(output_dims, input_dim, dtype):
     kernels = [
         tf.cast(rng.normal(size=(input_dim, dim)), dtype) for dim in output_dims
     ]
-    blocks = tensorflow_backend.in_blocks(kernels)
+    blocks = tensorflow_backend.KernelBlocks(kernels).tensors
     expected = [tf.cast(kernel, tf.float32).numpy() for kernel in kernels]
     del kernels
     # What they lie in belongs to them.
@@ -102,7 +102,7 @@ def test_blocks_give_the_same_product(shape):
     x = rng.normal(size=shape).astype("float32")
     kernel = rng.normal(size=(8, 150)).astype("float32")
     bias = rng.normal(size=150).astype("float32")
-    (blocks,) = tensorflow_backend.in_blocks([tf.constant(kernel)])
+    (blocks,) = tensorflow_backend.KernelBlocks([tf.constant(kernel)]).tensors
     np.testing.assert_allclose(
         multiply(x, blocks, bias), x @ kernel + bias, atol=1e-5
     )

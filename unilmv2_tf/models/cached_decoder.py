@@ -277,6 +277,7 @@ class CachedDecoder:
         by_head, by_token = self._orders(shape[0], shape[1])
         # Products of matrices take bias and activation along, others do not.
         hidden_states = ops.reshape(hidden_states, (-1, shape[2]))
+        self._weights.expect_rows(shape[0] * shape[1])
         all_keys, all_values = [], []
         for layer, keys, values in zip(
             self._weights.layers, cache["keys"], cache["values"]

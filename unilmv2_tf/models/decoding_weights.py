@@ -44,8 +44,29 @@ class DecodingWeights:
         products.append(self.vocabulary)
         return [product for product in products if product.kernel is not None]
 
+    def expect_rows(self, num_rows):
+        """Tells the layers how many rows their products will have.
 
-def multiply(x, kernel, bias):
+        What depends on it alone is computed once a step, and not by each layer.
+
+        Args:
+            num_rows: int or scalar int tensor.
+        """
+        orders = {}
+        for product in self.products()[:-1]:
+            if len(product.kernel.shape) == 3:
+                num_blocks = product.kernel.shape[0]
+                if num_blocks not in orders:
+                    orders[num_blocks] = _rows_first(num_blocks, num_rows)
+                product.order = orders[num_blocks]
+
+
+def _rows_first(num_blocks, num_rows):
+    place = ops.arange(num_blocks * num_rows, dtype="int32")
+    return place % num_blocks * num_rows + place // num_blocks
+
+
+def multiply(x, kernel, bias, order=None):
     """A product of few rows with a matrix, and a bias.
 
     Args:
@@ -54,6 +75,9 @@ def multiply(x, kernel, bias):
             columns, of shape `(blocks, input_dim, width)`. What its last block
             has beyond `output_dim` columns is left out.
         bias: tensor of shape `(output_dim,)`.
+        order: int tensor of shape `(rows * blocks,)`. Where each row has its
+            blocks, if they stand by block and then by row. Defaults to `None`:
+            they are transposed, which takes longer than being picked.
 
     Returns:
         A tensor of shape `(..., output_dim)`.
@@ -74,10 +98,15 @@ def multiply(x, kernel, bias):
         return ops.matmul(x, kernel) + bias
     num_blocks, input_dim, width = kernel.shape
     output_dim = bias.shape[0]
-    rows = ops.reshape(x, (1, -1, input_dim))
-    y = ops.transpose(ops.matmul(rows, kernel), (1, 0, 2))
+    y = ops.matmul(ops.reshape(x, (1, -1, input_dim)), kernel)
+    if order is None:
+        y = ops.transpose(y, (1, 0, 2))
+    else:
+        y = ops.take(ops.reshape(y, (-1, width)), order, axis=0)
     y = ops.reshape(y, (*ops.shape(x)[:-1], num_blocks * width))
-    return y[..., :output_dim] + bias
+    if output_dim < num_blocks * width:
+        y = y[..., :output_dim]
+    return y + bias
 
 
 class DecodingLayer:
@@ -150,7 +179,7 @@ class JoinedDense:
 
     def __init__(self, *layers):
         self.layers = layers
-        self.kernel = None
+        self.kernel = self.order = None
         if any(layer.quantization_mode for layer in layers):
             return
         dtype = layers[0].compute_dtype
@@ -165,7 +194,7 @@ class JoinedDense:
     def __call__(self, x):
         if self.kernel is None:
             return ops.concatenate([layer(x) for layer in self.layers], axis=-1)
-        return multiply(x, self.kernel, self.bias)
+        return multiply(x, self.kernel, self.bias, self.order)
 
 
 class VocabularyProjection:

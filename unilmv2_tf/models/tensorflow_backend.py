@@ -56,11 +56,13 @@ class TracedOnce:
     def __init__(self, task):
         self.task = task
         self.functions = {}
+        self.blocks = self.blocks_signature = None
 
     def with_kernels_of_now(self):
         """The function with kernels that are laid out for a few rows.
 
-        They are copies: whoever trains the task has to call this again.
+        They are copies: whoever trains the task has to call this again. Their
+        memory is kept for the next time, new one would cost more than copying.
 
         Returns:
             A function of the same arguments.
@@ -76,7 +78,13 @@ class TracedOnce:
         ]
         if sum(sizes) < MIN_BYTES_TO_LAY_OUT:
             return self
-        return functools.partial(self, kernels=in_blocks(kernels))
+        signature = [(kernel.shape, kernel.dtype) for kernel in kernels]
+        if self.blocks is None or self.blocks_signature != signature:
+            self.blocks = KernelBlocks(kernels)
+            self.blocks_signature = signature
+        else:
+            self.blocks.write(kernels)
+        return functools.partial(self, kernels=self.blocks.tensors)
 
     def __call__(self, inputs, stop_token_ids=None, kernels=()):
         inputs = {name: tf.convert_to_tensor(x) for name, x in inputs.items()}
@@ -110,8 +118,8 @@ class TracedOnce:
         return self.functions[key](inputs, list(kernels))
 
 
-def in_blocks(kernels):
-    """Copies matrices into blocks of columns, in memory of large pages.
+class KernelBlocks:
+    """Copies of matrices in blocks of columns, in memory of large pages.
 
     A product with a handful of rows costs what reading the matrix costs.
     Reading goes on without a break in a block of columns, and large pages,
@@ -120,39 +128,56 @@ def in_blocks(kernels):
     Args:
         kernels: list of tensors of shape `(input_dim, output_dim)`.
 
-    Returns:
-        A list of tensors of shape `(blocks, input_dim, 64)`; columns that the
-        last block has too many are 0.
+    Attributes:
+        tensors: list of tensors of shape `(blocks, input_dim, 64)`; columns
+            that the last block has too many are 0.
 
     Example:
 
     >>> import tensorflow as tf
-    >>> from unilmv2_tf.models.tensorflow_backend import in_blocks
-    >>> in_blocks([tf.ones((8, 100)), tf.ones((8, 64))])[0].shape
+    >>> from unilmv2_tf.models.tensorflow_backend import KernelBlocks
+    >>> blocks = KernelBlocks([tf.ones((8, 100)), tf.ones((8, 64))])
+    >>> blocks.tensors[0].shape
     TensorShape([2, 8, 64])
     """
-    matrices = [_numbers(kernel) for kernel in kernels]
-    shapes = [
-        (-(-matrix.shape[1] // _BLOCK_WIDTH), len(matrix), _BLOCK_WIDTH)
-        for matrix in matrices
-    ]
-    sizes = [
-        -(-np.prod(shape) * matrix.itemsize // _ALIGNMENT) * _ALIGNMENT
-        for shape, matrix in zip(shapes, matrices)
-    ]
-    # One array: it is large enough where each of them is not.
-    memory = np.empty(sum(sizes) + _ALIGNMENT, np.uint8)
-    memory = memory[-memory.ctypes.data % _ALIGNMENT :]
-    blocks, start = [], 0
-    for shape, size, matrix in zip(shapes, sizes, matrices):
-        part = memory[start : start + np.prod(shape) * matrix.itemsize]
-        blocks.append(part.view(matrix.dtype).reshape(shape))
-        start += size
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(_copy_into_blocks, blocks, matrices))
-    return [
-        _tensor(block, kernel.dtype) for block, kernel in zip(blocks, kernels)
-    ]
+
+    def __init__(self, kernels):
+        matrices = [_numbers(kernel) for kernel in kernels]
+        shapes = [
+            (-(-matrix.shape[1] // _BLOCK_WIDTH), len(matrix), _BLOCK_WIDTH)
+            for matrix in matrices
+        ]
+        num_bytes = [
+            int(np.prod(shape)) * matrix.itemsize
+            for shape, matrix in zip(shapes, matrices)
+        ]
+        # One array: it is large enough where each of them is not.
+        memory = np.empty(
+            sum(-(-n // _ALIGNMENT) * _ALIGNMENT for n in num_bytes)
+            + _ALIGNMENT,
+            np.uint8,
+        )
+        start = -memory.ctypes.data % _ALIGNMENT
+        self.arrays = []
+        for shape, n, matrix in zip(shapes, num_bytes, matrices):
+            part = memory[start : start + n].view(matrix.dtype)
+            self.arrays.append(part.reshape(shape))
+            start += -(-n // _ALIGNMENT) * _ALIGNMENT
+        self.tensors = [
+            _tensor(array, kernel.dtype)
+            for array, kernel in zip(self.arrays, kernels)
+        ]
+        self.write(kernels)
+
+    def write(self, kernels):
+        """Copies matrices of the same shapes to where the others were.
+
+        Args:
+            kernels: list of tensors.
+        """
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+            matrices = [_numbers(kernel) for kernel in kernels]
+            list(threads.map(_copy_into_blocks, self.arrays, matrices))
 
 
 def _copy_into_blocks(blocks, matrix):
