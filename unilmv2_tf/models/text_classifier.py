@@ -20,10 +20,9 @@ from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
 class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
     """Classifies texts or pairs of texts, or gives each a value.
 
-    The vector of `[CLS]` goes through a dense layer with tanh, the pooler,
-    and, after dropout, through a dense layer that gives the logits. With one
-    class it is a regression: the labels are floats, and the loss is the
-    squared error.
+    The vector of `[CLS]` goes through the pooler, a dense layer with tanh, and,
+    after dropout, through a dense layer that gives the logits. With one class
+    it is a regression: labels are floats, the loss is the squared error.
 
     `fit` takes raw strings with a preprocessor, integers without; labels are
     ids, or with `label_names` also their names. Arrays of labels are checked
