@@ -100,7 +100,13 @@ def _train(precision, seed, settings):
         pseudo_token_id=rows.MASK,
     )
     optimizer = ours.make_optimizer(
-        {"batch_size": 16, "precision": precision, "learning_rate": 1e-3}
+        {
+            "batch_size": 16,
+            "precision": precision,
+            "learning_rate": 1e-3,
+            "num_steps": settings.loss_steps,
+            "warmup_steps": settings.loss_steps // 10,
+        }
     )
     optimizer.build(task.trainable_variables)
     update = tf.function(TrainStep(task, optimizer, seed=seed))

@@ -87,7 +87,12 @@ def pretraining(settings, backbone_cls=UniLMv2Backbone):
 
 
 def make_optimizer(settings):
-    """The optimizer of `unilmv2 pretrain`."""
+    """The optimizer of `unilmv2 pretrain`.
+
+    Settings:
+        num_steps: int. Defaults to that of the paper's base run.
+        warmup_steps: int. Defaults to the same share as there.
+    """
     return reduced_gradient_optimizer(
         PretrainingSettings(
             data="",
@@ -97,6 +102,8 @@ def make_optimizer(settings):
             learning_rate=settings.get("learning_rate", rows.LEARNING_RATE),
             weight_decay=rows.WEIGHT_DECAY,
             beta_2=rows.BETAS[1],
+            num_steps=settings.get("num_steps", 500_000),
+            warmup_steps=settings.get("warmup_steps"),
             precision=settings.get("precision", "float32"),
         )
     )
