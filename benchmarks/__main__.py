@@ -104,10 +104,11 @@ def run_one(benchmark, arguments):
         return 0
     # Figures of another device don't replace those of this one.
     name = figures.pop("name", benchmark.name)
+    packages = getattr(module, "PACKAGES", report.PACKAGES)
     report.write_results(
         name,
         figures,
-        getattr(module, "PACKAGES", report.PACKAGES),
+        figures.pop("packages", packages),
         settings.output or report.RESULTS,
     )
     if hasattr(module, "draw") and name == benchmark.name:

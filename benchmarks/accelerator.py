@@ -1,22 +1,29 @@
-"""Our steps on an accelerator, compiled as Keras's `fit` does it.
+"""Steps of pre-training on an accelerator, compiled as Keras's `fit` does it.
 
 Part of the benchmark `training`, for `--device gpu`. With JAX:
 
-    KERAS_BACKEND=jax python -m benchmarks training --device gpu
+    KERAS_BACKEND=jax python -m benchmarks training --device gpu \\
+      --precision mixed_bfloat16 --tokens 32768
 
-It has not been run on a GPU: none was at hand.
+Both objectives, autoencoding alone, both without dropout, and KerasHub's
+masked language model take steps by turns, in one process.
 """
 
 import time
 
-from benchmarks.alternating import shown
+from benchmarks.alternating import ratio
 from benchmarks.alternating import spread
+from benchmarks.training import print_length
 from benchmarks.training import step_flops
 from benchmarks.training import vars_of
 
+PACKAGES = ("keras", "keras-hub", "numpy")
+PEER = "KerasHub BERT"
+_WARM_UPS = 3
+
 
 def run_on_accelerator(settings):
-    """Measures the joint step and autoencoding alone at each length.
+    """Measures all contenders at each length.
 
     Args:
         settings: what `training.add_arguments` added.
@@ -27,40 +34,72 @@ def run_on_accelerator(settings):
     Raises:
         ValueError: if Keras's backend sees no accelerator.
     """
-    device = find_device()
-    from benchmarks.contenders import ours
+    import keras
 
+    device = find_device()
     peak = matmul_peak(settings.matmul_size, settings.precision)
+    print(f"{device}: {peak / 1e12:.0f} TFLOP/s")
     figures = {
         "name": f"training-{settings.device}",
+        "packages": (*PACKAGES, keras.backend.backend()),
         "settings": {**vars_of(settings), "device": device},
         "matmul_flops_per_second": peak,
         "lengths": {},
     }
     for length in settings.lengths:
-        found = {}
-        for name, objectives in (("AE+PAR", ("ae", "par")), ("AE", ("ae",))):
-            own = {
-                **vars_of(settings),
-                "length": length,
-                "batch_size": max(1, settings.tokens // length),
-                "objectives": objectives,
-            }
-            step = ours.keras_pretraining(own)
-            for _ in range(3):
-                step()
-            seconds = [_timed(step) for _ in range(settings.rounds)]
-            flops = step_flops(own, objectives)
-            found[name] = {
-                "seconds": spread(seconds),
-                "share_of_peak": spread([flops / s / peak for s in seconds]),
-            }
-            print(
-                f"n = {length}, {name}: {shown(spread(seconds), 4)} s, of "
-                f"peak {shown(found[name]['share_of_peak'])}"
-            )
+        found = measure_length(settings, length, peak)
         figures["lengths"][str(length)] = found
+        print_length(length, found)
     return figures
+
+
+def measure_length(settings, length, peak):
+    """Steps of all contenders at one length, by turns."""
+    from benchmarks.contenders import keras_hub_models
+    from benchmarks.contenders import ours
+
+    batch_size = max(1, settings.tokens // length)
+    common = {**vars_of(settings), "length": length, "batch_size": batch_size}
+    own = {
+        "AE+PAR": {"objectives": ("ae", "par")},
+        "AE": {"objectives": ("ae",)},
+        "AE+PAR, no dropout": {"objectives": ("ae", "par"), "dropout": 0.0},
+    }
+    steps = {}
+    for name, settings_of in own.items():
+        steps[name] = ours.keras_pretraining({**common, **settings_of})
+        print(f"  {name}: {_timed(steps[name]):.0f} s to the first step")
+    if PEER in settings.peers:
+        steps[PEER] = keras_hub_models.bert({**common, "jit_compile": "auto"})
+        print(f"  {PEER}: {_timed(steps[PEER]):.0f} s to the first step")
+    for name, step in steps.items():
+        warm_ups = [f"{_timed(step):.2f}" for _ in range(_WARM_UPS)]
+        print(f"  {name}: steps of {', '.join(warm_ups)} s before measuring")
+    seconds = {name: [] for name in steps}
+    for number in range(settings.rounds):
+        for name, step in steps.items():
+            seconds[name].append(_timed(step))
+        latest = ", ".join(f"{n} {s[-1]:.3g}" for n, s in seconds.items())
+        print(f"  round {number + 1}, seconds: {latest}")
+    flops = {
+        name: step_flops(common, settings_of["objectives"])
+        for name, settings_of in own.items()
+    }
+    found = {
+        "batch_size": batch_size,
+        "seconds": {name: spread(values) for name, values in seconds.items()},
+        "flops": flops,
+        "share_of_peak": {
+            name: spread([flops[name] / s / peak for s in seconds[name]])
+            for name in flops
+        },
+        "joint_to_ae": ratio(seconds["AE+PAR"], seconds["AE"]),
+        "joint_to_ae_by_flops": flops["AE+PAR"] / flops["AE"],
+        "ae_to": {},
+    }
+    if PEER in seconds:
+        found["ae_to"][PEER] = ratio(seconds["AE"], seconds[PEER])
+    return found
 
 
 def find_device():
@@ -95,11 +134,13 @@ def find_device():
 def matmul_peak(size, precision, repeats=20):
     """Operations a second of products of large matrices, the best of some."""
     import keras
-    import numpy as np
 
     dtype = precision.removeprefix("mixed_")
-    number = 32
-    x = keras.ops.cast(np.eye(4 * size, dtype="float32"), dtype)
+    number, width = 32, 4 * size
+    # Random, since products of zeros are faster on some accelerators, and of
+    # a size at which the entries neither grow nor vanish.
+    x = keras.random.normal([width, width], stddev=width**-0.5, seed=0)
+    x = keras.ops.cast(x, dtype)
 
     def products(x):
         result = x
@@ -113,7 +154,7 @@ def matmul_peak(size, precision, repeats=20):
         products = jax.jit(products)
     float(products(x))
     seconds = [_timed(lambda: float(products(x))) for _ in range(repeats)]
-    return number * 2 * (4 * size) ** 3 / min(seconds)
+    return number * 2 * width**3 / min(seconds)
 
 
 def _timed(step):

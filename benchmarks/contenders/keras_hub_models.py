@@ -18,19 +18,23 @@ def _optimizer():
     return optimizer
 
 
-def _compiled(task):
+def _compiled(task, jit_compile=False):
     task.compile(
         optimizer=_optimizer(),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
         # On a CPU it is faster without.
-        jit_compile=False,
+        jit_compile=jit_compile,
     )
     return task
 
 
 def bert(settings):
-    """An update of `BertMaskedLM`."""
+    """An update of `BertMaskedLM`.
+
+    Settings:
+        jit_compile: bool or `"auto"`. Defaults to `False`.
+    """
     masked = rows.masked_rows(settings["batch_size"], settings["length"])
     size = rows.size(settings)
     backbone = keras_hub.models.BertBackbone(
@@ -40,8 +44,12 @@ def bert(settings):
         hidden_dim=size["hidden"],
         intermediate_dim=size["inner"],
         dropout=settings.get("dropout", rows.DROPOUT),
+        dtype=settings.get("precision", "float32"),
     )
-    task = _compiled(keras_hub.models.BertMaskedLM(backbone))
+    task = _compiled(
+        keras_hub.models.BertMaskedLM(backbone),
+        settings.get("jit_compile", False),
+    )
     ids = masked["token_ids"]
     x = {
         "token_ids": ids,

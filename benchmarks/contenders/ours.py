@@ -113,12 +113,13 @@ def keras_pretraining(settings):
     """An update as Keras's `fit` does it, on whatever backend there is."""
     masked = rows.masked_rows(settings["batch_size"], settings["length"])
     task = UniLMv2PseudoMaskedLM(
-        backbone(settings),
+        backbone(settings, max(512, settings["length"])),
         objectives=tuple(settings.get("objectives", ("ae", "par"))),
         pseudo_token_id=rows.MASK,
     )
     task.compile(weighted_metrics=[])
     x, y, weight = as_inputs(masked)
+    x = {name: keras.ops.convert_to_tensor(value) for name, value in x.items()}
 
     def step():
         logs = task.train_on_batch(x, y, weight, return_dict=True)
