@@ -10,6 +10,7 @@ layers. How many is in the results, so that both can be read: time, and how
 well the machine is used.
 
     python -m benchmarks finetuning
+    python -m benchmarks finetuning --precision mixed_bfloat16
 """
 
 from benchmarks.alternating import measure
@@ -39,6 +40,11 @@ def add_arguments(parser):
     parser.add_argument("--source_length", type=int, default=256)
     parser.add_argument("--target_length", type=int, default=48)
     parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "mixed_bfloat16"),
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="default: as many as cores")
     parser.add_argument("--matmul_size", type=int, default=2048)
@@ -53,7 +59,10 @@ def run(settings):
             "matmul": f"{OURS}:matmul",
         },
         settings.rounds,
-        vars_of(settings),
+        {
+            **vars_of(settings),
+            "matmul_dtype": settings.precision.removeprefix("mixed_"),
+        },
     )
     seconds = {name: sample["seconds"] for name, sample in samples.items()}
     flops = {"unilmv2_tf": our_flops(settings)}
@@ -75,6 +84,8 @@ def run(settings):
         },
     }
     print_figures(figures)
+    if settings.precision != "float32":
+        figures["name"] = f"{NAME}-{settings.precision}"
     return figures
 
 

@@ -23,7 +23,12 @@ def bart_config(settings, **others):
 
 
 def bart(settings):
-    """An update of `BartForConditionalGeneration`."""
+    """An update of `BartForConditionalGeneration`.
+
+    Settings:
+        precision: string. With `"mixed_bfloat16"` PyTorch's autocast chooses
+            what is computed in bfloat16. Defaults to `"float32"`.
+    """
     torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
     source, target = rows.pairs(
         settings["batch_size"],
@@ -47,10 +52,15 @@ def bart(settings):
     )
     source, target = (torch.tensor(x).long() for x in (source, target))
     mask = torch.ones_like(source)
+    precision = settings.get("precision", "float32")
 
     def step():
         optimizer.zero_grad()
-        loss = model(input_ids=source, attention_mask=mask, labels=target).loss
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=precision == "mixed_bfloat16"
+        ):
+            output = model(input_ids=source, attention_mask=mask, labels=target)
+        loss = output.loss
         loss.backward()
         optimizer.step()
         return loss.item()

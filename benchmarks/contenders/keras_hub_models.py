@@ -77,6 +77,7 @@ def bart(settings):
         hidden_dim=size["hidden"],
         intermediate_dim=size["inner"],
         dropout=settings.get("dropout", rows.DROPOUT),
+        dtype=settings.get("precision", "float32"),
     )
     task = _compiled(keras_hub.models.BartSeq2SeqLM(backbone))
     x = {
