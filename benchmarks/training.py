@@ -11,8 +11,7 @@ Floating-point operations are those of `trainers/pretraining/flops.py`.
     python -m benchmarks training
     KERAS_BACKEND=jax python -m benchmarks training --device gpu
 
-The second measures our steps alone, on an accelerator, compiled as Keras does
-it. No such machine was at hand when this was written.
+The second measures steps on an accelerator, see `accelerator`.
 
 Reference:
     Bao et al., 2020, section 3.2: the cost of pseudo masks.
