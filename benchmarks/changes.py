@@ -27,7 +27,7 @@ def add_arguments(parser):
     parser.add_argument("--size", default="base", choices=list(rows.SIZES))
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--batch_size", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--changes", nargs="+", default=list(CHANGES), choices=list(CHANGES)
     )
