@@ -109,7 +109,7 @@ def _curve(settings, name, values):
         str(value): (OURS, {name: value, "precision": "float32"})
         for value in values
     }
-    seconds = _contest(contenders, settings, vars(settings))
+    seconds = _contest(contenders, settings, vars(settings), num_warmups=1)
     return {value: spread(samples) for value, samples in seconds.items()}
 
 

@@ -85,6 +85,9 @@ def evaluate(
         no_repeat_ngram_size=no_repeat_ngram_size,
         baselines=baselines,
     )
+    num_left_out = evaluation.num_left_out
+    if num_left_out:
+        print(f"{num_left_out:,} pairs have no target, and are left out")
     for name, value in evaluation.scores.items():
         note = evaluation.metric_notes.get(name)
         print(f"{name}: {value:.4f}" + (f"  ({note})" if note else ""))
@@ -99,6 +102,7 @@ def evaluate(
             "scores": evaluation.scores,
             "metric_notes": evaluation.metric_notes,
             "baselines": evaluation.baselines,
+            "pairs_left_out": num_left_out,
         }
         write_text(
             os.path.join(output, "scores.json"),

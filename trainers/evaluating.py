@@ -32,12 +32,15 @@ class Evaluation:
         scores: dict from metric to float.
         metric_notes: dict from metric to string: what it compares.
         baselines: dict from the name of a trivial method to its scores.
+        num_left_out: int. How many pairs were not scored, having no target.
+            Defaults to `0`.
     """
 
     predictions: Any
     scores: dict
     metric_notes: dict = dataclasses.field(default_factory=dict)
     baselines: dict = dataclasses.field(default_factory=dict)
+    num_left_out: int = 0
 
 
 def evaluate_model(
@@ -149,6 +152,7 @@ def evaluate_generator(
             )
             for name, baseline in fitted.items()
         },
+        examples.num_skipped,
     )
 
 
