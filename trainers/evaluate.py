@@ -87,7 +87,7 @@ def evaluate(
     )
     num_left_out = evaluation.num_left_out
     if num_left_out:
-        print(f"{num_left_out:,} pairs have no target, and are left out")
+        print(f"pairs without a target, left out: {num_left_out:,}")
     for name, value in evaluation.scores.items():
         note = evaluation.metric_notes.get(name)
         print(f"{name}: {value:.4f}" + (f"  ({note})" if note else ""))

@@ -1,6 +1,9 @@
 """What only some kinds of models can be told; the rest is tested with them."""
 
+import json
+
 import pytest
+import tensorflow as tf
 
 from unilmv2_tf import BeamSearchSampler
 from unilmv2_tf import UniLMv2Backbone
@@ -9,6 +12,7 @@ from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf import UniLMv2Tokenizer
+from unilmv2_tf.trainers.evaluate import evaluate
 from unilmv2_tf.trainers.evaluating import evaluate_generator
 from unilmv2_tf.trainers.evaluating import evaluate_model
 
@@ -79,3 +83,30 @@ def test_settings_of_other_models(backbone, data):
     masked = UniLMv2PseudoMaskedLM(backbone, pseudo_token_id=4)
     with pytest.raises(ValueError, match="a UniLMv2PseudoMaskedLM"):
         evaluate_model(masked, data, 4, 30, None, **options)
+
+
+def test_pairs_without_a_target_are_counted(
+    generator, tmp_path, monkeypatch, capsys
+):
+    records = [
+        {"encoder_text": "the fox", "decoder_text": "fox"},
+        {"encoder_text": "the hen", "decoder_text": " "},
+        {"encoder_text": "a fox", "decoder_text": "fox"},
+    ]
+    columns = {key: [record[key] for record in records] for key in records[0]}
+    # As a corpus of TFDS gives them; files are refused.
+    monkeypatch.setattr(
+        "unilmv2_tf.trainers.finetuning.pairs.load_pairs",
+        lambda source, split: tf.data.Dataset.from_tensor_slices(columns),
+    )
+    monkeypatch.setattr(
+        "unilmv2_tf.trainers.finetuning.model.load_task",
+        lambda preset: generator,
+    )
+    evaluate("run/preset", "tfds:corpus", str(tmp_path), metrics=["rouge1"])
+    assert capsys.readouterr().out.startswith(
+        "pairs without a target, left out: 1\n"
+    )
+    summary = json.loads((tmp_path / "scores.json").read_text())
+    assert summary["pairs_left_out"] == 1
+    assert len((tmp_path / "predictions.jsonl").read_text().splitlines()) == 2
