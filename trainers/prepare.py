@@ -1,6 +1,7 @@
 """Any corpus into packed rows in sharded files."""
 
 import dataclasses
+import importlib
 import os
 import time
 
@@ -103,6 +104,8 @@ def prepare(
 
 def _load_tokenizer(vocabulary, lowercase):
     if os.path.isdir(vocabulary):
+        # A preset names the class of its backbone, which Keras has to know.
+        importlib.import_module("unilmv2_tf.models")
         return UniLMv2Tokenizer.from_preset(vocabulary)
     return UniLMv2Tokenizer(load_vocabulary(vocabulary), lowercase=lowercase)
 

@@ -55,7 +55,7 @@ def test_statistics_are_printed_and_written(capsys):
     assert left() == ["packed"]
 
 
-def test_a_preset_has_a_tokenizer(capsys):
+def test_a_preset_has_a_tokenizer():
     import unilmv2_tf
 
     tokenizer = unilmv2_tf.UniLMv2Tokenizer(
@@ -66,8 +66,8 @@ def test_a_preset_has_a_tokenizer(capsys):
         vocabulary_size=tokenizer.vocabulary_size(),
         preprocessor=unilmv2_tf.UniLMv2PseudoMaskedLMPreprocessor(tokenizer),
     ).save_to_preset("preset")
-    arguments = ["prepare", "a.txt", "preset", "packed", "--num_workers", "1"]
-    assert main(arguments) == 0
+    # In a process that has not imported the models.
+    assert run("--num_workers=1", vocabulary="preset").wait() == 0
     rebuilt = open_packed_folder("packed").tokenizer()
     assert rebuilt.get_vocabulary() == tokenizer.get_vocabulary()
     assert rebuilt.lowercase is False
@@ -92,10 +92,10 @@ def test_mistakes(arguments, message, capsys):
     assert left() == []
 
 
-def run(*arguments, **keywords):
+def run(*arguments, vocabulary="v.txt", **keywords):
     script = os.path.join(os.path.dirname(sys.executable), "unilmv2")
     return subprocess.Popen(
-        [script, "prepare", "a.txt", "v.txt", "packed", *arguments],
+        [script, "prepare", "a.txt", vocabulary, "packed", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
