@@ -1,8 +1,10 @@
 import argparse
+import json
 
 import pytest
 import tensorflow as tf
 
+from benchmarks import accelerator
 from benchmarks import catalogue
 from benchmarks.__main__ import main
 from benchmarks.__main__ import run_one
@@ -83,3 +85,19 @@ def test_no_accelerator(capsys):
     assert run_one(benchmark, ["--device=gpu"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "sees none" in error
+
+
+@pytest.mark.slow
+def test_steps_on_an_accelerator(monkeypatch, tmp_path, capsys):
+    # The steps are those of any backend; here the processor stands in.
+    monkeypatch.setattr(accelerator, "find_device", lambda: "a device")
+    arguments = ["--quick", "--device=gpu", "--peers", f"--output={tmp_path}"]
+    assert run_one(catalogue.find()["training"], arguments) == 0
+    figures = json.loads((tmp_path / "training-gpu.json").read_text())
+    assert figures["settings"]["device"] == "a device"
+    found = figures["lengths"]["32"]
+    for name in ("AE+PAR", "AE", "AE+PAR, no dropout"):
+        assert found["seconds"][name]["lowest"] > 0
+        assert found["share_of_peak"][name]["lowest"] > 0
+    assert found["joint_to_ae_by_flops"] > 1
+    assert "round 2, seconds: AE+PAR" in capsys.readouterr().out
