@@ -56,7 +56,7 @@ def run_on_accelerator(settings):
 def measure_length(settings, length, peak):
     """Steps of all contenders at one length, by turns."""
     from benchmarks.contenders import keras_hub_models
-    from benchmarks.contenders import ours
+    from benchmarks.contenders import our_models
 
     batch_size = max(1, settings.tokens // length)
     common = {**vars_of(settings), "length": length, "batch_size": batch_size}
@@ -67,7 +67,7 @@ def measure_length(settings, length, peak):
     }
     steps = {}
     for name, settings_of in own.items():
-        steps[name] = ours.keras_pretraining({**common, **settings_of})
+        steps[name] = our_models.keras_pretraining({**common, **settings_of})
         print(f"  {name}: {_timed(steps[name]):.0f} s to the first step")
     if PEER in settings.peers:
         steps[PEER] = keras_hub_models.bert({**common, "jit_compile": "auto"})

@@ -124,7 +124,7 @@ def _batch(number, seed):
     """Masked rows of a Markov chain: each token has four likely followers."""
     import tensorflow as tf
 
-    from benchmarks.contenders import ours
+    from benchmarks.contenders import our_models
 
     chain = np.random.default_rng(0).integers(128, 512, [512, 4])
     rng = np.random.default_rng([seed, number])
@@ -137,7 +137,7 @@ def _batch(number, seed):
     masked["labels"] = labels * (masked["steps"] > 0)
     is_masked = masked["token_ids"] == rows.MASK
     masked["token_ids"] = np.where(is_masked, rows.MASK, ids)
-    return tf.nest.map_structure(tf.constant, ours.as_inputs(masked))
+    return tf.nest.map_structure(tf.constant, our_models.as_inputs(masked))
 
 
 def table(figures):

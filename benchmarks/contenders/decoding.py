@@ -126,7 +126,7 @@ def hugging_face_bart(settings):
 
 
 def _our_task(settings):
-    from benchmarks.contenders.ours import backbone
+    from benchmarks.contenders.our_models import backbone
     from unilmv2_tf import UniLMv2Seq2SeqLM
 
     return UniLMv2Seq2SeqLM(backbone(settings), pseudo_token_id=rows.MASK)

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks import finetuning
 from benchmarks.contenders import dense
+from benchmarks.contenders import our_models
 from benchmarks.contenders import ours
 from benchmarks.contenders import rows
 from unilmv2_tf.models import UniLMv2Backbone
@@ -43,10 +44,10 @@ def test_a_cloze_row_hides_this_step_and_later_ones():
 
 @pytest.mark.parametrize("other", [dense.DenseBackbone, dense.WholeLastLayer])
 def test_other_ways_give_the_same_logits(other):
-    x, _, _ = ours.as_inputs(rows.masked_rows(2, 24))
+    x, _, _ = our_models.as_inputs(rows.masked_rows(2, 24))
     tasks = [
         UniLMv2PseudoMaskedLM(
-            ours.backbone(SETTINGS, 32, backbone_cls), pseudo_token_id=rows.MASK
+            our_models.backbone(SETTINGS, 32, backbone_cls), pseudo_token_id=rows.MASK
         )
         for backbone_cls in (UniLMv2Backbone, other)
     ]
@@ -62,7 +63,7 @@ def test_other_ways_give_the_same_logits(other):
     "factory",
     [
         ours.pretraining,
-        ours.keras_pretraining,
+        our_models.keras_pretraining,
         ours.finetuning,
         dense.pretraining,
     ],

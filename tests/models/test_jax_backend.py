@@ -1,7 +1,7 @@
 """The same models under JAX, in a process of their own.
 
 TensorFlow saves weights, inputs and what it makes of them; JAX loads the
-weights and has to come to the same.
+weights and has to come to the same, where TensorFlow cannot be imported.
 """
 
 import inspect
@@ -99,13 +99,19 @@ JAX_PROCESS = """
 import pathlib
 import sys
 
+# As on a machine without TensorFlow.
+for name in ("tensorflow", "tensorflow_text"):
+    sys.modules[name] = None
+
 import keras
 import numpy as np
 
 from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2QuestionAnswerer
 from unilmv2_tf import UniLMv2Seq2SeqLM
+from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf import UniLMv2TextClassifier
+from unilmv2_tf import UniLMv2Tokenizer
 
 {source}
 
@@ -122,6 +128,22 @@ for task_class in (
     tasks.append(task)
 arrays = dict(np.load(folder / "arrays.npz"))
 np.savez(folder / "jax.npz", **run_everything(*tasks, arrays))
+
+tokenizer = UniLMv2Tokenizer(
+    ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fox", "##es"]
+)
+preprocessor = UniLMv2Seq2SeqLMPreprocessor(tokenizer, 8, 4)
+answer = {{
+    "decoder_token_ids": np.array([[5, 6, 3, 0]]),
+    "decoder_padding_mask": np.array([[1, 1, 1, 0]]),
+}}
+assert list(preprocessor.generate_postprocess(answer)) == ["foxes"]
+try:
+    preprocessor.generate_preprocess(["fox"])
+except ImportError as error:
+    assert "Install tensorflow" in str(error), error
+else:
+    raise AssertionError("text became rows without TensorFlow")
 """
 
 

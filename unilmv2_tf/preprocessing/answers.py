@@ -1,7 +1,8 @@
 """Labels of extractive question answering: where the answer stands."""
 
 import numpy as np
-import tensorflow as tf
+
+from unilmv2_tf.preprocessing.libraries import tf
 
 
 def answer_characters(context, y):

@@ -1,7 +1,6 @@
 import math
 
-import tensorflow as tf
-
+from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.random_bits import uniform
 from unilmv2_tf.preprocessing.random_bits import uniform_integers
 

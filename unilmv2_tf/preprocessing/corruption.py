@@ -1,6 +1,6 @@
 import numpy as np
-import tensorflow as tf
 
+from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.random_bits import uniform
 from unilmv2_tf.preprocessing.random_bits import uniform_integers
 

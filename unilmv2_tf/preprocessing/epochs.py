@@ -1,4 +1,4 @@
-import tensorflow as tf
+from unilmv2_tf.preprocessing.libraries import tf
 
 
 def shuffle_each_epoch(inputs, batch_size):

@@ -1,8 +1,7 @@
 """Texts with gaps: to integers, and back to texts without."""
 
-import tensorflow as tf
-
 from unilmv2_tf.preprocessing.graph import graph_preprocessing
+from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.rows import assemble_rows
 
 GAP = "[MASK]"

@@ -1,8 +1,9 @@
 import functools
 
 import keras
-import tensorflow as tf
 from keras import ops
+
+from unilmv2_tf.preprocessing.libraries import tf
 
 
 def graph_preprocessing(function):

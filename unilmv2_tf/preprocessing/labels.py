@@ -1,6 +1,6 @@
 """Names of classes and their ids."""
 
-import tensorflow as tf
+from unilmv2_tf.preprocessing.libraries import tf
 
 _SHOWN = 20
 

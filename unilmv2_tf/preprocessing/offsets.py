@@ -1,8 +1,7 @@
 """Tokens with the characters of the text that they came from."""
 
-import tensorflow as tf
-import tensorflow_text as tf_text
-
+from unilmv2_tf.preprocessing.libraries import tf
+from unilmv2_tf.preprocessing.libraries import tf_text
 from unilmv2_tf.preprocessing.tokenizer import clean
 from unilmv2_tf.preprocessing.words import cut
 from unilmv2_tf.preprocessing.words import normalize

@@ -3,8 +3,8 @@ import sys
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.rows import assemble_rows
 
 _ROWS_AT_ONCE = 256
@@ -60,7 +60,7 @@ def pack_documents(documents, tokenizer, sequence_length, batch_size=512):
 
 
 def pack_text_batches(
-    batches, tokenizer, sequence_length, num_parallel_calls=tf.data.AUTOTUNE
+    batches, tokenizer, sequence_length, num_parallel_calls=None
 ):
     """Fills rows with texts that come in batches, as `pack_documents` does.
 
@@ -74,7 +74,7 @@ def pack_text_batches(
         tokenizer: a `UniLMv2Tokenizer`.
         sequence_length: int. The length of the rows, at least 5.
         num_parallel_calls: int. How many batches are tokenized at the same
-            time. Defaults to `tf.data.AUTOTUNE`.
+            time. Defaults to `None`: TensorFlow decides.
 
     Returns:
         A `tf.data.Dataset` of batches of rows: what `pack_documents` returns,
@@ -105,6 +105,7 @@ def pack_text_batches(
             "beside `[CLS]` and twice `[SEP]`. Received: "
             f"sequence_length={sequence_length}"
         )
+    num_parallel_calls = num_parallel_calls or tf.data.AUTOTUNE
     room = sequence_length - 3
 
     def tokenize(batch):
@@ -134,10 +135,14 @@ def pack_text_batches(
         }  # fmt: skip
 
     return (
-        batches.map(tokenize, num_parallel_calls=num_parallel_calls)
+        batches.map(
+            tokenize, num_parallel_calls=num_parallel_calls
+        )
         # Many rows at once: an op for each would take longer than its work.
         .rebatch(room * _ROWS_AT_ONCE)
-        .map(assemble, num_parallel_calls=num_parallel_calls)
+        .map(
+            assemble, num_parallel_calls=num_parallel_calls
+        )
     )
 
 

@@ -1,7 +1,6 @@
 import keras
 import keras_hub
 import numpy as np
-import tensorflow as tf
 
 from unilmv2_tf.preprocessing.blockwise_masking import blockwise_masking
 from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
@@ -9,6 +8,7 @@ from unilmv2_tf.preprocessing.corruption import check_rates
 from unilmv2_tf.preprocessing.corruption import corrupt
 from unilmv2_tf.preprocessing.epochs import renew_each_epoch
 from unilmv2_tf.preprocessing.graph import graph_preprocessing
+from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.random_bits import row_seeds
 from unilmv2_tf.preprocessing.rows import assemble_rows
 from unilmv2_tf.preprocessing.rows import batched

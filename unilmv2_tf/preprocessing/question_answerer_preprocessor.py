@@ -1,12 +1,12 @@
 import keras
 import keras_hub
 import numpy as np
-import tensorflow as tf
 
 from unilmv2_tf.preprocessing.answers import answer_characters
 from unilmv2_tf.preprocessing.answers import answer_tokens
 from unilmv2_tf.preprocessing.answers import check_answers
 from unilmv2_tf.preprocessing.graph import graph_preprocessing
+from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.offsets import tokens_with_offsets
 from unilmv2_tf.preprocessing.rows import batched
 from unilmv2_tf.preprocessing.spans import best_spans

@@ -5,7 +5,8 @@ on how many calls run in parallel.
 """
 
 import numpy as np
-import tensorflow as tf
+
+from unilmv2_tf.preprocessing.libraries import tf
 
 _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)

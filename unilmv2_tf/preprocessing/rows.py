@@ -1,6 +1,6 @@
 """Rows of integers: `[CLS] S1 [SEP] S2 [SEP]`, padded to one length."""
 
-import tensorflow as tf
+from unilmv2_tf.preprocessing.libraries import tf
 
 
 def assemble_rows(token_ids, num_tokens, num_first, tokenizer, sequence_length):

@@ -1,6 +1,6 @@
 """From logits of windows to the best spans of each passage."""
 
-import tensorflow as tf
+from unilmv2_tf.preprocessing.libraries import tf
 
 # What stands for minus infinity; a server can send it.
 NO_SCORE = -1e9

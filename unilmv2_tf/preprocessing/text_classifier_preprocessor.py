@@ -1,11 +1,11 @@
 import keras
 import keras_hub
-import tensorflow as tf
 from keras import ops
 
 from unilmv2_tf.preprocessing.graph import graph_preprocessing
 from unilmv2_tf.preprocessing.labels import check_label_names
 from unilmv2_tf.preprocessing.labels import label_ids
+from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.rows import assemble_rows
 from unilmv2_tf.preprocessing.rows import batched
 from unilmv2_tf.preprocessing.rows import unbatched

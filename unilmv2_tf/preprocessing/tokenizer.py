@@ -2,7 +2,8 @@ import unicodedata
 
 import keras
 import keras_hub
-import tensorflow as tf
+
+from unilmv2_tf.preprocessing.libraries import tf
 
 # Spaces that KerasHub takes for letters, and what it takes for spaces although
 # nobody sees it. TensorFlow Text would even drop what follows a NUL.

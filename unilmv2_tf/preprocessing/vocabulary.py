@@ -4,10 +4,9 @@ import collections
 import itertools
 import os
 
-import tensorflow as tf
-import tensorflow_text as tf_text
-
 from unilmv2_tf.atomic import write_text
+from unilmv2_tf.preprocessing.libraries import tf
+from unilmv2_tf.preprocessing.libraries import tf_text
 from unilmv2_tf.preprocessing.words import cut
 from unilmv2_tf.preprocessing.words import normalize
 

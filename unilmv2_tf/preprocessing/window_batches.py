@@ -1,6 +1,7 @@
 import keras
 import numpy as np
-import tensorflow as tf
+
+from unilmv2_tf.preprocessing.libraries import tf
 
 # Examples that become windows at once, and windows of a dataset that are
 # shuffled together.

@@ -1,7 +1,6 @@
 """Rows for passages of any length: windows that slide over the passage."""
 
-import tensorflow as tf
-
+from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.rows import assemble_rows
 
 

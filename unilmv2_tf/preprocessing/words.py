@@ -7,8 +7,8 @@ ellipsis is one word of three dots.
 
 import re
 
-import tensorflow as tf
-import tensorflow_text as tf_text
+from unilmv2_tf.preprocessing.libraries import tf
+from unilmv2_tf.preprocessing.libraries import tf_text
 
 _SPACE = r"[\s\p{Cc}\p{Cf}]"
 _PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
