@@ -47,7 +47,8 @@ def test_other_ways_give_the_same_logits(other):
     x, _, _ = our_models.as_inputs(rows.masked_rows(2, 24))
     tasks = [
         UniLMv2PseudoMaskedLM(
-            our_models.backbone(SETTINGS, 32, backbone_cls), pseudo_token_id=rows.MASK
+            our_models.backbone(SETTINGS, 32, backbone_cls),
+            pseudo_token_id=rows.MASK,
         )
         for backbone_cls in (UniLMv2Backbone, other)
     ]

@@ -135,14 +135,10 @@ def pack_text_batches(
         }  # fmt: skip
 
     return (
-        batches.map(
-            tokenize, num_parallel_calls=num_parallel_calls
-        )
+        batches.map(tokenize, num_parallel_calls=num_parallel_calls)
         # Many rows at once: an op for each would take longer than its work.
         .rebatch(room * _ROWS_AT_ONCE)
-        .map(
-            assemble, num_parallel_calls=num_parallel_calls
-        )
+        .map(assemble, num_parallel_calls=num_parallel_calls)
     )
 
 
