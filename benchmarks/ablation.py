@@ -29,7 +29,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 from benchmarks.report import PACKAGES
 from benchmarks.report import write_results
-from unilmv2_tf.atomic import write_text
+from unilmv2_tf.filesystem import write_text
 
 ROOT = pathlib.Path(__file__).parent.parent
 PLOT = ROOT / "docs" / "ablation.png"
@@ -195,11 +195,11 @@ def do_job(work, name, settings):
 
 def make_data(work, settings):
     """Learns the vocabulary and packs the embedded corpus."""
-    from unilmv2_tf.trainers.prepare import prepare
-    from unilmv2_tf.trainers.quickstart_scores import TASKS
-    from unilmv2_tf.trainers.quickstart_scores import column_arrays
-    from unilmv2_tf.trainers.quickstart_scores import score_trivial_methods
-    from unilmv2_tf.trainers.vocabulary import vocabulary
+    from unilmv2_tf.datasets.prepare import prepare
+    from unilmv2_tf.datasets.vocabulary_command import vocabulary
+    from unilmv2_tf.quickstart.quickstart_scores import TASKS
+    from unilmv2_tf.quickstart.quickstart_scores import column_arrays
+    from unilmv2_tf.quickstart.quickstart_scores import score_trivial_methods
 
     path = os.fspath(work / "vocabulary.txt")
     vocabulary("docstrings:", path, settings["vocabulary_size"])
@@ -226,10 +226,10 @@ def make_data(work, settings):
 
 def pretrain_arm(work, settings, name):
     """Pre-trains on the objectives of an arm."""
-    from unilmv2_tf.trainers.checkpoints import saved_steps
-    from unilmv2_tf.trainers.history import read_history
-    from unilmv2_tf.trainers.pretrain import pretrain
-    from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
+    from unilmv2_tf.training.history import read_history
+    from unilmv2_tf.training.pretrain import pretrain
+    from unilmv2_tf.training.pretraining.settings import PretrainingSettings
+    from unilmv2_tf.training.training_state import saved_steps
 
     arm = ARMS[name]
     output = work / name
@@ -275,10 +275,10 @@ def pretrain_arm(work, settings, name):
 
 def finetune(work, settings, name, seed):
     """Fine-tunes what an arm pre-trained, and scores it on held-out pairs."""
-    from unilmv2_tf.trainers.quickstart import QuickStart
-    from unilmv2_tf.trainers.quickstart_scores import TASKS
-    from unilmv2_tf.trainers.quickstart_scores import column_arrays
-    from unilmv2_tf.trainers.quickstart_scores import score_task
+    from unilmv2_tf.quickstart.quickstart import QuickStart
+    from unilmv2_tf.quickstart.quickstart_scores import TASKS
+    from unilmv2_tf.quickstart.quickstart_scores import column_arrays
+    from unilmv2_tf.quickstart.quickstart_scores import score_task
 
     folder = work / f"{name}_{seed}"
     folder.mkdir(exist_ok=True)

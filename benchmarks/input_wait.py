@@ -20,17 +20,17 @@ import tensorflow as tf
 from benchmarks.input_pipeline import random_rows
 from benchmarks.input_pipeline import write_folder
 from benchmarks.report import write_results
-from unilmv2_tf.trainers.pretraining import inputs
-from unilmv2_tf.trainers.pretraining.model import make_preprocessor
-from unilmv2_tf.trainers.pretraining.model import make_task
-from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
-from unilmv2_tf.trainers.pretraining.train_step import TrainStep
-from unilmv2_tf.trainers.pretraining.train_step import (
+from unilmv2_tf.training.pretraining import inputs
+from unilmv2_tf.training.pretraining.model import make_preprocessor
+from unilmv2_tf.training.pretraining.model import make_task
+from unilmv2_tf.training.pretraining.settings import PretrainingSettings
+from unilmv2_tf.training.pretraining.train_step import TrainStep
+from unilmv2_tf.training.pretraining.train_step import (
     reduced_gradient_optimizer,
 )
-from unilmv2_tf.trainers.pretraining.trainer import PretrainingTrainer
-from unilmv2_tf.trainers.stopping import stop_variable
-from unilmv2_tf.trainers.strategies import make_strategy
+from unilmv2_tf.training.pretraining.trainer import PretrainingTrainer
+from unilmv2_tf.training.stopping import stop_variable
+from unilmv2_tf.training.strategies import make_strategy
 
 
 def make_trainers(shards, settings):

@@ -60,9 +60,9 @@ def marked(cls, name, mark, pipe):
 def run_command(pipe, arguments):
     """The command, in this process, which tells what it does."""
     from unilmv2_tf.cli import main as unilmv2
-    from unilmv2_tf.trainers.checkpoints import Checkpoints
-    from unilmv2_tf.trainers.pretraining.trainer import PretrainingEvaluator
-    from unilmv2_tf.trainers.pretraining.trainer import PretrainingTrainer
+    from unilmv2_tf.training.pretraining.trainer import PretrainingEvaluator
+    from unilmv2_tf.training.pretraining.trainer import PretrainingTrainer
+    from unilmv2_tf.training.training_state import Checkpoints
 
     marked(PretrainingTrainer, "train", "training", pipe)
     marked(PretrainingEvaluator, "evaluate", "evaluating", pipe)

@@ -25,9 +25,9 @@ import numpy as np
 
 from benchmarks.report import write_results
 from unilmv2_tf import PartiallyAutoregressiveSampler
-from unilmv2_tf.metrics import score_texts
-from unilmv2_tf.trainers.finetuning import pairs
-from unilmv2_tf.trainers.generating.model import load_generator
+from unilmv2_tf.evaluation import score_texts
+from unilmv2_tf.inference.model import load_generator
+from unilmv2_tf.training.finetuning import pairs
 
 BLOCK_SIZES = (1, 2, 4, 8)
 CONFIDENCES = (1.0, 0.5, 0.3)

@@ -21,17 +21,17 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.report import PACKAGES
 from benchmarks.report import read_results
 from benchmarks.report import write_results
-from unilmv2_tf.metrics import LinearBaseline
-from unilmv2_tf.metrics import LookupBaseline
-from unilmv2_tf.metrics import MajorityBaseline
-from unilmv2_tf.metrics import score_labels
-from unilmv2_tf.metrics import score_squad
-from unilmv2_tf.metrics import score_texts
-from unilmv2_tf.trainers.evaluating import fit_baselines
-from unilmv2_tf.trainers.finetuning import labelled
-from unilmv2_tf.trainers.finetuning import pairs
-from unilmv2_tf.trainers.finetuning import questions
-from unilmv2_tf.trainers.finetuning.examples import take
+from unilmv2_tf.evaluation import LinearBaseline
+from unilmv2_tf.evaluation import LookupBaseline
+from unilmv2_tf.evaluation import MajorityBaseline
+from unilmv2_tf.evaluation import score_labels
+from unilmv2_tf.evaluation import score_squad
+from unilmv2_tf.evaluation import score_texts
+from unilmv2_tf.evaluation.evaluating import fit_baselines
+from unilmv2_tf.training.finetuning import labelled
+from unilmv2_tf.training.finetuning import pairs
+from unilmv2_tf.training.finetuning import questions
+from unilmv2_tf.training.finetuning.examples import take
 
 METRICS = ("accuracy", "macro_f1")
 

@@ -7,7 +7,7 @@ import pathlib
 import platform
 import time
 
-from unilmv2_tf.atomic import write_text
+from unilmv2_tf.filesystem import write_text
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-hub")

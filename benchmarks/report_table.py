@@ -11,7 +11,7 @@ from benchmarks import catalogue
 from benchmarks.alternating import shown
 from benchmarks.report import RESULTS
 from benchmarks.report import read_results
-from unilmv2_tf.atomic import write_text
+from unilmv2_tf.filesystem import write_text
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -205,7 +205,7 @@ def costs_table(results=RESULTS):
     del results
     from unilmv2_tf.models import UniLMv2Backbone
     from unilmv2_tf.preprocessing import num_mask_slots
-    from unilmv2_tf.trainers.pretraining.flops import training_flops
+    from unilmv2_tf.training.pretraining.flops import training_flops
 
     shape = UniLMv2Backbone.from_preset("unilmv2_base")
     row = training_flops(shape, (512, num_mask_slots(512)), ("ae", "par"))

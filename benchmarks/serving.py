@@ -180,7 +180,7 @@ def measure(ask, batch_size, seconds):
 
 def run(kind, seconds):
     """Measures one task, with all three."""
-    from unilmv2_tf.export import export_model
+    from unilmv2_tf.serving import export_model
 
     task = make_task(kind)
     figures = {}

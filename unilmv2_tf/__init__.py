@@ -7,8 +7,8 @@ import sys
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "BeamSearchSampler": "generation",
-    "PartiallyAutoregressiveSampler": "generation",
+    "BeamSearchSampler": "samplers",
+    "PartiallyAutoregressiveSampler": "samplers",
     "UniLMv2Backbone": "models",
     "UniLMv2PseudoMaskedLM": "models",
     "UniLMv2PseudoMaskedLMPreprocessor": "preprocessing",
@@ -24,9 +24,9 @@ _ROOMS = {
 _MODULES = (
     "checkpoints",
     "datasets",
-    "generation",
+    "samplers",
     "layers",
-    "metrics",
+    "evaluation",
     "models",
     "plots",
     "preprocessing",

@@ -14,77 +14,77 @@ from unilmv2_tf import __version__
 # their command is called, so that help and mistakes answer at once.
 COMMANDS = {
     "quickstart": (
-        "unilmv2_tf.trainers.quickstart",
+        "unilmv2_tf.quickstart.quickstart",
         "quickstart",
         "pre-train, fine-tune, export and query a small model, in minutes",
     ),
     "vocabulary": (
-        "unilmv2_tf.trainers.vocabulary",
+        "unilmv2_tf.datasets.vocabulary_command",
         "vocabulary",
         "learn a WordPiece vocabulary from text",
     ),
     "pretrain": (
-        "unilmv2_tf.trainers.pretrain",
+        "unilmv2_tf.training.pretrain",
         "pretrain_command",
         "pre-train on packed shards; goes on where it was ended",
     ),
     "prepare": (
-        "unilmv2_tf.trainers.prepare",
+        "unilmv2_tf.datasets.prepare",
         "prepare",
         "pack any corpus into sharded rows of tokens for pre-training",
     ),
     "convert": (
-        "unilmv2_tf.trainers.convert",
+        "unilmv2_tf.checkpoints.convert",
         "convert",
         "bring a checkpoint in as a preset, or a preset out",
     ),
     "finetune classify": (
-        "unilmv2_tf.trainers.finetune",
+        "unilmv2_tf.training.finetune",
         "finetune_classify",
         "fine-tune to classify texts or pairs, or to score them",
     ),
     "finetune answer": (
-        "unilmv2_tf.trainers.finetune",
+        "unilmv2_tf.training.finetune",
         "finetune_answer",
         "fine-tune to answer questions with spans of a passage",
     ),
     "generate": (
-        "unilmv2_tf.trainers.generate",
+        "unilmv2_tf.inference.generate",
         "generate",
         "answer the texts of a file or a stream",
     ),
     "finetune seq2seq": (
-        "unilmv2_tf.trainers.finetune",
+        "unilmv2_tf.training.finetune",
         "finetune_seq2seq",
         "fine-tune to generate text from text: summaries, questions, names",
     ),
     "evaluate": (
-        "unilmv2_tf.trainers.evaluate",
+        "unilmv2_tf.evaluation.evaluate",
         "evaluate",
         "score a fine-tuned model on labelled data",
     ),
     "export": (
-        "unilmv2_tf.export.command",
+        "unilmv2_tf.serving.command",
         "export",
         "write a SavedModel for TensorFlow Serving, and try it",
     ),
     "check-export": (
-        "unilmv2_tf.export.command",
+        "unilmv2_tf.serving.command",
         "check_export",
         "try a SavedModel where nothing of this package is, and time it",
     ),
     "inspect": (
-        "unilmv2_tf.trainers.inspect_model",
+        "unilmv2_tf.checkpoints.inspect_model",
         "inspect_model",
         "describe a preset or a checkpoint",
     ),
     "show-mask": (
-        "unilmv2_tf.trainers.show_mask",
+        "unilmv2_tf.plots.show_mask",
         "show_mask",
         "draw who sees whom when a sentence is masked",
     ),
     "show-attention": (
-        "unilmv2_tf.trainers.show_attention",
+        "unilmv2_tf.inference.show_attention",
         "show_attention",
         "draw what a generated text attends to",
     ),
@@ -173,7 +173,7 @@ def _run(command, arguments):
 
 def _with_recipes(arguments, command):
     """Puts the path of a command's recipe where its name stands."""
-    folder = importlib.resources.files("unilmv2_tf.trainers") / "recipes"
+    folder = importlib.resources.files("unilmv2_tf") / "recipes"
     folder = folder / command.split()[-1]
     replaced = []
     for argument in arguments:

@@ -28,7 +28,7 @@ def pretraining(settings):
         if "fused AdamW" in settings["undo"]:
             stack.enter_context(
                 mock.patch(
-                    "unilmv2_tf.trainers.pretraining.train_step."
+                    "unilmv2_tf.training.pretraining.train_step."
                     "ReducedGradientAdamW",
                     KerasAdamW,
                 )

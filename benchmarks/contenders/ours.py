@@ -10,10 +10,10 @@ from benchmarks.contenders.our_models import backbone
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
-from unilmv2_tf.trainers.optimization import FinetuningAdamW
-from unilmv2_tf.trainers.pretraining.settings import PretrainingSettings
-from unilmv2_tf.trainers.pretraining.train_step import TrainStep
-from unilmv2_tf.trainers.pretraining.train_step import (
+from unilmv2_tf.training.optimization import FinetuningAdamW
+from unilmv2_tf.training.pretraining.settings import PretrainingSettings
+from unilmv2_tf.training.pretraining.train_step import TrainStep
+from unilmv2_tf.training.pretraining.train_step import (
     reduced_gradient_optimizer,
 )
 

@@ -5,8 +5,8 @@ import pytest
 from keras import ops
 
 from unilmv2_tf import UniLMv2Seq2SeqLM
-from unilmv2_tf.generation.beams import BeamCache
 from unilmv2_tf.models.cached_decoder import CachedDecoder
+from unilmv2_tf.samplers.beams import BeamCache
 
 MAX_LENGTH = 6
 

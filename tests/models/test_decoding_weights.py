@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from unilmv2_tf.generation import BeamSearchSampler
-from unilmv2_tf.generation import PartiallyAutoregressiveSampler
 from unilmv2_tf.layers import TransformerBlock
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
 from unilmv2_tf.models import tensorflow_backend
 from unilmv2_tf.models.decoding_weights import DecodingLayer
 from unilmv2_tf.models.decoding_weights import multiply
+from unilmv2_tf.samplers import BeamSearchSampler
+from unilmv2_tf.samplers import PartiallyAutoregressiveSampler
 
 
 def make_block(policy, rng):

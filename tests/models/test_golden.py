@@ -12,10 +12,10 @@ from unilmv2_tf import BeamSearchSampler
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf.checkpoints import load_official
-from unilmv2_tf.generation.beams import BeamCache
 from unilmv2_tf.layers import BlockAttentionBias
 from unilmv2_tf.models import SmoothedCrossEntropy
 from unilmv2_tf.models.cached_decoder import CachedDecoder
+from unilmv2_tf.samplers.beams import BeamCache
 
 TOLERANCE = 1e-5
 BEAM_VARIANTS = [

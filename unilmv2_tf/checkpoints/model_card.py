@@ -6,7 +6,7 @@ import os
 import platform
 import time
 
-from unilmv2_tf.atomic import write_text
+from unilmv2_tf.filesystem import write_text
 
 CARD_NAME = "README.md"
 _PACKAGES = ("unilmv2_tf", "keras", "keras-hub", "tensorflow")

@@ -6,11 +6,11 @@ import os
 import keras
 import numpy as np
 
-from unilmv2_tf.atomic import replacing
-from unilmv2_tf.atomic import write_text
 from unilmv2_tf.checkpoints.model_card import write_model_card
 from unilmv2_tf.checkpoints.readers import read_tensors
 from unilmv2_tf.checkpoints.safetensors_file import write_safetensors
+from unilmv2_tf.filesystem import replacing
+from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 

@@ -7,8 +7,6 @@ import keras
 import ml_dtypes
 import numpy as np
 
-from unilmv2_tf.atomic import replacing
-from unilmv2_tf.atomic import write_text
 from unilmv2_tf.checkpoints.configuration import official_config
 from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
 from unilmv2_tf.checkpoints.layouts import WORD_EMBEDDINGS
@@ -21,6 +19,8 @@ from unilmv2_tf.checkpoints.tokenizers import TOKENIZER_NAME
 from unilmv2_tf.checkpoints.variables import CONVERTIBLE_TASKS
 from unilmv2_tf.checkpoints.variables import canonical_variables
 from unilmv2_tf.checkpoints.variables import is_transposed
+from unilmv2_tf.filesystem import replacing
+from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.models import LanguageModelTask
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2QuestionAnswerer

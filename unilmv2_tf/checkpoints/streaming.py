@@ -14,7 +14,6 @@ import os
 import h5py
 import numpy as np
 
-from unilmv2_tf.atomic import write_text
 from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
 from unilmv2_tf.checkpoints.lazy_array import LazyArray
 from unilmv2_tf.checkpoints.official import cast_values
@@ -26,6 +25,7 @@ from unilmv2_tf.checkpoints.positions import resize_positions
 from unilmv2_tf.checkpoints.presets import write_preset
 from unilmv2_tf.checkpoints.variables import canonical_variables
 from unilmv2_tf.checkpoints.variables import is_transposed
+from unilmv2_tf.filesystem import write_text
 
 _WEIGHT_FILES = ("model.weights.h5", "task.weights.h5")
 _CONFIG_FILES = ("config.json", "task.json")

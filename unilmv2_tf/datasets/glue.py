@@ -19,7 +19,7 @@ class GlueTask:
         label_names: tuple of strings in the order of their integers. `None`
             for regression.
         metrics: tuple of strings. What the benchmark reports, by the names of
-            `unilmv2_tf.metrics.score_labels`.
+            `unilmv2_tf.evaluation.score_labels`.
         primary_metric: string. The first of them; accuracy for paraphrases.
         submission_files: tuple of strings. The file of each of `test_splits`
             in a submission.

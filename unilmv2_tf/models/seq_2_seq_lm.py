@@ -2,7 +2,6 @@ import keras
 import keras_hub
 from keras import ops
 
-from unilmv2_tf.generation import BeamSearchSampler
 from unilmv2_tf.models.batched_generation import BatchedGeneration
 from unilmv2_tf.models.batched_generation import check_lengths
 from unilmv2_tf.models.block_decoder import BlockDecoder
@@ -11,6 +10,7 @@ from unilmv2_tf.models.losses import SmoothedCrossEntropy
 from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
     UniLMv2Seq2SeqLMPreprocessor,
 )
+from unilmv2_tf.samplers import BeamSearchSampler
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")

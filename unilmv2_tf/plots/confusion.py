@@ -18,7 +18,7 @@ def plot_confusion(matrix, label_names, path=None, title=None):
 
     Args:
         matrix: int array of shape `(classes, classes)`: rows are true classes,
-            columns predicted ones, see `unilmv2_tf.metrics.confusion_matrix`.
+            columns predicted ones.
         label_names: list of strings, the classes.
         path: str or path. A file to write the picture to, PNG unless its name
             ends otherwise. Defaults to `None`.

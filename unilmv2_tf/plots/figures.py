@@ -2,7 +2,7 @@
 
 import os
 
-from unilmv2_tf.atomic import replacing
+from unilmv2_tf.filesystem import replacing
 
 TEXT_COLOR = "#2b2f36"
 QUIET_COLOR = "#7b828d"

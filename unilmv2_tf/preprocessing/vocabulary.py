@@ -4,7 +4,7 @@ import collections
 import itertools
 import os
 
-from unilmv2_tf.atomic import write_text
+from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.libraries import tf_text
 from unilmv2_tf.preprocessing.words import cut

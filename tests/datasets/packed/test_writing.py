@@ -15,9 +15,9 @@ from unilmv2_tf.datasets import tfds_texts
 from unilmv2_tf.datasets.packed import open_packed_folder
 from unilmv2_tf.datasets.packed.units import plan_units
 from unilmv2_tf.datasets.packed.writing import write_packed_folder
+from unilmv2_tf.datasets.prepare import prepare
 from unilmv2_tf.preprocessing import load_rows
 from unilmv2_tf.preprocessing import pack_documents
-from unilmv2_tf.trainers.prepare import prepare
 
 
 class Notices(tfds.core.GeneratorBasedBuilder, skip_registration=True):

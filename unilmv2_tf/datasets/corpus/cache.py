@@ -8,10 +8,10 @@ import os
 import warnings
 import zlib
 
-from unilmv2_tf.atomic import replacing
 from unilmv2_tf.datasets.corpus.cleaning import normalize
 from unilmv2_tf.datasets.corpus.extraction import extract
 from unilmv2_tf.datasets.corpus.packages import package_versions
+from unilmv2_tf.filesystem import replacing
 
 # To be raised whenever extraction, cleaning or the layout of the file change.
 FORMAT = 1

@@ -8,9 +8,9 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-from unilmv2_tf.atomic import write_text
 from unilmv2_tf.datasets.packed.rows import token_dtype
 from unilmv2_tf.datasets.packed.texts import read_unit
+from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.preprocessing.packing import PackingStatistics
 from unilmv2_tf.preprocessing.packing import pack_text_batches
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer

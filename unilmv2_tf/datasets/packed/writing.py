@@ -11,12 +11,12 @@ import shutil
 
 import tensorflow as tf
 
-from unilmv2_tf.atomic import replacing
-from unilmv2_tf.atomic import write_text
 from unilmv2_tf.datasets.packed import folder as folders
 from unilmv2_tf.datasets.packed import packer
 from unilmv2_tf.datasets.packed import units as planning
 from unilmv2_tf.datasets.packed.workers import WorkAhead
+from unilmv2_tf.filesystem import replacing
+from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.preprocessing.packing import PackingStatistics
 
 # A shard of validation is made of so many units, of which it keeps little.

@@ -1,0 +1,68 @@
+"""Streams give the lines that files give, each as soon as it is there."""
+
+import io
+import os
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from unilmv2_tf.inference.sources import StreamedLines
+from unilmv2_tf.inference.sources import in_chunks
+from unilmv2_tf.inference.sources import read_lines
+from unilmv2_tf.inference.sources import read_sources
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pieces=st.lists(st.text("ab\n\r\u2028é", max_size=12), max_size=8),
+    size=st.integers(1, 4),
+)
+def test_a_stream_in_pieces(pieces, size):
+    reader, writer = os.pipe()
+
+    def feed():
+        for piece in pieces:
+            os.write(writer, piece.encode())
+        os.close(writer)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    lines = StreamedLines(reader)
+    chunks = list(in_chunks(read_lines(lines), size, lines.is_ready))
+    feeder.join()
+    os.close(reader)
+    whole = io.BytesIO("".join(pieces).encode())
+    assert [record["src"] for chunk in chunks for record in chunk] == [
+        line.decode().rstrip("\r\n") for line in whole
+    ]
+    assert all(1 <= len(chunk) <= size for chunk in chunks)
+
+
+def test_what_comes_before_a_wrong_line_is_answered():
+    chunks = in_chunks(read_lines([b"one\n", b"two\n", b"\xff\n"]), size=9)
+    assert next(chunks) == [{"src": "one"}, {"src": "two"}]
+    with pytest.raises(ValueError, match="stdin:3: not valid UTF-8: byte 1"):
+        next(chunks)
+
+
+def test_lines_of_files(tmp_path):
+    path = tmp_path / "sources.txt"
+    path.write_bytes("\ufeffone\r\n\n \u2028two\u0085".encode())
+    assert [record["src"] for record in read_sources(str(path))] == [
+        "one",
+        "",
+        " \u2028two\u0085",
+    ]
+    for line, message in (
+        ('{"src": 1}', "string or a list of WordPieces"),
+        ('{"src": "\\ud800"}', "half of a surrogate pair"),
+        ("{", "not valid JSON"),
+        ("[]", "must be an object"),
+    ):
+        path = tmp_path / "sources.jsonl"
+        path.write_text('{"src": ""}\n' + line)
+        with pytest.raises(ValueError, match=f"sources.jsonl:2: .*{message}"):
+            list(read_sources(str(path)))

@@ -1,0 +1,140 @@
+"""`unilmv2 export` and `unilmv2 check-export`."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from unilmv2_tf import UniLMv2Seq2SeqLM
+from unilmv2_tf.cli import main
+from unilmv2_tf.serving.loading import load_endpoints
+
+
+@pytest.fixture(scope="module")
+def presets(tasks, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("presets")
+    for name, task in tasks.items():
+        task.save_to_preset(folder / name)
+    return folder
+
+
+def signatures(folder):
+    return tf.saved_model.load(str(folder)).signatures
+
+
+def one_line(capsys):
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    return error
+
+
+@pytest.mark.slow
+def test_export_and_check(presets, tmp_path, capsys):
+    output = tmp_path / "namer"
+    arguments = ["export", f"{presets}/classify", "--output", str(output)]
+    assert main([*arguments, "--version", "7"]) == 0
+    assert f"written to {output}/7" in capsys.readouterr().out
+    assert (output / "7" / "assets.extra" / "report.md").exists()
+    assert (output / "README.md").exists()
+    assert main(["check-export", str(output), "--seconds", "0"]) == 0
+    assert "classify: equal to live; batch 1:" in capsys.readouterr().out
+
+    # What a server may have loaded is never changed.
+    assert main([*arguments, "--version", "7"]) == 2
+    assert "must be a new one" in one_line(capsys)
+    # A damaged version is an error, and no crash of the command.
+    weights = output / "7" / "variables" / "variables.data-00000-of-00001"
+    data = np.fromfile(weights, "uint8")
+    data[: len(data) // 2] = 0
+    data.tofile(weights)
+    assert main(["check-export", str(output), "--seconds", "0"]) == 2
+    assert "was to check the SavedModel" in one_line(capsys)
+
+
+def test_one_model_for_three_tasks(presets, tmp_path, tasks):
+    output = tmp_path / "unified"
+    assert main(
+        ["export", f"{presets}/generate", "--output", str(output),
+         "--signatures", "[encode,generate,fill]", "--num_beams", "2",
+         "--n_best", "2", "--pooling", "cls", "--num_candidates", "3",
+         "--buckets", "[8,24]", "--check", "false", "--warm-up", "false"]
+    ) == 0  # fmt: skip
+    found = signatures(output / "1")
+    outputs = found["serving_default"](tf.constant(["the fox"]))
+    np.testing.assert_allclose(
+        outputs["sentence_vector"], outputs["token_vectors"][:, 0]
+    )
+    assert found["generate"](tf.constant(["a"]))["score"].shape == (1, 2)
+    candidates = found["fill"](tf.constant(["a [MASK]"]))["candidates"]
+    assert candidates.shape == (1, 1, 3)
+    described = json.loads(
+        (output / "1" / "assets.extra" / "signature.json").read_text()
+    )
+    assert described["tasks"]["generate"]["buckets"] == [8, 24]
+    # The sampler keeps what was not set.
+    config = described["tasks"]["generate"]["sampler"]["config"]
+    assert config["length_penalty"] == 0.7
+    variables = tf.train.list_variables(f"{output}/1/variables/variables")
+    stored = sum(
+        int(np.prod(shape)) for name, shape in variables if "GRAPH" not in name
+    )
+    assert stored <= tasks["generate"].count_params()
+
+
+@pytest.mark.parametrize(
+    "task, flags, message",
+    [
+        ("fill", ["--num_beams", "2"], "`num_beams` is a setting of generate"),
+        ("classify", ["--signatures", "[generate]"], "classify, encode"),
+        ("answer", ["--n_best", "0"], "n_best=0"),
+        ("generate", ["--max_length", "99"], "max_length=99"),
+        ("encode", [], "no folder"),
+        ("fill", ["--buckets", "[8,4]"], "positive and rising"),
+        ("generate", ["--format", "litert"], "LiteRT has classify and encode"),
+        ("fill", ["--dtype", "float8"], "float8"),
+    ],
+)
+def test_mistakes(presets, tmp_path, capsys, task, flags, message):
+    output = tmp_path / "model"
+    arguments = ["export", f"{presets}/{task}", "--output", str(output)]
+    assert main([*arguments, *flags]) == 2
+    assert message in one_line(capsys)
+    assert not output.exists()
+
+
+def test_no_export_to_check(tmp_path, capsys):
+    assert main(["check-export", str(tmp_path)]) == 2
+    assert "saved_model.pb" in one_line(capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "stored",
+    [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"quantize": "int8"}],
+)
+def test_smaller_weights(presets, tmp_path, stored):
+    from unilmv2_tf.serving import export_model
+
+    endpoints = load_endpoints(
+        str(presets / "generate"), ["encode", "generate"], **stored
+    )
+    folder = export_model(endpoints, tmp_path / "small", check=False)
+    found = signatures(folder)
+    texts = tf.constant(["the quick brown fox", "", "a red dog."])
+    exact = UniLMv2Seq2SeqLM.from_preset(str(presets / "generate"))
+    vectors = found["encode"](texts)["sentence_vector"].numpy()
+    rows = endpoints[0].rows_of(["the quick brown fox", "", "a red dog."])
+    expected = exact.backbone(rows).numpy()
+    mask = rows["padding_mask"][..., None]
+    expected = (expected * mask).sum(axis=1) / mask.sum(axis=1)
+    cosine = (vectors * expected).sum(axis=1) / (
+        np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+    )
+    assert (cosine > 0.97).all(), cosine
+    assert found["generate"](texts)["generated_text"].shape == (3,)
+    size = os.path.getsize(f"{folder}/variables/variables.data-00000-of-00001")
+    weights = exact.count_params()
+    # Checkpoints hold a graph of objects, too.
+    assert size < 4 * weights

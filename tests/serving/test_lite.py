@@ -1,0 +1,44 @@
+"""LiteRT answers as the live model does."""
+
+import numpy as np
+import pytest
+
+from unilmv2_tf.serving import Classify
+from unilmv2_tf.serving import Encode
+from unilmv2_tf.serving import Generate
+from unilmv2_tf.serving.lite import export_lite
+from unilmv2_tf.serving.lite import run_lite
+
+
+@pytest.mark.slow
+def test_classify_and_encode(tasks, tmp_path):
+    endpoints = [Classify(tasks["classify"]), Encode(tasks["classify"])]
+    folder = export_lite(endpoints, tmp_path / "lite")
+    texts = ["The quick brown fox.", "a red dog, a blue dog?"]
+    path = f"{folder}/model.tflite"
+    found = run_lite(path, "classify_ids", endpoints[0].rows_of(text=texts))
+    expected = tasks["classify"].classify(texts, return_probabilities=True)
+    np.testing.assert_allclose(
+        found["probabilities"],
+        [list(x["probabilities"].values()) for x in expected],
+        atol=1e-5,
+    )
+    names = tasks["classify"].label_names
+    assert [names[i] for i in found["label_id"]] == [
+        x["label"] for x in expected
+    ]
+    rows = endpoints[1].rows_of(texts)
+    found = run_lite(path, "encode_ids", rows)
+    vectors = tasks["classify"].backbone(rows).numpy()
+    is_token = rows["padding_mask"] > 0
+    mine = found["token_vectors"]
+    np.testing.assert_allclose(
+        mine[is_token[:, : mine.shape[1]]], vectors[is_token], atol=1e-4
+    )
+
+
+def test_errors_teach(tasks, tmp_path):
+    with pytest.raises(ValueError, match="LiteRT has classify and encode"):
+        export_lite([Generate(tasks["generate"])], tmp_path / "lite")
+    with pytest.raises(ValueError, match="quantize='int4'"):
+        export_lite([], tmp_path / "lite", quantize="int4")

@@ -1,0 +1,63 @@
+"""Losses on held-out rows, compared with Keras's `evaluate`."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from unilmv2_tf.datasets.packed import open_packed_folder
+from unilmv2_tf.datasets.packed.pipeline import evaluation_batches
+from unilmv2_tf.training.pretraining import inputs
+from unilmv2_tf.training.pretraining.trainer import PretrainingEvaluator
+
+
+@pytest.fixture
+def evaluate(make_step, make_settings):
+    """A function from settings to the task and its figures."""
+
+    def evaluate(**settings):
+        task = make_step(backbone={"dropout": 0.2}, **settings).task
+        settings = make_settings(**settings)
+        strategy = tf.distribute.get_strategy()
+        dataset = inputs.evaluation_dataset(
+            strategy,
+            open_packed_folder(settings.data),
+            task.preprocessor,
+            settings,
+        )
+        evaluator = PretrainingEvaluator(strategy, task, dataset)
+        return task, evaluator.evaluate(None), evaluator.evaluate(None)
+
+    return evaluate
+
+
+@pytest.mark.parametrize("num_rows", [0, 20])
+def test_is_that_of_keras(evaluate, shards, num_rows):
+    task, figures, again = evaluate(batch_size=16, evaluation_rows=num_rows)
+    assert figures == again
+    num_rows = num_rows or open_packed_folder(shards).num_rows("validation")
+    assert num_rows % 16, "the last batch must be filled up"
+    # All rows at once, so that nothing is filled up.
+    batches = evaluation_batches(
+        shards, "validation", task.preprocessor, num_rows, num_rows
+    )
+    (batch,) = batches
+    assert len(batch[1]) == num_rows
+    # They are masked already.
+    task.preprocessor = None
+    task.compile()
+    expected = task.evaluate(batches, return_dict=True, verbose=0)
+    assert len(figures) == 5
+    for name, value in figures.items():
+        of_keras = expected[name.removeprefix("val_")]
+        assert value == pytest.approx(of_keras, rel=1e-5), name
+
+
+def test_does_not_depend_on_the_batch(evaluate):
+    figures = [
+        evaluate(batch_size=size, accumulation_steps=parts)[1]
+        for size, parts in ((16, 1), (16, 4), (200, 1))
+    ]
+    for other in figures[1:]:
+        np.testing.assert_allclose(
+            list(other.values()), list(figures[0].values()), rtol=1e-5
+        )

@@ -1,0 +1,151 @@
+"""Runs in this process: what they leave, and going on after a stop."""
+
+import csv
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import unilmv2_tf
+from unilmv2_tf.datasets.packed import open_packed_folder
+from unilmv2_tf.datasets.packed.units import plan_units
+from unilmv2_tf.datasets.packed.writing import write_packed_folder
+from unilmv2_tf.training.pretrain import pretrain
+
+LOSSES = ("loss", "ae_loss", "par_loss", "val_loss", "val_par_accuracy")
+
+
+def history_of(folder):
+    with open(os.path.join(folder, "history.csv"), newline="") as file:
+        return {int(row["step"]): row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def run(make_settings, tmp_path):
+    """A function that runs 20 steps with dropout in a folder of a name."""
+
+    def run(name, **settings):
+        folder = str(tmp_path / name)
+        is_done = pretrain(
+            make_settings(
+                output=folder,
+                num_steps=20,
+                steps_per_loop=5,
+                evaluation_interval=10,
+                checkpoint_interval=10,
+                **{"backbone": {"dropout": 0.1}, **settings},
+            )
+        )
+        return folder, is_done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept") / "whole"
+
+
+@pytest.fixture
+def whole(run, kept, tmp_path):
+    """The folder of a run without a stop; it is run once, and copied."""
+    folder = str(tmp_path / "whole")
+    if kept.exists():
+        return shutil.copytree(kept, folder)
+    assert run("whole") == (folder, True)
+    shutil.copytree(folder, kept)
+    return folder
+
+
+def test_what_a_run_leaves(whole, read_checkpoint):
+    assert set(os.listdir(whole)) == {
+        "best",
+        "checkpoints",
+        "curves.png",
+        "history.csv",
+        "preset",
+        "settings.json",
+    }
+    history = history_of(whole)
+    assert list(history) == [5, 10, 15, 20]
+    assert [bool(row["val_loss"]) for row in history.values()] == [0, 1, 0, 1]
+    lowest = min((10, 20), key=lambda step: float(history[step]["val_loss"]))
+    best = read_checkpoint(whole, "best")
+    assert best["step/.ATTRIBUTES/VARIABLE_VALUE"] == lowest
+    # The preset has the last weights.
+    task = unilmv2_tf.UniLMv2PseudoMaskedLM.from_preset(f"{whole}/preset")
+    saved = read_checkpoint(whole)
+    for index, weight in enumerate(task.weights):
+        name = f"weights/{index}/.ATTRIBUTES/VARIABLE_VALUE"
+        np.testing.assert_array_equal(weight.numpy(), saved[name])
+    assert task.preprocessor.sequence_length == 32
+
+
+# In the middle of a loop, and where one ends.
+@pytest.mark.parametrize("step", [7, 10])
+def test_going_on_after_a_stop(run, whole, read_checkpoint, step, capsys):
+    folder, is_done = run("stopped", stop_at_step=step)
+    assert not is_done
+    last_line = capsys.readouterr().out.splitlines()[-1]
+    assert f"saved at step {step} of 20" in last_line
+    assert "the same command goes on" in last_line
+    assert max(history_of(folder)) == step
+    # The same command: to stop at a step that is over means nothing.
+    assert run("stopped", stop_at_step=step) == (folder, True)
+    assert f"goes on from step {step}" in capsys.readouterr().out
+
+    expected, received = read_checkpoint(whole), read_checkpoint(folder)
+    assert set(received) == set(expected) and len(expected) > 50
+    for name in expected:
+        np.testing.assert_array_equal(received[name], expected[name], name)
+    expected, received = history_of(whole), history_of(folder)
+    assert set(received) == {*expected, step}
+    for key in expected:
+        # After a stop inside of a loop, the next mean is of what was left.
+        names = LOSSES[3:] if step < key <= 10 else LOSSES
+        for name in names:
+            assert received[key][name] == expected[key][name], (key, name)
+
+
+def test_a_run_that_is_done_is_done(run, whole, read_checkpoint):
+    before = read_checkpoint(whole), history_of(whole)
+    assert run("whole") == (whole, True)
+    after = read_checkpoint(whole), history_of(whole)
+    assert after[1] == before[1]
+    for name in before[0]:
+        np.testing.assert_array_equal(after[0][name], before[0][name])
+
+
+def test_the_last_checkpoint_is_damaged(run, whole, read_checkpoint, capsys):
+    expected = read_checkpoint(whole), history_of(whole)
+    (data,) = [
+        f"{whole}/checkpoints/{name}"
+        for name in os.listdir(f"{whole}/checkpoints")
+        if name.startswith("step-20.data")
+    ]
+    os.truncate(data, os.path.getsize(data) // 2)
+    assert run("whole") == (whole, True)
+    output = capsys.readouterr()
+    assert "step-20 is damaged" in output.err
+    assert "goes on from step 10" in output.out
+    received = read_checkpoint(whole)
+    for name in expected[0]:
+        np.testing.assert_array_equal(received[name], expected[0][name], name)
+    for step, row in history_of(whole).items():
+        for name in LOSSES:
+            assert row[name] == expected[1][step][name]
+
+
+def test_without_validation(run, tmp_path, shards, capsys):
+    write_packed_folder(
+        plan_units(os.path.join(os.path.dirname(shards), "text.txt")),
+        open_packed_folder(shards).tokenizer(),
+        tmp_path / "shards",
+        sequence_length=32,
+        validation_share=0,
+    )
+    folder, is_done = run("run", data=str(tmp_path / "shards"))
+    assert is_done and not os.path.exists(f"{folder}/best")
+    assert "no validation split" in capsys.readouterr().out
+    assert "val_loss" not in history_of(folder)[20]

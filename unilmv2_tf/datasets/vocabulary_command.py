@@ -1,0 +1,38 @@
+from unilmv2_tf.datasets import load_documents
+from unilmv2_tf.preprocessing.vocabulary import learn_vocabulary
+from unilmv2_tf.preprocessing.vocabulary import save_vocabulary
+
+
+def vocabulary(
+    sources: list[str] | str,
+    output: str = "vocabulary.txt",
+    vocabulary_size: int = 8000,
+    lowercase: bool = True,
+):
+    """Learns a WordPiece vocabulary from text.
+
+    Args:
+        sources: Text to learn from, one source or a list: files (.txt,
+            .jsonl, .tsv, globs), or docstrings: for the embedded corpus.
+        output: The file to write, one token a line.
+        vocabulary_size: How many tokens at most.
+        lowercase: Whether the text is lowercased.
+
+    Example:
+
+    >>> import tempfile, os
+    >>> from unilmv2_tf.datasets.vocabulary_command import vocabulary
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     text = os.path.join(folder, "text.txt")
+    ...     with open(text, "w") as file:
+    ...         _ = file.write("low lower lowest")
+    ...     vocabulary(text, os.path.join(folder, "vocabulary.txt"), 30)
+    15 tokens written to ...vocabulary.txt
+    """
+    tokens = learn_vocabulary(
+        load_documents(sources),
+        vocabulary_size=vocabulary_size,
+        lowercase=lowercase,
+    )
+    save_vocabulary(tokens, output)
+    print(f"{len(tokens):,} tokens written to {output}")

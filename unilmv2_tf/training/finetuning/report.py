@@ -1,0 +1,156 @@
+"""The scores of all seeds: as JSON, as a table, and as a picture."""
+
+import dataclasses
+import json
+import os
+import statistics
+
+import keras
+import keras_hub
+import tensorflow as tf
+
+import unilmv2_tf
+from unilmv2_tf.checkpoints.model_card import write_model_card
+from unilmv2_tf.filesystem import write_text
+from unilmv2_tf.plots import plot_scores
+from unilmv2_tf.training.finetuning.settings import FREE
+
+
+def write_report(problem, settings, results, final_scores=None):
+    """Writes `results.json`, `results.md` and `scores.png`.
+
+    Args:
+        problem: a `Problem`.
+        settings: its settings.
+        results: list of what `SeedRun.train` returns.
+        final_scores: dict of scores that the best model was given in the end,
+            by the name of what it was evaluated on. Defaults to `None`.
+
+    Returns:
+        A dict: what is in `results.json`.
+    """
+    scores = [result["best"]["score"] for result in results]
+    best = max(results, key=lambda result: result["best"]["score"])
+    summary = {
+        "command": f"finetune {problem.command}",
+        "data": settings.data,
+        "preset": settings.preset,
+        "metric": problem.metric,
+        "metric_notes": problem.metric_notes(),
+        "mean": statistics.fmean(scores),
+        "standard_deviation": (
+            statistics.stdev(scores) if len(scores) > 1 else None
+        ),
+        "minimum": min(scores),
+        "maximum": max(scores),
+        "best_seed": best["seed"],
+        "seeds": results,
+        "final": final_scores or {},
+        "examples": problem.facts(),
+        "versions": {
+            "unilmv2_tf": unilmv2_tf.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "keras_hub": keras_hub.__version__,
+        },
+    }
+    folder = settings.output
+    text = json.dumps(summary, indent=2) + "\n"
+    write_text(os.path.join(folder, "results.json"), text)
+    write_text(os.path.join(folder, "results.md"), format_results(summary))
+    plot_scores(
+        {f"seed {result['seed']}": result["curve"] for result in results},
+        problem.metric.replace("_", " "),
+        os.path.join(folder, "scores.png"),
+        title=f"{settings.data}, from {os.path.basename(settings.preset)}",
+    )
+    return summary
+
+
+def write_card(folder, settings, summary):
+    """Writes the model card of the best model.
+
+    Args:
+        folder: string. Its preset.
+        settings: a `FinetuningSettings`.
+        summary: dict, what `write_report` returned.
+    """
+    recipe = {
+        name: value
+        for name, value in dataclasses.asdict(settings).items()
+        if value not in (None, {}) and name not in ("output", *FREE)
+    }
+    best = next(
+        result["best"]
+        for result in summary["seeds"]
+        if result["seed"] == summary["best_seed"]
+    )
+    # Folders of the machine it was trained on say nothing elsewhere.
+    for name in ("preset", "vocabulary"):
+        if name in recipe:
+            recipe[name] = os.path.basename(os.path.normpath(recipe[name]))
+    write_model_card(
+        folder,
+        training_data=os.path.basename(settings.data),
+        recipe=recipe,
+        scores={name: round(v, 4) for name, v in best["scores"].items()},
+    )
+
+
+def format_results(summary):
+    """The scores as a page of Markdown.
+
+    Args:
+        summary: dict, see `write_report`.
+
+    Returns:
+        A string.
+
+    Example:
+
+    >>> from unilmv2_tf.training.finetuning.report import format_results
+    >>> best = {"score": 0.5, "epoch": 2.0, "scores": {"accuracy": 0.5}}
+    >>> print(format_results({
+    ...     "command": "finetune classify", "data": "a.tsv", "preset": "p",
+    ...     "metric": "accuracy", "mean": 0.5, "standard_deviation": None,
+    ...     "minimum": 0.5, "maximum": 0.5, "final": {},
+    ...     "seeds": [{"seed": 0, "best": best}]}))
+    # finetune classify
+    <BLANKLINE>
+    a.tsv, from p. The best evaluation of each seed, chosen by accuracy:
+    <BLANKLINE>
+    | seed | epoch | accuracy |
+    |---|---|---|
+    | 0 | 2 | 0.5000 |
+    <BLANKLINE>
+    accuracy: 0.5000
+    <BLANKLINE>
+    """
+    names = list(summary["seeds"][0]["best"]["scores"])
+    lines = [
+        f"# {summary['command']}",
+        "",
+        f"{summary['data']}, from {summary['preset']}. The best evaluation of "
+        f"each seed, chosen by {summary['metric']}:",
+        "",
+        f"| seed | epoch | {' | '.join(names)} |",
+        "|" + "---|" * (len(names) + 2),
+    ]
+    for result in summary["seeds"]:
+        best = result["best"]
+        values = " | ".join(f"{best['scores'][name]:.4f}" for name in names)
+        lines.append(f"| {result['seed']} | {best['epoch']:g} | {values} |")
+    mean = f"{summary['metric']}: {summary['mean']:.4f}"
+    if summary["standard_deviation"] is not None:
+        mean += (
+            f" in the mean of {len(summary['seeds'])} seeds, standard "
+            f"deviation {summary['standard_deviation']:.4f}, "
+            f"{summary['minimum']:.4f} to {summary['maximum']:.4f}"
+        )
+    lines += ["", mean]
+    for source, scores in summary["final"].items():
+        shown = ", ".join(f"{name} {v:.4f}" for name, v in scores.items())
+        lines += ["", f"The best model on {source}: {shown}"]
+    notes = summary.get("metric_notes", {}).items()
+    lines += ["", *(f"- {name}: {note}" for name, note in notes)]
+    return "\n".join(lines).rstrip() + "\n"
