@@ -10,83 +10,83 @@ import traceback
 
 from unilmv2_tf import __version__
 
-# Command -> (module, function, one line of help). Modules are imported when
-# their command is called, so that help and mistakes answer at once.
+# Command -> (module, function, one line of help). A module is imported when its
+# command runs, so that help and errors appear at once.
 COMMANDS = {
     "quickstart": (
         "unilmv2_tf.quickstart.quickstart",
         "quickstart",
-        "pre-train, fine-tune, export and query a small model, in minutes",
+        "pre-train, fine-tune, export and query a small model in minutes",
     ),
     "vocabulary": (
         "unilmv2_tf.datasets.vocabulary_command",
         "vocabulary",
         "learn a WordPiece vocabulary from text",
     ),
-    "pretrain": (
-        "unilmv2_tf.training.pretrain",
-        "pretrain_command",
-        "pre-train on packed shards; goes on where it was ended",
-    ),
     "prepare": (
         "unilmv2_tf.datasets.prepare",
         "prepare",
-        "pack any corpus into sharded rows of tokens for pre-training",
+        "tokenize a corpus into token shards for pre-training",
     ),
-    "convert": (
-        "unilmv2_tf.checkpoints.convert",
-        "convert",
-        "bring a checkpoint in as a preset, or a preset out",
+    "pretrain": (
+        "unilmv2_tf.training.pretrain",
+        "pretrain_command",
+        "pre-train on token shards; resumes an interrupted run",
     ),
     "finetune classify": (
         "unilmv2_tf.training.finetune",
         "finetune_classify",
-        "fine-tune to classify texts or pairs, or to score them",
+        "fine-tune for classification or regression of texts or pairs",
     ),
     "finetune answer": (
         "unilmv2_tf.training.finetune",
         "finetune_answer",
         "fine-tune to answer questions with spans of a passage",
     ),
-    "generate": (
-        "unilmv2_tf.inference.generate",
-        "generate",
-        "answer the texts of a file or a stream",
-    ),
     "finetune seq2seq": (
         "unilmv2_tf.training.finetune",
         "finetune_seq2seq",
-        "fine-tune to generate text from text: summaries, questions, names",
+        "fine-tune for text to text: summaries, questions, names",
     ),
     "evaluate": (
         "unilmv2_tf.evaluation.evaluate",
         "evaluate",
-        "score a fine-tuned model on labelled data",
+        "score a fine-tuned model on labeled data",
     ),
-    "export": (
-        "unilmv2_tf.serving.command",
-        "export",
-        "write a SavedModel for TensorFlow Serving, and try it",
+    "generate": (
+        "unilmv2_tf.inference.generate",
+        "generate",
+        "generate a text for each line of a file or a stream",
     ),
-    "check-export": (
-        "unilmv2_tf.serving.command",
-        "check_export",
-        "try a SavedModel where nothing of this package is, and time it",
+    "convert": (
+        "unilmv2_tf.checkpoints.convert",
+        "convert",
+        "convert a checkpoint to a preset, or a preset to a checkpoint",
     ),
     "inspect": (
         "unilmv2_tf.checkpoints.inspect_model",
         "inspect_model",
         "describe a preset or a checkpoint",
     ),
+    "export": (
+        "unilmv2_tf.serving.command",
+        "export",
+        "export a preset for TensorFlow Serving, and check the export",
+    ),
+    "check-export": (
+        "unilmv2_tf.serving.command",
+        "check_export",
+        "check and time an export in a process without this package",
+    ),
     "show-mask": (
         "unilmv2_tf.plots.show_mask",
         "show_mask",
-        "draw who sees whom when a sentence is masked",
+        "draw the attention mask of a masked sentence",
     ),
     "show-attention": (
         "unilmv2_tf.inference.show_attention",
         "show_attention",
-        "draw what a generated text attends to",
+        "draw the attention of a generated text",
     ),
 }
 
@@ -95,21 +95,9 @@ INTERRUPTED = 130
 
 
 def main(arguments=None):
-    """Runs a command.
+    """Runs a command and returns its exit status.
 
-    Args:
-        arguments: list of strings. Defaults to `None`: those of the process.
-
-    Returns:
-        The exit status: 0, 2 for a mistake of the user's, 130 if interrupted.
-
-    Example:
-
-    >>> from unilmv2_tf.cli import main
-    >>> main(["--help"])
-    usage: unilmv2 COMMAND [options]
-    ...
-    0
+    0 on success, 2 for a mistake of the user's, 130 if interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -148,7 +136,7 @@ def _unknown(arguments):
 def _run(command, arguments):
     program = f"unilmv2 {command}"
     debug = "--debug" in arguments
-    # What TensorFlow logs at its start tells a user of a command nothing.
+    # TensorFlow's start-up log tells a user of a command nothing.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         parser, function = _parser(command)
@@ -172,7 +160,7 @@ def _run(command, arguments):
 
 
 def _with_recipes(arguments, command):
-    """Puts the path of a command's recipe where its name stands."""
+    """Replaces the name of a recipe by its path."""
     folder = importlib.resources.files("unilmv2_tf") / "recipes"
     folder = folder / command.split()[-1]
     replaced = []
@@ -189,7 +177,7 @@ def _with_recipes(arguments, command):
 
 
 def _with_underscores(arguments):
-    """Takes `--learning-rate` for `--learning_rate`."""
+    """Accepts `--learning-rate` for `--learning_rate`."""
     replaced = []
     for argument in arguments:
         flag, equals, value = argument.partition("=")
@@ -221,18 +209,18 @@ def _parser(command):
         description=help_line[0].upper() + help_line[1:] + ".",
     )
     parameters = inspect.signature(function).parameters
-    # A command about models may have a configuration of its own.
+    # `convert --config` is the configuration of a model.
     flag = "settings_file" if "config" in parameters else "config"
     parser.add_argument(
         f"--{flag}",
         action="config",
-        help="A YAML file with settings, or a recipe's name; flags after it "
-        "win.",
+        help="YAML file with settings, or a recipe's name. Flags that follow "
+        "override it.",
     )
     parser.add_argument(
         "--debug",
         action="store_true",
-        help="Show the whole traceback of an error.",
+        help="Show the traceback of an error.",
     )
     if "settings" not in parameters:
         parser.add_function_arguments(function, as_positional=True)

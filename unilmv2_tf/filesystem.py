@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Atomic writes of files and folders."""
 
 import contextlib
 import os
@@ -8,27 +8,10 @@ import uuid
 
 @contextlib.contextmanager
 def replacing(path):
-    """Gives a temporary path beside `path` that takes its place in the end.
+    """Yields a temporary path that replaces `path` if the block succeeds.
 
-    If the block fails, `path` is as it was before, and nothing is left over.
-
-    Args:
-        path: string or path. A file, or a folder, which is replaced as a
-            whole.
-
-    Yields:
-        The temporary path, a string; nothing is there yet.
-
-    Example:
-
-    >>> import os, tempfile
-    >>> from unilmv2_tf.filesystem import replacing
-    >>> folder = tempfile.mkdtemp()
-    >>> with replacing(os.path.join(folder, "a.txt")) as temporary:
-    ...     with open(temporary, "w") as file:
-    ...         _ = file.write("whole")
-    >>> os.listdir(folder)
-    ['a.txt']
+    `path` is a file or a folder. If the block fails, it is left unchanged and
+    the temporary one is removed.
     """
     path = os.fspath(path)
     folder, name = os.path.split(os.path.abspath(path))
@@ -56,12 +39,7 @@ def replacing(path):
 
 
 def write_text(path, text):
-    """Writes a UTF-8 file, whole or not at all.
-
-    Args:
-        path: string or path.
-        text: string.
-    """
+    """Writes a UTF-8 file atomically."""
     with (
         replacing(path) as temporary,
         open(temporary, "w", encoding="utf-8", newline="\n") as file,

@@ -4,30 +4,13 @@ import time
 import rich.console
 import rich.progress
 
-# Between the lines of a log, where no bar can be drawn.
+# Between two lines where no bar can be drawn.
 SECONDS_PER_LINE = 20
 
 
 class Progress:
-    """Shows how far a training is, how fast, and when it will be done.
+    """Shows progress, rate and time left: a bar on a terminal, lines in a log.
 
-    A bar on a terminal, now and then a line elsewhere.
-
-    Args:
-        label: string.
-        num_steps: int. The steps of the whole training, or `None` if nobody
-            knows.
-        start_step: int. Steps that were done before. Defaults to `0`.
-        examples_per_step: number. Defaults to `1`.
-        file: where to write. Defaults to `None`, stderr.
-        unit: string. What the rate counts. Defaults to `"examples"`.
-        is_shown: bool. Of several processes one should. Defaults to `True`.
-        step_unit: string. What a step is. Defaults to `"steps"`.
-
-    Example:
-
-    >>> import sys
-    >>> from unilmv2_tf.progress import Progress
     >>> with Progress("training", num_steps=2, file=sys.stdout) as progress:
     ...     for _ in range(2):
     ...         progress.advance({"loss": 1.25})
@@ -81,12 +64,7 @@ class Progress:
         self._bar.stop()
 
     def advance(self, figures=None, steps=1):
-        """Tells that steps were done.
-
-        Args:
-            figures: dict of numbers to show. Defaults to `None`.
-            steps: int. Defaults to `1`.
-        """
+        """Counts steps and shows `figures`, a dict of numbers."""
         self.step += steps
         now = time.monotonic()
         done = self.step - self.start_step
