@@ -83,7 +83,10 @@ def test_help(command, capsys):
         (["vocabulary", "x.txt", "--vocabulary_size", "many"], "many"),
         (["vocabulary", "missing.txt"], "missing.txt"),
         (["show-mask", " "], "`text` must hold at least one word"),
-        (["show-mask", "a b", "--mask_rate", "2"], "`mask_rate` must be in"),
+        (
+            ["show-mask", "a b", "--mask_selection_rate", "2"],
+            "`mask_selection_rate` must be in",
+        ),
         (["show-mask", "a b", "--vocabulary", "no.txt"], "no.txt"),
         (["quickstart", "--task", "translate"], "`task` must be one of"),
     ],

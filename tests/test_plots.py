@@ -334,7 +334,7 @@ def test_errors_teach(tokenizer):
     with pytest.raises(ValueError, match="something to mask"):
         show_mask("  ", tokenizer)
     with pytest.raises(ValueError, match="something to mask"):
-        show_mask("the fox", tokenizer, mask_rate=0.0)
+        show_mask("the fox", tokenizer, mask_selection_rate=0.0)
     for history in ([], {}, {"accuracy": [1.0]}, [{"loss": None}]):
         with pytest.raises(ValueError, match="must hold a loss"):
             plot_history(history)

@@ -23,7 +23,7 @@ def saved(make_backbone, tokenizer, randomise, tmp_path_factory):
     """A task of each class with its preset folder."""
     preprocessors = {
         UniLMv2PseudoMaskedLM: UniLMv2PseudoMaskedLMPreprocessor(
-            tokenizer, sequence_length=16, mask_rate=0.3, seed=1
+            tokenizer, sequence_length=16, mask_selection_rate=0.3, seed=1
         ),
         UniLMv2Seq2SeqLM: UniLMv2Seq2SeqLMPreprocessor(
             tokenizer,

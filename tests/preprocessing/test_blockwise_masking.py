@@ -54,16 +54,18 @@ def algorithm_1(draw, maskable, num_tokens, wanted):
     return steps
 
 
-def wanted_tokens(num_tokens, mask_rate):
-    return math.ceil(mask_rate * num_tokens - 1e-9)
+def wanted_tokens(num_tokens, mask_selection_rate):
+    return math.ceil(mask_selection_rate * num_tokens - 1e-9)
 
 
 class Proposals:
     """The proposals that the graph draws for a row, and its later numbers."""
 
-    def __init__(self, generator, length, num_tokens, mask_rate, block):
+    def __init__(
+        self, generator, length, num_tokens, mask_selection_rate, block
+    ):
         self.generator = generator
-        self.number = max(32, math.ceil(1.25 * mask_rate * length))
+        self.number = max(32, math.ceil(1.25 * mask_selection_rate * length))
         self.num_tokens = num_tokens
         self.probability, self.shortest, self.longest = block
 
@@ -81,12 +83,14 @@ class Proposals:
         return self.generator.uniform(3 * self.number + place)
 
 
-def sequential(generator, maskable, num_tokens, mask_rate, block, starts=None):
+def sequential(
+    generator, maskable, num_tokens, mask_selection_rate, block, starts=None
+):
     """What the graph should give for a row, word by word, step by step."""
     proposals = Proposals(
-        generator, len(maskable), num_tokens, mask_rate, block
+        generator, len(maskable), num_tokens, mask_selection_rate, block
     )
-    wanted = wanted_tokens(num_tokens, mask_rate)
+    wanted = wanted_tokens(num_tokens, mask_selection_rate)
     longest = block[2] if starts is None else 4 * block[2]
     is_start = np.ones(len(maskable), bool) if starts is None else starts
     words = words_of(is_start)
@@ -113,12 +117,19 @@ def sequential(generator, maskable, num_tokens, mask_rate, block, starts=None):
     return steps
 
 
-def mask(seeds, maskable, num_tokens, mask_rate=0.15, block=(0.4, 2, 6), **kw):
+def mask(
+    seeds,
+    maskable,
+    num_tokens,
+    mask_selection_rate=0.15,
+    block=(0.4, 2, 6),
+    **kw,
+):
     return blockwise_masking(
         tf.constant(np.array(seeds, "uint64")),
         tf.constant(np.array(maskable)),
         tf.constant(np.array(num_tokens, "int32")),
-        mask_rate,
+        mask_selection_rate,
         *block,
         **kw,
     ).numpy()
@@ -167,7 +178,9 @@ def row_batches(draw, whole_words=False):
         "seeds": generator.integers(0, 2**63, 9, dtype="uint64"),
         "maskable": maskable,
         "num_tokens": num_tokens,
-        "mask_rate": draw(st.sampled_from([0.15, 0.15, 0.0, 0.5, 0.9, 1.0])),
+        "mask_selection_rate": draw(
+            st.sampled_from([0.15, 0.15, 0.0, 0.5, 0.9, 1.0])
+        ),
         "block": block,
         "is_word_start": starts if whole_words else None,
     }
@@ -183,7 +196,7 @@ def test_equals_algorithm_1_row_by_row(batch, splitmix):
             splitmix(batch["seeds"][i]),
             batch["maskable"][i],
             batch["num_tokens"][i],
-            batch["mask_rate"],
+            batch["mask_selection_rate"],
             batch["block"],
             None if starts is None else starts[i],
         )
@@ -213,7 +226,7 @@ def test_properties_of_spans(batch):
         set(range(shortest, longest + 1)) if probability else set()
     )
     slots = num_mask_slots(
-        batch["maskable"].shape[1], batch["mask_rate"], longest
+        batch["maskable"].shape[1], batch["mask_selection_rate"], longest
     )
     for row, maskable, n in zip(
         mask(**batch), batch["maskable"], batch["num_tokens"]
@@ -221,7 +234,7 @@ def test_properties_of_spans(batch):
         assert not np.any(row[~maskable])
         assert {length for _, length in spans_of(row)} <= allowed
         masked = np.count_nonzero(row)
-        wanted = wanted_tokens(n, batch["mask_rate"])
+        wanted = wanted_tokens(n, batch["mask_selection_rate"])
         assert masked >= min(wanted, np.count_nonzero(maskable))
         assert masked <= slots
         # It stops as soon as it has enough.
@@ -233,7 +246,7 @@ def test_properties_of_spans(batch):
 def test_properties_of_whole_words(batch):
     longest = batch["block"][2]
     slots = num_mask_slots(
-        batch["maskable"].shape[1], batch["mask_rate"], longest, True
+        batch["maskable"].shape[1], batch["mask_selection_rate"], longest, True
     )
     for row, maskable, starts, n in zip(
         mask(**batch),
@@ -255,7 +268,7 @@ def test_properties_of_whole_words(batch):
             and len(word) <= 4 * longest
             and all(maskable[word])
         )
-        wanted = wanted_tokens(n, batch["mask_rate"])
+        wanted = wanted_tokens(n, batch["mask_selection_rate"])
         assert np.count_nonzero(row) >= min(wanted, short_words)
 
 
@@ -329,7 +342,7 @@ def test_the_order_of_single_tokens_is_uniform():
         np.arange(num_rows) * 7919,
         np.tile(layout(length, length), (num_rows, 1)),
         [length] * num_rows,
-        mask_rate=0.1,
+        mask_selection_rate=0.1,
         block=(0.0, 2, 6),
     )
     places = [tuple(start for start, _ in spans_of(row)) for row in steps]
@@ -365,7 +378,7 @@ def test_num_mask_slots_of_the_paper():
     assert num_mask_slots(512) == 82
     assert num_mask_slots(512, max_block=1) == 77
     assert num_mask_slots(512, whole_words=True) == 100
-    assert num_mask_slots(20, mask_rate=1.0) == 20
+    assert num_mask_slots(20, mask_selection_rate=1.0) == 20
 
 
 def test_a_rate_is_taken_as_it_is_written():
@@ -375,7 +388,7 @@ def test_a_rate_is_taken_as_it_is_written():
         range(50), [layout(100, 100)] * 50, [100] * 50, 0.07, (0.0, 2, 6)
     )
     assert set(np.count_nonzero(steps, axis=1)) == {7}
-    assert num_mask_slots(100, mask_rate=0.07, max_block=1) == 7
+    assert num_mask_slots(100, mask_selection_rate=0.07, max_block=1) == 7
 
 
 def test_rows_are_independent_of_their_batch():

@@ -91,7 +91,7 @@ def test_the_worked_example(make):
 
 def test_rows_without_masks(make):
     x = columns(
-        make(sequence_length=8, mask_rate=0.0)(
+        make(sequence_length=8, mask_selection_rate=0.0)(
             [letters(5, 6, 7), letters(5), "", letters(*range(5, 15))]
         )
     )
@@ -115,7 +115,7 @@ def test_rows_without_masks(make):
 def test_outputs_fit_together(make):
     texts = random_texts(300, 30)
     outputs = make()(texts)
-    plain = columns(make(mask_rate=0.0)(texts))
+    plain = columns(make(mask_selection_rate=0.0)(texts))
     x = columns(outputs)
     np.testing.assert_array_equal(restored(outputs), plain["token_ids"])
     np.testing.assert_array_equal(x["segment_ids"], plain["segment_ids"])
@@ -177,7 +177,7 @@ def test_rows_three_ways(make, tokenizer):
 
 def test_a_text_and_its_row_have_the_same_mask(make):
     texts = random_texts(20, 25)
-    plain, _, _ = make(mask_rate=0.0)(texts)
+    plain, _, _ = make(mask_selection_rate=0.0)(texts)
     assert_equal(make()(plain), make()(texts))
 
 
@@ -289,7 +289,7 @@ def test_unknown_words_may_be_masked_and_special_tokens_not():
         special_tokens_in_strings=True,
     )
     preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
-        tokenizer, sequence_length=16, mask_rate=1.0, seed=0
+        tokenizer, sequence_length=16, mask_selection_rate=1.0, seed=0
     )
     text = "a ü [SEP] [MASK] [P] [CLS] [PAD] a ü"
     _, y, sample_weight = preprocessor(text)
@@ -307,7 +307,7 @@ def test_fully_autoregressive(make):
 @pytest.mark.parametrize("rate, expected", [(0.5, 12), (0.9, 21), (1.0, 21)])
 def test_rates_of_a_full_row(rate, expected, make):
     texts = [letters(*range(5, 5 + 26))]
-    x = columns(make(mask_rate=rate)(texts))
+    x = columns(make(mask_selection_rate=rate)(texts))
     # 21 of the 24 tokens are text.
     number = np.count_nonzero(x["mask_steps"])
     assert expected <= number <= num_mask_slots(LENGTH, rate)
@@ -376,7 +376,7 @@ def test_attributes_may_be_set_anew(make):
 
 OPTIONS = {
     "sequence_length": 20,
-    "mask_rate": 0.3,
+    "mask_selection_rate": 0.3,
     "block_probability": 0.7,
     "min_block": 3,
     "max_block": 4,
@@ -426,7 +426,10 @@ def test_preset_round_trip(make, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"mask_rate": 1.5}, r"`mask_rate`.*\[0, 1\].*1\.5"),
+        (
+            {"mask_selection_rate": 1.5},
+            r"`mask_selection_rate`.*\[0, 1\].*1\.5",
+        ),
         ({"block_probability": -1}, r"`block_probability`.*-1"),
         ({"mask_token_rate": 2}, r"`mask_token_rate`.*2"),
         ({"random_token_rate": -0.1}, r"`random_token_rate`.*-0\.1"),
@@ -445,5 +448,5 @@ def test_arguments_out_of_range(options, message, make):
 
 
 def test_the_shortest_sequence_length(make):
-    x, _, _ = make(sequence_length=4, mask_rate=0.0)(letters(5, 6))
+    x, _, _ = make(sequence_length=4, mask_selection_rate=0.0)(letters(5, 6))
     assert x["token_ids"].numpy().tolist() == [2, 5, 3, 0]

@@ -165,14 +165,14 @@ def authors_targets(labels, generator, rates, ordinary):
     They draw random tokens from the whole vocabulary; we leave special ones
     out, as everywhere.
     """
-    target_rate, mask_rate, random_rate = rates
+    target_rate, mask_selection_rate, random_rate = rates
     rows = []
     for label in labels:
         chance = generator.random()
         pseudo = label
-        if chance < mask_rate:
+        if chance < mask_selection_rate:
             pseudo = MASK
-        elif chance < mask_rate + random_rate:
+        elif chance < mask_selection_rate + random_rate:
             pseudo = generator.choice(ordinary)
         is_replaced = generator.random() < target_rate
         rows.append((pseudo if is_replaced else label, pseudo))
@@ -181,11 +181,11 @@ def authors_targets(labels, generator, rates, ordinary):
 
 @pytest.mark.parametrize("rates", [(0.5, 0.8, 0.1), (0.7, 0.5, 0.3)])
 def test_shares_are_those_of_the_authors(rates, make):
-    target_rate, mask_rate, random_rate = rates
+    target_rate, mask_selection_rate, random_rate = rates
     preprocessor = make(
         decoder_sequence_length=24,
         target_mask_rate=target_rate,
-        mask_token_rate=mask_rate,
+        mask_token_rate=mask_selection_rate,
         random_token_rate=random_rate,
     )
     x = columns(preprocessor(random_pairs(1500, 24)))

@@ -184,7 +184,7 @@ def test_the_cost_is_what_it_says(name, monkeypatch):
     )
     flops = training_flops(
         types.SimpleNamespace(**size),
-        (length, num_mask_slots(length, settings.mask_rate)),
+        (length, num_mask_slots(length, settings.mask_selection_rate)),
         settings.objectives,
     )
     total = flops * settings.batch_size * settings.num_steps
@@ -233,7 +233,7 @@ def test_the_rows_of_table_6(name, monkeypatch):
     assert " ".join(settings.objectives) == objectives
     assert settings.block_probability == block_probability
     assert settings.backbone.get("num_relative_buckets", 32) == buckets
-    assert settings.mask_rate == 0.15
+    assert settings.mask_selection_rate == 0.15
     assert settings.preset == "unilmv2_base"
 
 

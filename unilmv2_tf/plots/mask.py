@@ -14,7 +14,7 @@ _NUM_DRAWS = 64
 def show_mask(
     text,
     tokenizer,
-    mask_rate=0.4,
+    mask_selection_rate=0.4,
     block_probability=0.4,
     sequence_length=24,
     whole_words=False,
@@ -29,8 +29,8 @@ def show_mask(
     Args:
         text: string. What does not fit into the row is cut off.
         tokenizer: a `UniLMv2Tokenizer`.
-        mask_rate: float. The share of tokens that are masked at least; above
-            the 0.15 of pre-training there is more to see. Defaults to `0.4`.
+        mask_selection_rate: float. The least share of tokens that are masked;
+            more than in pre-training (0.15), to see more. Defaults to `0.4`.
         block_probability: float. The probability that a span is longer than
             one token. Defaults to `0.4`.
         sequence_length: int. The longest row. Defaults to `24`.
@@ -59,7 +59,7 @@ def show_mask(
     preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
         tokenizer,
         sequence_length=sequence_length,
-        mask_rate=mask_rate,
+        mask_selection_rate=mask_selection_rate,
         block_probability=block_probability,
         whole_words=whole_words,
         seed=seed,
@@ -72,8 +72,8 @@ def show_mask(
     if not num_steps.any():
         raise ValueError(
             "There must be something to mask: a word in `text`, and a "
-            f"`mask_rate` above 0. Received: text={text!r}, "
-            f"mask_rate={mask_rate}"
+            f"`mask_selection_rate` above 0. Received: text={text!r}, "
+            f"mask_selection_rate={mask_selection_rate}"
         )
     has_span = (x["mask_steps"] > 0).sum(axis=1) > num_steps
     draw = int(np.argmax(2 * np.minimum(num_steps, 2) + has_span))

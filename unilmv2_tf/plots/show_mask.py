@@ -11,7 +11,7 @@ def show_mask(
     text: str,
     output: str = "mask.png",
     vocabulary: str | None = None,
-    mask_rate: float = 0.4,
+    mask_selection_rate: float = 0.4,
     block_probability: float = 0.4,
     seed: int = 0,
 ):
@@ -22,7 +22,7 @@ def show_mask(
         output: The picture to write (PNG).
         vocabulary: A vocabulary file. Without one, the words of the sentence
             are the vocabulary.
-        mask_rate: The share of the tokens that are masked at least.
+        mask_selection_rate: The share of the tokens that are masked at least.
         block_probability: The probability of a span of several tokens.
         seed: Fixes the draw; another seed, other masks.
     """
@@ -37,7 +37,7 @@ def show_mask(
     drawing, _ = draw_mask(
         text,
         tokenizer,
-        mask_rate=mask_rate,
+        mask_selection_rate=mask_selection_rate,
         block_probability=block_probability,
         sequence_length=40,
         seed=seed,

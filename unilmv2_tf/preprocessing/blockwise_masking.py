@@ -9,16 +9,16 @@ _WHOLE_WORD_ROOM = 4
 
 
 def num_mask_slots(
-    sequence_length, mask_rate=0.15, max_block=6, whole_words=False
+    sequence_length, mask_selection_rate=0.15, max_block=6, whole_words=False
 ):
     """The number of slots that hold any outcome of the masking of a row.
 
-    The masking goes on while less than `mask_rate` of the tokens are masked,
-    and the last span may overshoot.
+    Spans are masked until at least `mask_selection_rate` of the tokens are
+    masked, and the last span may overshoot.
 
     Args:
         sequence_length: int. The length of the row.
-        mask_rate: float. Defaults to `0.15`.
+        mask_selection_rate: float. Defaults to `0.15`.
         max_block: int. The longest span. Defaults to `6`.
         whole_words: bool. Whether spans count words, which may be several
             tokens long. Defaults to `False`.
@@ -32,7 +32,7 @@ def num_mask_slots(
     >>> num_mask_slots(512)
     82
     """
-    wanted = math.ceil(mask_rate * sequence_length - 1e-9)
+    wanted = math.ceil(mask_selection_rate * sequence_length - 1e-9)
     longest = _longest_span(max_block, whole_words)
     return min(sequence_length, wanted - 1 + longest)
 
@@ -46,7 +46,7 @@ def blockwise_masking(
     seeds,
     is_maskable,
     num_tokens,
-    mask_rate=0.15,
+    mask_selection_rate=0.15,
     block_probability=0.4,
     min_block=2,
     max_block=6,
@@ -57,8 +57,8 @@ def blockwise_masking(
     For each row: draw a start uniformly; draw a length, with probability
     `block_probability` uniformly from `min_block .. max_block`, else 1; accept
     the span if it lies in the text and none of its tokens is masked yet; go on
-    until at least `mask_rate` of the tokens are masked. The accepted spans, in
-    the order of acceptance, are the factorization steps.
+    until at least `mask_selection_rate` of the tokens are masked. The accepted
+    spans, in the order of acceptance, are the factorization steps.
 
     All rows of the batch are drawn at once. A row's proposals are made in
     advance, and a proposal is accepted if it meets no accepted one before it:
@@ -73,7 +73,7 @@ def blockwise_masking(
             and padding. `n` must be known in a graph.
         num_tokens: int tensor of shape `(batch,)`. The tokens that the rate
             refers to: the row without padding.
-        mask_rate: float. Defaults to `0.15`.
+        mask_selection_rate: float. Defaults to `0.15`.
         block_probability: float. Defaults to `0.4`.
         min_block: int. Defaults to `2`.
         max_block: int. Defaults to `6`.
@@ -109,7 +109,9 @@ def blockwise_masking(
             "`is_maskable` must have a known length. Received: "
             f"shape={is_maskable.shape}. Set it with `tf.ensure_shape`."
         )
-    num_proposals = max(32, math.ceil(1.25 * mask_rate * sequence_length))
+    num_proposals = max(
+        32, math.ceil(1.25 * mask_selection_rate * sequence_length)
+    )
     longest = _longest_span(max_block, is_word_start is not None)
     start, end, is_valid = _propose(
         seeds, is_maskable, num_tokens, num_proposals,
@@ -124,7 +126,9 @@ def blockwise_masking(
     )
 
     wanted = tf.cast(
-        tf.math.ceil(mask_rate * tf.cast(num_tokens, tf.float64) - 1e-9),
+        tf.math.ceil(
+            mask_selection_rate * tf.cast(num_tokens, tf.float64) - 1e-9
+        ),
         tf.int32,
     )
     span_length = tf.where(is_accepted, end - start, 0)

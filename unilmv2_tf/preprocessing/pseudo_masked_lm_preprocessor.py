@@ -46,8 +46,8 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
     Args:
         tokenizer: a `UniLMv2Tokenizer`.
         sequence_length: int. The length of the rows. Defaults to `512`.
-        mask_rate: float. The share of tokens that are masked at least.
-            Defaults to `0.15`.
+        mask_selection_rate: float. The least share of tokens that are
+            masked. Defaults to `0.15`.
         block_probability: float. The probability that a span is longer than
             one token; 0 is fully autoregressive. Defaults to `0.4`.
         min_block: int. The shortest of the longer spans. Defaults to `2`.
@@ -94,7 +94,7 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
         self,
         tokenizer,
         sequence_length=512,
-        mask_rate=0.15,
+        mask_selection_rate=0.15,
         block_probability=0.4,
         min_block=2,
         max_block=6,
@@ -106,7 +106,7 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
     ):
         super().__init__(**kwargs)
         check_rates(
-            mask_rate=mask_rate,
+            mask_selection_rate=mask_selection_rate,
             block_probability=block_probability,
             mask_token_rate=mask_token_rate,
             random_token_rate=random_token_rate,
@@ -126,7 +126,7 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
             seed = int(np.random.default_rng().integers(2**31))
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
-        self.mask_rate = mask_rate
+        self.mask_selection_rate = mask_selection_rate
         self.block_probability = block_probability
         self.min_block = min_block
         self.max_block = max_block
@@ -166,7 +166,7 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
         length = token_ids.shape[1] or self.sequence_length
         token_ids = tf.ensure_shape(token_ids, [None, length])
         num_slots = num_mask_slots(
-            length, self.mask_rate, self.max_block, self.whole_words
+            length, self.mask_selection_rate, self.max_block, self.whole_words
         )
         seeds = row_seeds(token_ids, padding_mask, self.seed, epoch)
         steps = blockwise_masking(
@@ -175,7 +175,7 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
             num_tokens=tf.math.count_nonzero(
                 padding_mask, axis=1, dtype=tf.int32
             ),
-            mask_rate=self.mask_rate,
+            mask_selection_rate=self.mask_selection_rate,
             block_probability=self.block_probability,
             min_block=self.min_block,
             max_block=self.max_block,
@@ -245,7 +245,7 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
         config.update(
             {
                 "sequence_length": self.sequence_length,
-                "mask_rate": self.mask_rate,
+                "mask_selection_rate": self.mask_selection_rate,
                 "block_probability": self.block_probability,
                 "min_block": self.min_block,
                 "max_block": self.max_block,

@@ -87,7 +87,7 @@ def row_sizes(preprocessor):
     """
     return preprocessor.sequence_length, num_mask_slots(
         preprocessor.sequence_length,
-        preprocessor.mask_rate,
+        preprocessor.mask_selection_rate,
         preprocessor.max_block,
         preprocessor.whole_words,
     )

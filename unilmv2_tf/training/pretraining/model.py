@@ -21,7 +21,7 @@ def make_preprocessor(settings, shards):
     return UniLMv2PseudoMaskedLMPreprocessor(
         shards.tokenizer(),
         sequence_length=shards.sequence_length,
-        mask_rate=settings.mask_rate,
+        mask_selection_rate=settings.mask_selection_rate,
         block_probability=settings.block_probability,
         whole_words=settings.whole_words,
         seed=settings.seed,

@@ -50,7 +50,7 @@ class PretrainingSettings:
         backbone: Arguments of UniLMv2Backbone that replace those of the
             preset, for example num_relative_buckets or dropout.
         objectives: ae, par, or a list of both.
-        mask_rate: The share of tokens that are masked at least.
+        mask_selection_rate: The share of tokens that are masked at least.
         block_probability: How likely a span is longer than one token; 0 is
             autoregressive.
         whole_words: Whether spans are of whole words.
@@ -101,7 +101,7 @@ class PretrainingSettings:
     objectives: list[Literal["ae", "par"]] | Literal["ae", "par"] = (
         dataclasses.field(default_factory=lambda: ["ae", "par"])
     )
-    mask_rate: float = 0.15
+    mask_selection_rate: float = 0.15
     block_probability: float = 0.4
     whole_words: bool = False
     num_steps: int = 500_000
