@@ -136,29 +136,6 @@ def test_no_target_or_every_target_is_replaced(rate, make):
     np.testing.assert_array_equal(x["decoder_token_ids"], expected)
 
 
-def test_blocks_of_tokens_in_one_step(make):
-    pairs = random_pairs(400, 9)
-    options = {"decoder_sequence_length": 10, "seed": 3}
-    plain = columns(make(**options)(pairs))
-    is_target = plain["y"] > 0
-    for probability, least, most in ((0.0, 0, 0), (0.4, 0.37, 0.43), (1, 1, 1)):
-        preprocessor = make(block_probability=probability, **options)
-        x = columns(preprocessor(pairs))
-        steps = x.pop("decoder_steps")
-        # Nothing else depends on it.
-        for name, column in x.items():
-            np.testing.assert_array_equal(column, plain[name])
-        assert (steps[:, 0] == 1).all() and not steps[~is_target].any()
-        rises = np.diff(steps, axis=1)[is_target[:, 1:]]
-        assert set(np.unique(rises)) <= {0, 1}
-        assert least <= (rises == 0).mean() <= most
-        # A pair has its blocks whatever stands beside it.
-        few = {name: text[7:9] for name, text in pairs.items()}
-        np.testing.assert_array_equal(
-            columns(preprocessor(few))["decoder_steps"], steps[7:9]
-        )
-
-
 def authors_targets(labels, generator, rates, ordinary):
     """Target and pseudo ids by the authors' rule, one token at a time.
 
@@ -321,7 +298,6 @@ OPTIONS = {
     "random_token_rate": 0.3,
     "seed": 77,
     "truncation_side": "left",
-    "block_probability": 0.3,
 }
 
 
@@ -355,7 +331,6 @@ def test_preset_round_trip(make, own_pseudo_token, tmp_path):
     "options, message",
     [
         ({"target_mask_rate": 1.5}, r"`target_mask_rate`.*1\.5"),
-        ({"block_probability": 2}, r"`block_probability`.*2"),
         ({"mask_token_rate": -1}, r"`mask_token_rate`.*-1"),
         ({"random_token_rate": 2}, r"`random_token_rate`.*2"),
         (

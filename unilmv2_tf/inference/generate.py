@@ -6,7 +6,7 @@ def generate(
     input: str = "-",
     output: str = "-",
     overwrite: bool = False,
-    sampler: Literal["beam", "greedy", "par", "random", "top_k", "top_p"]
+    sampler: Literal["beam", "greedy", "random", "top_k", "top_p"]
     | None = None,
     num_beams: int | None = None,
     length_penalty: float | None = None,
@@ -21,8 +21,6 @@ def generate(
     temperature: float | None = None,
     k: int | None = None,
     p: float | None = None,
-    block_size: int | None = None,
-    min_confidence: float | None = None,
     seed: int | None = None,
     prefix: str = "",
     batch_size: int = 32,
@@ -32,7 +30,7 @@ def generate(
     """Generates a text for each text of a file, or of stdin.
 
     Sources that are longer than the model's rows are cut, and counted. What is
-    not set is as in the preset. The answers of beam, greedy and par depend on
+    not set is as in the preset. The answers of beam and greedy depend on
     nothing but their source; those of random, top_k and top_p on the seed, the
     batch size and the sources that are computed together (8 batches of a file,
     what has come of a stream): the same command on the same file gives the
@@ -51,8 +49,7 @@ def generate(
         output: The answers: .txt with one a line, .jsonl with the line of the
             source and the prediction; or - for stdout.
         overwrite: Whether to replace an output that is there, finished or not.
-        sampler: How tokens are chosen. par settles several of them at once:
-            the texts of greedy in fewer passes.
+        sampler: How tokens are chosen.
         num_beams: Beams of a beam search.
         length_penalty: Above 0 longer texts score higher in a beam search.
         min_length: The fewest tokens of a text, in a beam search.
@@ -72,10 +69,6 @@ def generate(
         temperature: Above 1 makes choices more random, below 1 less.
         k: The number of tokens that are drawn from.
         p: The probability of the tokens that are drawn from, together.
-        block_size: The tokens that par settles at once at most.
-        min_confidence: The share of the best token's probability that a guess
-            of par needs, in (0, 1]; below 1 texts may differ from those of
-            greedy.
         seed: Of what is random; 0 if neither it nor the preset's is set.
         prefix: How every text begins.
         batch_size: Texts that are computed at once.

@@ -7,12 +7,10 @@ import keras_hub
 import numpy as np
 
 from unilmv2_tf.samplers import BeamSearchSampler
-from unilmv2_tf.samplers import PartiallyAutoregressiveSampler
 
 SAMPLERS = {
     "beam": BeamSearchSampler,
     "greedy": keras_hub.samplers.GreedySampler,
-    "par": PartiallyAutoregressiveSampler,
     "random": keras_hub.samplers.RandomSampler,
     "top_k": keras_hub.samplers.TopKSampler,
     "top_p": keras_hub.samplers.TopPSampler,
@@ -70,8 +68,6 @@ def make_sampler(base, name=None, **options):
         config["seed"] = 0
     if cls is BeamSearchSampler:
         config["return_scores"] = config.get("num_return_sequences", 1) > 1
-    if cls is PartiallyAutoregressiveSampler:
-        config["return_num_passes"] = False
     return cls(**config)
 
 

@@ -1,7 +1,6 @@
 """The backbone and the tasks, as KerasHub models."""
 
 from unilmv2_tf.models.backbone import UniLMv2Backbone
-from unilmv2_tf.models.block_decoder import BlockDecoder
 from unilmv2_tf.models.language_model import LanguageModelTask
 from unilmv2_tf.models.losses import SmoothedCrossEntropy
 from unilmv2_tf.models.presets import PRESETS
@@ -32,7 +31,6 @@ for _text_class in (
 
 __all__ = [
     "PRESETS",
-    "BlockDecoder",
     "LanguageModelTask",
     "SmoothedCrossEntropy",
     "UniLMv2Backbone",

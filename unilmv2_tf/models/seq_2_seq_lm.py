@@ -4,7 +4,7 @@ from keras import ops
 
 from unilmv2_tf.models.batched_generation import BatchedGeneration
 from unilmv2_tf.models.batched_generation import check_lengths
-from unilmv2_tf.models.block_decoder import BlockDecoder
+from unilmv2_tf.models.cached_decoder import CachedDecoder
 from unilmv2_tf.models.language_model import LanguageModelTask
 from unilmv2_tf.models.losses import SmoothedCrossEntropy
 from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
@@ -239,7 +239,7 @@ class UniLMv2Seq2SeqLM(
         check_lengths(
             ops.shape(source)[1], max_length, self.backbone.max_sequence_length
         )
-        decoder = BlockDecoder(
+        decoder = CachedDecoder(
             self,
             source,
             inputs["encoder_padding_mask"],

@@ -34,11 +34,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         y                     11 12 13  3  0
         sample_weight          1  1  1  1  0
 
-    With `block_probability` some tokens are predicted in the same step as the
-    token before, from what stands before both: the steps may then be
-    `1 2 2 3 0`. So a model learns to predict several tokens at once, which
-    `PartiallyAutoregressiveSampler` profits from.
-
     What is random is a function of `seed`, of the pair and of an epoch number,
     whatever the batch size or the number of parallel calls.
 
@@ -57,9 +52,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         truncation_side: `"right"` or `"left"`. Where a source that is too long
             is cut; `"left"` keeps its end. Targets are always cut at their
             end. Defaults to `"right"`.
-        block_probability: float. The probability that a target token is
-            predicted in the same step as the token before it. Defaults to
-            `0.0`: one by one.
         **kwargs: see `keras_hub.models.Seq2SeqLMPreprocessor`.
 
     Call arguments:
@@ -103,7 +95,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         random_token_rate=0.1,
         seed=None,
         truncation_side="right",
-        block_probability=0.0,
         **kwargs,
     ):
         super().__init__(
@@ -116,7 +107,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
             target_mask_rate=target_mask_rate,
             mask_token_rate=mask_token_rate,
             random_token_rate=random_token_rate,
-            block_probability=block_probability,
         )
         for name, value, least in (
             ("encoder_sequence_length", encoder_sequence_length, 3),
@@ -139,7 +129,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         self.random_token_rate = random_token_rate
         self.seed = seed
         self.truncation_side = truncation_side
-        self.block_probability = block_probability
 
     def build(self, input_shape):
         self.built = True
@@ -182,18 +171,12 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
                 "decoder_token_ids": self._blank(target, target_mask),
                 "decoder_padding_mask": target_mask,
                 "pseudo_token_ids": self._blank(pseudo, target_mask),
-                "decoder_steps": self._steps(seeds, slots) * target_mask,
+                "decoder_steps": (slots + 1) * target_mask,
             },
             labels,
             tf.cast(target_mask, tf.float32),
         )
         return unbatched(outputs) if is_single else outputs
-
-    def _steps(self, seeds, slots):
-        # The numbers before these have been drawn for the tokens.
-        drawn = uniform(seeds, 3 * self.decoder_sequence_length + slots)
-        is_start = (slots == 0) | (drawn >= self.block_probability)
-        return tf.cumsum(tf.cast(is_start, tf.int32), axis=1)
 
     def generate_preprocess(
         self,
@@ -260,16 +243,14 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         Returns:
             A list of strings, or of lists of strings for several sequences
             each, or a string for one example; with more than ids
-            a dict of `generated_text` and of the `scores` and `log_probs`, or
-            `num_passes`, of the sampler.
+            a dict of `generated_text` and of the `scores` and `log_probs` of
+            the sampler.
         """
         token_ids = _to_numpy(x["decoder_token_ids"])
         is_text = _to_numpy(x["decoder_padding_mask"]).astype(bool)
         is_text &= ~np.isin(token_ids, self._stripped_ids())
         texts = self._detokenize(token_ids, is_text)
-        about_texts = [
-            name for name in ("scores", "log_probs", "num_passes") if name in x
-        ]
+        about_texts = [name for name in ("scores", "log_probs") if name in x]
         if not about_texts:
             return texts
         return {
@@ -363,7 +344,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
                 "random_token_rate": self.random_token_rate,
                 "seed": self.seed,
                 "truncation_side": self.truncation_side,
-                "block_probability": self.block_probability,
             }
         )
         return config

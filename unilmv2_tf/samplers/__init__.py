@@ -3,13 +3,9 @@
 from unilmv2_tf.samplers.beam_search_sampler import BeamSearchSampler
 from unilmv2_tf.samplers.forbidden_tokens import forbidden_token_penalty
 from unilmv2_tf.samplers.ngram_rule import repeated_ngram_penalty
-from unilmv2_tf.samplers.partially_autoregressive_sampler import (
-    PartiallyAutoregressiveSampler,
-)
 
 __all__ = [
     "BeamSearchSampler",
-    "PartiallyAutoregressiveSampler",
     "forbidden_token_penalty",
     "repeated_ngram_penalty",
 ]

@@ -88,7 +88,6 @@ def test_the_whole_way(values, folder, tmp_path, capsys):
         learning_rate=2e-3,
         evaluation_examples=8,
         target_mask_rate=0.2,
-        block_probability=0.2,
         metric="exact_match",
         test=str(folder / "validation.jsonl"),
         backbone={**SMALL, "hidden_dim": 128, "dropout": 0.0},

@@ -95,7 +95,6 @@ class SequenceToSequence(Problem):
             decoder_sequence_length=settings.target_length,
             target_mask_rate=settings.target_mask_rate,
             truncation_side=settings.truncation_side,
-            block_probability=settings.block_probability,
             seed=seed,
         )
 

@@ -250,9 +250,6 @@ class Seq2SeqSettings(FinetuningSettings):
             their end.
         target_mask_rate: The share of target tokens that are replaced while
             training.
-        block_probability: The probability that a target token is predicted in
-            the same step as the token before it, which generate --sampler par
-            profits from; 0 for one by one.
         label_smoothing: The share of the probability that goes to other
             tokens.
         num_beams: Beams of the search.
@@ -288,7 +285,6 @@ class Seq2SeqSettings(FinetuningSettings):
     target_length: int = 48
     truncation_side: Literal["right", "left"] = "right"
     target_mask_rate: float = 0.5
-    block_probability: float = 0.0
     label_smoothing: float = 0.1
     num_beams: int = 5
     length_penalty: float = 0.7
@@ -305,8 +301,9 @@ class Seq2SeqSettings(FinetuningSettings):
             _check(self, name, lambda value: value >= 1, "at least 1")
         for name in ("length_penalty", "min_length", "no_repeat_ngram_size"):
             _check(self, name, lambda value: value >= 0, "at least 0")
-        for name in ("target_mask_rate", "block_probability"):
-            _check(self, name, lambda value: 0 <= value <= 1, "in [0, 1]")
+        _check(
+            self, "target_mask_rate", lambda value: 0 <= value <= 1, "in [0, 1]"
+        )
         _check(
             self, "label_smoothing", lambda value: 0 <= value < 1, "in [0, 1)"
         )
