@@ -7,8 +7,14 @@ import sys
 
 import pytest
 
+import unilmv2_tf
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+SOURCES = sorted((ROOT / "unilmv2_tf").rglob("*.py"))
 FLOORS = {
+    "filesystem": 0,
+    "optional_imports": 0,
+    "progress": 0,
     "layers": 0,
     "preprocessing": 1,
     "samplers": 1,
@@ -23,14 +29,16 @@ FLOORS = {
     "quickstart": 5,
     "cli": 5,
 }
+# Files that one backend alone imports, inside functions.
+TENSORFLOW_ONLY = ("tensorflow_backend", "tensorflow_fast_paths")
 
 
-def sources():
-    yield from sorted((ROOT / "unilmv2_tf").rglob("*.py"))
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -38,47 +46,68 @@ def imports(path):
 
 
 def room(path):
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return parts[1]
+    return path.relative_to(ROOT / "unilmv2_tf").with_suffix("").parts[0]
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda p: f"{room(p)}-{p.stem}")
-def test_imports_go_down(path):
-    floor = FLOORS.get(room(path))
-    for name in imports(path):
-        assert not name.startswith(("keras.src", "keras_hub.src"))
-        parts = name.split(".")
-        if parts[0] == "unilmv2_tf" and len(parts) > 1:
-            imported = FLOORS.get(parts[1], 0)
-            assert floor is None or imported <= floor, name
+def is_tensorflow_only(name):
+    return name.rpartition(".")[2].endswith(TENSORFLOW_ONLY)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        p
-        for p in sources()
-        if room(p) in ("layers", "models", "samplers")
-        # Functions import it, on its own backend.
-        and p.stem != "tensorflow_backend"
-    ],
-    ids=lambda p: p.stem,
-)
-def test_model_code_runs_on_every_backend(path):
-    for name in imports(path):
-        assert name.split(".")[0] not in ("tensorflow", "jax", "torch"), name
+def test_imports_go_down():
+    upward = []
+    for path in SOURCES:
+        floor = FLOORS.get(room(path), 5)
+        for name in imports(tree_of(path)):
+            parts = name.split(".")
+            if parts[0] == "unilmv2_tf" and len(parts) > 1:
+                if FLOORS[parts[1]] > floor:
+                    upward.append((path.name, name))
+    assert not upward
+
+
+def test_private_modules_of_keras_are_not_imported():
+    private = ("keras.src", "keras_hub.src")
+    for path in SOURCES:
+        names = list(imports(tree_of(path)))
+        assert not [name for name in names if name.startswith(private)], path
+
+
+def test_model_code_runs_on_every_backend():
+    for path in SOURCES:
+        if room(path) not in ("layers", "models", "samplers"):
+            continue
+        if is_tensorflow_only(path.stem):
+            continue
+        roots = {name.split(".")[0] for name in imports(tree_of(path))}
+        assert not roots & {"tensorflow", "jax", "torch"}, path
 
 
 def test_only_functions_import_what_is_of_one_backend():
-    for path in sources():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            module = getattr(node, "module", None) or ""
-            assert "tensorflow_backend" not in module, path
+    for path in SOURCES:
+        for node in tree_of(path).body:
+            assert not is_tensorflow_only(getattr(node, "module", None) or "")
+
+
+def test_editors_see_the_names_that_users_import():
+    tree = tree_of(ROOT / "unilmv2_tf" / "__init__.py")
+    (block,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If)
+        and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    )
+    static = {alias.name for node in block.body for alias in node.names}
+    assert static == set(unilmv2_tf.__all__)
+    for name in unilmv2_tf.__all__:
+        assert getattr(unilmv2_tf, name).__name__.endswith(name)
+    assert dir(unilmv2_tf) == sorted([*unilmv2_tf.__all__, "__version__"])
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = unilmv2_tf.nothing
 
 
 def test_import_needs_nothing_heavy():
     # KerasHub and TensorFlow import some of these themselves if they are
-    # there; ours must not need them.
+    # installed; ours must not need them.
     heavy = "matplotlib sklearn rouge_score tensorflow_datasets official orbit"
     code = (
         "import sys; "
