@@ -50,7 +50,9 @@ def make_task(kind):
     import unilmv2_tf
 
     tokenizer = unilmv2_tf.UniLMv2Tokenizer(vocabulary())
-    backbone = unilmv2_tf.UniLMv2Backbone.from_preset("unilmv2_base")
+    backbone = unilmv2_tf.UniLMv2Backbone.from_preset(
+        "unilmv2_base", load_weights=False
+    )
     if kind == "classify":
         return unilmv2_tf.UniLMv2TextClassifier(
             backbone,

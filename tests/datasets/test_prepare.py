@@ -63,6 +63,7 @@ def test_a_preset_has_a_tokenizer():
     )
     unilmv2_tf.UniLMv2PseudoMaskedLM.from_preset(
         "unilmv2_tiny",
+        load_weights=False,
         vocabulary_size=tokenizer.vocabulary_size(),
         preprocessor=unilmv2_tf.UniLMv2PseudoMaskedLMPreprocessor(tokenizer),
     ).save_to_preset("preset")

@@ -233,7 +233,7 @@ def test_preset_folder(backbone, row, tmp_path):
 
 def test_named_preset_with_overrides():
     backbone = UniLMv2Backbone.from_preset(
-        "unilmv2_tiny", vocabulary_size=50, dtype="bfloat16"
+        "unilmv2_tiny", load_weights=False, vocabulary_size=50, dtype="bfloat16"
     )
     assert backbone.vocabulary_size == 50
     assert backbone.dtype_policy.name == "bfloat16"

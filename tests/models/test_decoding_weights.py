@@ -118,7 +118,7 @@ ROWS = {
 def make_task(dtype="float32"):
     task = UniLMv2Seq2SeqLM(
         UniLMv2Backbone.from_preset(
-            "unilmv2_tiny", vocabulary_size=99, dtype=dtype
+            "unilmv2_tiny", load_weights=False, vocabulary_size=99, dtype=dtype
         ),
         pseudo_token_id=4,
     )

@@ -2,9 +2,12 @@
 
 import pathlib
 
+import keras_hub
 import pytest
 
 from unilmv2_tf import UniLMv2Backbone
+from unilmv2_tf import UniLMv2Seq2SeqLM
+from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf.models import PRESETS
 from unilmv2_tf.models import is_preset_location
 from unilmv2_tf.models import preset_config
@@ -41,8 +44,25 @@ def test_the_names():
 
 @pytest.mark.parametrize("name", ["unilmv2_tiny", "unilmv2_mini"])
 def test_parameters(name):
-    backbone = UniLMv2Backbone.from_preset(name)
+    backbone = UniLMv2Backbone.from_preset(name, load_weights=False)
     assert backbone.count_params() == number_of_parameters(name)
+
+
+@pytest.mark.parametrize(
+    "cls", [UniLMv2Backbone, UniLMv2TextClassifier, UniLMv2Seq2SeqLM]
+)
+def test_sizes_have_no_weights(cls):
+    with pytest.raises(ValueError, match="has no weights") as error:
+        cls.from_preset("unilmv2_base")
+    assert "preset=unilmv2_base, load_weights=True" in str(error.value)
+    assert "Pass `load_weights=False`" in str(error.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_base_classes_of_keras_hub_find_no_weights_either(name):
+    for cls in (keras_hub.models.Backbone, keras_hub.models.TextClassifier):
+        with pytest.raises(ValueError, match=name):
+            cls.from_preset(name)
 
 
 def test_base_and_large_are_those_of_the_paper():

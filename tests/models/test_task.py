@@ -173,7 +173,7 @@ def test_bare_backbone_and_named_size(fine_tuned, tmp_path, tokenizer):
     assert_same_weights(task.backbone, classifier.backbone)
     assert classifier.predict(["the fox"], verbose=0).shape == (1, 4)
     classifier = UniLMv2TextClassifier.from_preset(
-        "unilmv2_tiny", vocabulary_size=19, num_classes=4
+        "unilmv2_tiny", load_weights=False, vocabulary_size=19, num_classes=4
     )
     assert classifier.backbone.hidden_dim == 128
     assert classifier(ROW).shape == (1, 4)

@@ -209,7 +209,8 @@ def official_config(backbone):
     Example:
 
     >>> from unilmv2_tf.models import UniLMv2Backbone
-    >>> backbone = UniLMv2Backbone.from_preset("unilmv2_tiny")
+    >>> backbone = UniLMv2Backbone.from_preset(
+    ...     "unilmv2_tiny", load_weights=False)
     >>> config = official_config(backbone)
     >>> config["hidden_size"], config["rel_pos_bins"], config["max_rel_pos"]
     (128, 32, 128)

@@ -69,7 +69,8 @@ def describe_model(path, config=None, vocabulary=None):
     >>> import tempfile
     >>> from unilmv2_tf import UniLMv2Backbone
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     UniLMv2Backbone.from_preset("unilmv2_tiny").save_to_preset(folder)
+    ...     UniLMv2Backbone.from_preset(
+    ...         "unilmv2_tiny", load_weights=False).save_to_preset(folder)
     ...     description = describe_model(folder)
     >>> description["kind"], description["parameters"]["in all"]
     ('preset, UniLMv2Backbone', 4369472)

@@ -80,7 +80,8 @@ def write_model_card(
     >>> import tempfile
     >>> from unilmv2_tf import UniLMv2Backbone
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     UniLMv2Backbone.from_preset("unilmv2_tiny").save_to_preset(folder)
+    ...     UniLMv2Backbone.from_preset(
+    ...         "unilmv2_tiny", load_weights=False).save_to_preset(folder)
     ...     write_model_card(folder, scores={"accuracy": 0.9})
     ...     print(open(os.path.join(folder, "README.md")).read())
     ---

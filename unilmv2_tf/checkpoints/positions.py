@@ -95,7 +95,7 @@ def with_positions(model, num_positions, method="cyclic"):
     Example:
 
     >>> from unilmv2_tf import UniLMv2Backbone
-    >>> tiny = UniLMv2Backbone.from_preset("unilmv2_tiny")
+    >>> tiny = UniLMv2Backbone.from_preset("unilmv2_tiny", load_weights=False)
     >>> with_positions(tiny, 600).max_sequence_length
     600
     """

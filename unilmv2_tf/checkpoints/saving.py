@@ -152,7 +152,8 @@ def model_config(model):
     Example:
 
     >>> model_config(UniLMv2Backbone.from_preset(
-    ...     "unilmv2_tiny", num_relative_buckets=0))["model_type"]
+    ...     "unilmv2_tiny", load_weights=False,
+    ...     num_relative_buckets=0))["model_type"]
     'bert'
     """
     is_task = not isinstance(model, UniLMv2Backbone)

@@ -88,7 +88,8 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
 
     A named size with random weights, and one of your own:
 
-    >>> tiny = UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=99)
+    >>> tiny = UniLMv2Backbone.from_preset(
+    ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
     >>> tuple(tiny(row).shape)
     (1, 12, 128)
     >>> backbone = UniLMv2Backbone(
@@ -224,23 +225,26 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
 
         Args:
             preset: string. A built-in size (`unilmv2_tiny`, `unilmv2_mini`,
-                `unilmv2_small`, `unilmv2_base`, `unilmv2_large`), which has
-                random weights, or whatever `keras_hub` takes: a local preset
-                folder, `hf://...`, `kaggle://...`.
-            load_weights: bool. Whether to load the weights of a saved preset.
-                Defaults to `True`.
+                `unilmv2_small`, `unilmv2_base`, `unilmv2_large`), which is a
+                configuration and needs `load_weights=False`, or whatever
+                `keras_hub` takes: a local preset folder, `hf://...`,
+                `kaggle://...`.
+            load_weights: bool. Whether to load the weights of the preset; if
+                `False` they are initialized randomly. Defaults to `True`.
             **kwargs: backbone arguments that replace those of the preset.
 
         Returns:
             A `UniLMv2Backbone`.
 
         Raises:
-            ValueError: if there is no such preset.
+            ValueError: if there is no such preset, or it has no weights.
 
         Example:
 
         >>> from unilmv2_tf.models import UniLMv2Backbone
-        >>> UniLMv2Backbone.from_preset("unilmv2_tiny").count_params()
+        >>> tiny = UniLMv2Backbone.from_preset(
+        ...     "unilmv2_tiny", load_weights=False)
+        >>> tiny.count_params()
         4369472
         """
         preset = os.fspath(preset)
@@ -248,7 +252,16 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
             return super().from_preset(
                 preset, load_weights=load_weights, **kwargs
             )
-        return cls(**preset_config(preset, **kwargs))
+        config = preset_config(preset, **kwargs)
+        if load_weights:
+            raise ValueError(
+                "A built-in size is a configuration and has no weights. "
+                f"Received: preset={preset}, load_weights=True. Pass "
+                "`load_weights=False` for random weights, or a preset with "
+                "weights: a folder that `unilmv2 pretrain`, `unilmv2 convert` "
+                "or `save_to_preset` wrote, or a handle such as `hf://...`."
+            )
+        return cls(**config)
 
 
 UniLMv2Backbone.presets = {

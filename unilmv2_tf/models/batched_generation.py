@@ -64,7 +64,7 @@ class BatchedGeneration:
         >>> tokenizer = UniLMv2Tokenizer(
         ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fox", "dog"])
         >>> seq_2_seq_lm = UniLMv2Seq2SeqLM.from_preset(
-        ...     "unilmv2_tiny", vocabulary_size=7,
+        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=7,
         ...     preprocessor=UniLMv2Seq2SeqLMPreprocessor(
         ...         tokenizer, encoder_sequence_length=16,
         ...         decoder_sequence_length=4))

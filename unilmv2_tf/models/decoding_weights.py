@@ -19,7 +19,8 @@ class DecodingWeights:
     >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2Seq2SeqLM
     >>> from unilmv2_tf.models.decoding_weights import DecodingWeights
     >>> weights = DecodingWeights(UniLMv2Seq2SeqLM(
-    ...     UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=99)))
+    ...     UniLMv2Backbone.from_preset(
+    ...         "unilmv2_tiny", load_weights=False, vocabulary_size=99)))
     >>> tuple(weights.vocabulary.kernel.shape)
     (128, 99)
     """

@@ -35,7 +35,8 @@ def infill(task, texts, num_steps=None, top_k=None, batch_size=32):
     >>> tokenizer = UniLMv2Tokenizer(
     ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fox"])
     >>> masked_lm = UniLMv2PseudoMaskedLM(
-    ...     UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=6),
+    ...     UniLMv2Backbone.from_preset(
+    ...         "unilmv2_tiny", load_weights=False, vocabulary_size=6),
     ...     UniLMv2PseudoMaskedLMPreprocessor(tokenizer))
     >>> infill(masked_lm, "The [MASK] jumped.")
     'The fox jumped.'

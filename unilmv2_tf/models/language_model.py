@@ -103,7 +103,7 @@ class LanguageModelTask(UniLMv2Task):
         ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "quick", "fox"])
         >>> masked_lm = UniLMv2PseudoMaskedLM(
         ...     UniLMv2Backbone.from_preset(
-        ...         "unilmv2_tiny", vocabulary_size=7),
+        ...         "unilmv2_tiny", load_weights=False, vocabulary_size=7),
         ...     UniLMv2PseudoMaskedLMPreprocessor(tokenizer))
         >>> text = masked_lm.infill("The [MASK] brown [MASK] jumped.")
         >>> len(text.split())

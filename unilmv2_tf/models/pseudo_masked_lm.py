@@ -59,7 +59,8 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
     ...      "brown", "fox", "jumped", "."])
     >>> masked_lm = UniLMv2PseudoMaskedLM(
     ...     UniLMv2Backbone.from_preset(
-    ...         "unilmv2_tiny", vocabulary_size=tokenizer.vocabulary_size()),
+    ...         "unilmv2_tiny", load_weights=False,
+    ...         vocabulary_size=tokenizer.vocabulary_size()),
     ...     UniLMv2PseudoMaskedLMPreprocessor(tokenizer, sequence_length=16))
     >>> texts = ["The quick brown fox jumped.", "The fox jumped."]
     >>> history = masked_lm.fit(texts, batch_size=2, epochs=1, verbose=0)

@@ -59,7 +59,8 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
     ...      "fox", "who", "jumped", "?", "."])
     >>> answerer = UniLMv2QuestionAnswerer(
     ...     UniLMv2Backbone.from_preset(
-    ...         "unilmv2_tiny", vocabulary_size=tokenizer.vocabulary_size()),
+    ...         "unilmv2_tiny", load_weights=False,
+    ...         vocabulary_size=tokenizer.vocabulary_size()),
     ...     UniLMv2QuestionAnswererPreprocessor(
     ...         tokenizer, sequence_length=16, max_question_length=4))
     >>> x = {"question": ["Who jumped?"], "context": ["The quick fox jumped."]}

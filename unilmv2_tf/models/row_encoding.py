@@ -46,7 +46,7 @@ class RowEncoding:
         >>> import numpy as np
         >>> from unilmv2_tf.models import UniLMv2Backbone
         >>> backbone = UniLMv2Backbone.from_preset(
-        ...     "unilmv2_tiny", vocabulary_size=99)
+        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
         >>> ids = np.array([[2, 7, 3]])
         >>> hidden = backbone.encode(ids, 0 * ids, 0 * ids + 1, 5 + 0 * ids)
         >>> tuple(hidden.shape)
@@ -139,7 +139,7 @@ class RowEncoding:
         >>> import numpy as np
         >>> from unilmv2_tf.models import UniLMv2Backbone
         >>> backbone = UniLMv2Backbone.from_preset(
-        ...     "unilmv2_tiny", vocabulary_size=99)
+        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
         >>> context, target = np.full((1, 5), 7), np.full((1, 2), 8)
         >>> hidden_states = backbone.encode_blocks(
         ...     token_ids=context, segment_ids=0 * context,

@@ -66,7 +66,8 @@ class UniLMv2Seq2SeqLM(
     ...      "brown", "fox", "jumped", "."])
     >>> seq_2_seq_lm = UniLMv2Seq2SeqLM(
     ...     UniLMv2Backbone.from_preset(
-    ...         "unilmv2_tiny", vocabulary_size=tokenizer.vocabulary_size()),
+    ...         "unilmv2_tiny", load_weights=False,
+    ...         vocabulary_size=tokenizer.vocabulary_size()),
     ...     UniLMv2Seq2SeqLMPreprocessor(
     ...         tokenizer, encoder_sequence_length=16,
     ...         decoder_sequence_length=8))

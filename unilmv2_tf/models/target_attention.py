@@ -28,7 +28,8 @@ def target_attention(task, source_token_ids, target_token_ids, layer=-1):
 
     >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2Seq2SeqLM
     >>> task = UniLMv2Seq2SeqLM(
-    ...     UniLMv2Backbone.from_preset("unilmv2_tiny", vocabulary_size=99),
+    ...     UniLMv2Backbone.from_preset(
+    ...         "unilmv2_tiny", load_weights=False, vocabulary_size=99),
     ...     pseudo_token_id=4)
     >>> tuple(target_attention(task, [2, 7, 8, 3], [8, 3]).shape)
     (2, 2, 8)

@@ -8,7 +8,6 @@ import keras_hub
 from unilmv2_tf.models.backbone import UniLMv2Backbone
 from unilmv2_tf.models.presets import PRESETS
 from unilmv2_tf.models.presets import is_preset_location
-from unilmv2_tf.models.presets import preset_config
 
 
 class UniLMv2Task:
@@ -116,8 +115,9 @@ class UniLMv2Task:
         its tokenizer, and its head to a task that has the same.
 
         Args:
-            preset: string. A built-in size, or whatever `keras_hub` takes: a
-                local preset folder, `hf://...`, `kaggle://...`.
+            preset: string. A built-in size, which needs
+                `load_weights=False`, or whatever `keras_hub` takes: a local
+                preset folder, `hf://...`, `kaggle://...`.
             load_weights: bool. Whether to load saved weights. Defaults to
                 `True`.
             **kwargs: arguments of the task, and arguments of the backbone that
@@ -127,13 +127,14 @@ class UniLMv2Task:
             A task of this class.
 
         Raises:
-            ValueError: if there is no such preset.
+            ValueError: if there is no such preset, or it has no weights.
 
         Example:
 
         >>> from unilmv2_tf import UniLMv2PseudoMaskedLM
         >>> task = UniLMv2PseudoMaskedLM.from_preset(
-        ...     "unilmv2_tiny", vocabulary_size=99, pseudo_token_id=4)
+        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99,
+        ...     pseudo_token_id=4)
         >>> task.backbone.vocabulary_size
         99
         """
@@ -145,8 +146,10 @@ class UniLMv2Task:
             if key in backbone_arguments and key != "kwargs"
         }
         if not is_preset_location(preset):
-            config = preset_config(preset, **backbone_kwargs)
-            return cls(UniLMv2Backbone(**config), **kwargs)
+            backbone = UniLMv2Backbone.from_preset(
+                preset, load_weights, **backbone_kwargs
+            )
+            return cls(backbone, **kwargs)
 
         saved = _load_saved_task(preset, load_weights, backbone_kwargs)
         if isinstance(saved, _AnyTask):

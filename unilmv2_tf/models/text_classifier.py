@@ -63,7 +63,8 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
     ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "quick",
     ...      "brown", "fox", "jumped", "."])
     >>> backbone = UniLMv2Backbone.from_preset(
-    ...     "unilmv2_tiny", vocabulary_size=tokenizer.vocabulary_size())
+    ...     "unilmv2_tiny", load_weights=False,
+    ...     vocabulary_size=tokenizer.vocabulary_size())
     >>> classifier = UniLMv2TextClassifier(
     ...     backbone, preprocessor=UniLMv2TextClassifierPreprocessor(
     ...         tokenizer, sequence_length=16, label_names=["calm", "quick"]))
@@ -338,7 +339,8 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
 
         >>> from unilmv2_tf import UniLMv2TextClassifier
         >>> classifier = UniLMv2TextClassifier.from_preset(
-        ...     "unilmv2_tiny", vocabulary_size=99, num_classes=3)
+        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99,
+        ...     num_classes=3)
         >>> classifier.output_shape
         (None, 3)
         """

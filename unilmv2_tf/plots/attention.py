@@ -49,7 +49,7 @@ def plot_attention(
     >>> tokenizer = UniLMv2Tokenizer(
     ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
     >>> model = UniLMv2Seq2SeqLM.from_preset(
-    ...     "unilmv2_tiny", vocabulary_size=7,
+    ...     "unilmv2_tiny", load_weights=False, vocabulary_size=7,
     ...     preprocessor=UniLMv2Seq2SeqLMPreprocessor(tokenizer, 16, 8))
     >>> figure = plot_attention(model, "the fox", target="fox")
     >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]

@@ -161,6 +161,7 @@ class QuickStart:
         keras.utils.set_random_seed(settings["seed"])
         backbone = UniLMv2Backbone.from_preset(
             settings["preset"],
+            load_weights=False,
             vocabulary_size=tokenizer.vocabulary_size(),
             max_sequence_length=max(length, sum(self.task.lengths)),
             # So short a training sees each row a few times at most.

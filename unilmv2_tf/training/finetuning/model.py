@@ -50,6 +50,8 @@ def model_arguments(settings, tokenizer):
     """
     arguments = {"dtype": settings.precision, **settings.backbone}
     if not is_preset_location(settings.preset):
+        # Random weights are what the user asked for with a built-in size.
+        arguments["load_weights"] = False
         arguments["vocabulary_size"] = tokenizer.vocabulary_size()
     return arguments
 

@@ -73,6 +73,7 @@ def make_task(settings, shards, preprocessor):
     if is_preset_location(settings.preset):
         _check_vocabulary(settings.preset, shards)
     else:
+        arguments["load_weights"] = False
         arguments["vocabulary_size"] = len(shards.vocabulary)
     return UniLMv2PseudoMaskedLM.from_preset(
         settings.preset,
