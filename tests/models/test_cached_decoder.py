@@ -1,12 +1,12 @@
 """Step by step from a cache against the whole target in one pass."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf.models.cached_decoder import CachedDecoder
-from unilmv2_tf.samplers.beams import BeamCache
 
 MAX_LENGTH = 6
 
@@ -53,25 +53,23 @@ def teacher_forced(task, source, target_ids):
     )
 
 
-class Reordered:
-    """A decoder of which a sampler does not know that it knows beams."""
-
-    def __init__(self, decoder):
-        self.decoder = decoder
-
-    def __call__(self, *args):
-        return self.decoder(*args)
-
-
 @pytest.fixture(params=["ancestors", "copies"])
 def start(request, task, source):
-    """Starts beams, in either way that there is."""
+    """Starts beams: by the decoder, or with a copy of the cache for each."""
 
     def make(num_beams, **kwargs):
         decoder = CachedDecoder(task, *source, MAX_LENGTH, **kwargs)
-        next = Reordered(decoder) if request.param == "copies" else decoder
-        beam_cache = BeamCache(next, num_beams)
-        return decoder, beam_cache, beam_cache.start(decoder.initial_cache())
+        cache = decoder.initial_cache()
+        if request.param == "ancestors":
+            cache = decoder.start_beams(cache, num_beams)
+            return decoder, decoder.reorder_beams, cache
+
+        def reorder(cache, samples):
+            return keras.tree.map_structure(
+                lambda x: ops.take(x, samples, axis=0), cache
+            )
+
+        return decoder, reorder, reorder(cache, np.arange(3).repeat(num_beams))
 
     return make
 
@@ -123,7 +121,7 @@ def test_beams_share_one_copy_of_the_source(task, source):
 def test_reordered_cache_is_a_reordered_target(task, source, start, in_place):
     rng = np.random.default_rng(3)
     target_ids = rng.integers(5, 19, (9, MAX_LENGTH))
-    decoder, beam_cache, cache = start(3, in_place=in_place)
+    decoder, reorder, cache = start(3, in_place=in_place)
     repeated = [np.repeat(x, 3, axis=0) for x in source]
     for index in range(MAX_LENGTH):
         logits, _, cache = decoder(target_ids, cache, ops.array(index, "int32"))
@@ -131,7 +129,7 @@ def test_reordered_cache_is_a_reordered_target(task, source, start, in_place):
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
         # Each beam goes on from any one of its example.
         order = rng.integers(0, 3, 9) + np.repeat([0, 3, 6], 3)
-        cache = beam_cache.reorder(cache, order.astype("int32"))
+        cache = reorder(cache, order.astype("int32"))
         later = target_ids[:, index + 1 :]
         target_ids = target_ids[order]
         target_ids[:, index + 1 :] = later

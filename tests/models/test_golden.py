@@ -15,7 +15,6 @@ from unilmv2_tf.checkpoints import load_official
 from unilmv2_tf.layers import BlockAttentionBias
 from unilmv2_tf.models import SmoothedCrossEntropy
 from unilmv2_tf.models.cached_decoder import CachedDecoder
-from unilmv2_tf.samplers.beams import BeamCache
 
 TOLERANCE = 1e-5
 BEAM_VARIANTS = [
@@ -349,47 +348,48 @@ def test_beam_search(task, golden, meta, variant):
     assert_close(outputs["scores"], golden[f"{name}_best_penalised_f64"])
 
 
+class RecordingDecoder(CachedDecoder):
+    """A decoder that keeps the token ids it is called with."""
+
+    def __call__(self, target_ids, cache, index):
+        self.calls.append(np.asarray(target_ids))
+        return super().__call__(target_ids, cache, index)
+
+
 @pytest.mark.parametrize("variant", BEAM_VARIANTS)
 def test_beam_search_step_by_step(task, golden, meta, variant):
     sampler = make_sampler(meta, golden, variant)
     inputs = decoding_inputs(golden)
-    decoder = CachedDecoder(
+    decoder = RecordingDecoder(
         task,
         inputs["encoder_token_ids"],
         inputs["encoder_padding_mask"],
         max_length=12,
     )
-    mask = inputs["decoder_padding_mask"].astype(bool)
-    beam_cache = BeamCache(decoder, sampler.num_beams)
-    state = sampler.initial_state(
-        ops.convert_to_tensor(inputs["decoder_token_ids"]),
-        beam_cache.start(decoder.initial_cache()),
+    decoder.calls = []
+    sampler(
+        decoder,
+        inputs["decoder_token_ids"],
+        cache=decoder.initial_cache(),
+        mask=inputs["decoder_padding_mask"],
+        stop_token_ids=(meta["eos_id"],),
     )
-    name = f"{variant}_cfgeps"
-    last_frame = golden[f"{name}_last_frame"]
-    for index in range(12):
-        at = ops.array(index, "int32")
-        flat_ids = ops.reshape(state["token_ids"], (-1, 12))
-        logits, _, cache = decoder(flat_ids, state["cache"], at)
-        state, (tokens, beams) = sampler.step(
-            {**state, "cache": cache},
-            logits,
-            at,
-            mask,
-            (meta["eos_id"],),
-            beam_cache,
-        )
-        counts = index <= last_frame
-        np.testing.assert_array_equal(
-            np.asarray(tokens)[counts], golden[f"{name}_wids"][counts, index]
-        )
-        if index > 0:
+    tokens, pointers, last_frame = (
+        golden[f"{variant}_cfgeps_{name}"]
+        for name in ("wids", "ptrs", "last_frame")
+    )
+    num_examples, _, num_beams = tokens.shape
+    beams = [ids.reshape(num_examples, num_beams, 12) for ids in decoder.calls]
+    for index in range(1, len(beams)):
+        for row in np.flatnonzero(index - 1 <= last_frame):
             np.testing.assert_array_equal(
-                np.asarray(beams)[counts],
-                golden[f"{name}_ptrs"][counts, index],
+                beams[index][row, :, index - 1], tokens[row, index - 1]
             )
-        scores = golden[f"{name}_scores_f64"][counts, index]
-        assert_close(np.asarray(state["log_probs"])[counts], scores)
+            if index > 1:
+                extended = beams[index - 1][row, pointers[row, index - 1]]
+                np.testing.assert_array_equal(
+                    beams[index][row, :, : index - 1], extended[:, : index - 1]
+                )
 
 
 # === a bare backbone from the same file ===

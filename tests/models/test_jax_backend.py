@@ -27,6 +27,7 @@ def run_everything(masked_lm, seq_2_seq_lm, classifier, answerer, arrays):
     The other process runs this source, so it imports what it needs.
     """
     import keras
+    import keras_hub
     import numpy as np
 
     from unilmv2_tf import BeamSearchSampler
@@ -69,7 +70,7 @@ def run_everything(masked_lm, seq_2_seq_lm, classifier, answerer, arrays):
         ),
         ("several", BeamSearchSampler(4, num_return_sequences=3)),
         ("greedy", "greedy"),
-        ("keras_hub_beam", "beam"),
+        ("keras_hub_beam", keras_hub.samplers.BeamSampler()),
     ):
         seq_2_seq_lm.compile(sampler=sampler)
         outputs = seq_2_seq_lm.generate(sources, stop_token_ids=stop_token_ids)

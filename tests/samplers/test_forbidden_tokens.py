@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unilmv2_tf import BeamSearchSampler
-from unilmv2_tf.samplers import forbidden_token_penalty
+from unilmv2_tf.samplers.token_rules import forbidden_token_penalty
 
 
 def contains(text, sequence):

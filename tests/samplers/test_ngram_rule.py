@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from unilmv2_tf.samplers import repeated_ngram_penalty
+from unilmv2_tf.samplers.token_rules import repeated_ngram_penalty
 
 
 def forbidden_tokens(text, ngram_size, vocabulary_size, ignored):

@@ -11,6 +11,7 @@ from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
     UniLMv2Seq2SeqLMPreprocessor,
 )
 from unilmv2_tf.samplers import BeamSearchSampler
+from unilmv2_tf.samplers import get_sampler
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -112,9 +113,7 @@ class UniLMv2Seq2SeqLM(
         self.source_segment_id = source_segment_id
         self.target_segment_id = target_segment_id
         self.sampler = (
-            BeamSearchSampler()
-            if sampler is None
-            else keras_hub.samplers.get(sampler)
+            BeamSearchSampler() if sampler is None else get_sampler(sampler)
         )
         super().__init__(backbone, preprocessor, pseudo_token_id, **kwargs)
 
@@ -200,7 +199,7 @@ class UniLMv2Seq2SeqLM(
             optimizer=optimizer,
             loss=loss,
             weighted_metrics=weighted_metrics,
-            sampler=self.sampler if sampler == "auto" else sampler,
+            sampler=self.sampler if sampler == "auto" else get_sampler(sampler),
             **kwargs,
         )
 

@@ -1,56 +1,74 @@
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
 
-from unilmv2_tf.samplers.beam_search_steps import BeamSearchSteps
-from unilmv2_tf.samplers.beams import BeamCache
-from unilmv2_tf.samplers.beams import flatten_beams
-from unilmv2_tf.samplers.forbidden_tokens import check_forbidden_token_ids
+from unilmv2_tf.samplers.token_rules import FORBIDDEN_SCORE
+from unilmv2_tf.samplers.token_rules import early_stop_penalty
+from unilmv2_tf.samplers.token_rules import forbidden_token_penalty
+from unilmv2_tf.samplers.token_rules import is_any_of
+from unilmv2_tf.samplers.token_rules import repeated_ngram_penalty
+
+# Below any score that a hypothesis can have, forbidden tokens included.
+NO_HYPOTHESIS = -1e9
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class BeamSearchSampler(BeamSearchSteps, keras_hub.samplers.Sampler):
-    """Beam search that keeps finished hypotheses, with the authors' controls.
+class BeamSearchSampler(keras_hub.samplers.Sampler):
+    """Beam search that keeps finished hypotheses.
 
-    A hypothesis that ends is set aside with its score and takes no further
-    part; the beams go on with the best of what is still open. The search ends
-    for an example when all of its beams have ended, or when no open beam can
-    overtake the best that ended. Hypotheses are ranked by
+    A hypothesis that ends is stored with its score and is not extended any
+    further; the beams continue with the best open hypotheses. The search of an
+    example stops when all of its beams have ended, or when no open beam can
+    overtake the best finished hypothesis. Hypotheses are ranked by
 
         sum of log-probabilities / ((5 + length) / 6) ** length_penalty
 
-    where the length counts the stop token. Everything runs in the compiled
-    graph, for any batch size.
+    where the length counts the stop token. The search is compilable, for any
+    batch size.
 
     Args:
-        num_beams: int. Defaults to `5`.
-        length_penalty: float, not negative; above 0 longer texts score higher.
+        num_beams: int. The number of beams of an example. Defaults to `5`.
+        length_penalty: float, not negative. Higher values prefer longer texts.
             Defaults to `0.0`.
-        min_length: int. A text has at least so many tokens before the stop
-            token. Defaults to `0`.
-        no_repeat_ngram_size: int. No n-gram of this size occurs twice in a
-            text; 0 for no such rule. Defaults to `0`.
-        ignored_token_ids: tuple of ids that the rule does not apply to, for
-            example that of ".". Defaults to `()`.
-        forbidden_token_ids: tuple of ids, and of tuples of ids: tokens, and
-            sequences of tokens, that no text has. Defaults to `()`.
-        num_groups: int, a divisor of `num_beams`. The beams of an example in
-            so many groups, of which each is a search of its own that avoids
-            what the groups before it chose. Defaults to `1`.
-        diversity_penalty: float, not negative. What it costs a token, in the
-            choice but not in the scores, that a beam of an earlier group has
-            it at the same place, for each such beam. Needs `num_groups`.
-            Defaults to `0.0`.
-        num_return_sequences: int, at most `num_beams`. Above 1 the result has
-            an axis more, best first; of the groups' best equally many.
-            Defaults to `1`.
+        min_length: int. The minimum number of tokens before the stop token.
+            Defaults to `0`.
+        no_repeat_ngram_size: int. The size of the n-grams that may occur only
+            once in a text; `0` disables the rule. Defaults to `0`.
+        ignored_token_ids: tuple of ids that the n-gram rule does not apply to,
+            for example the id of ".". Defaults to `()`.
+        num_return_sequences: int, at most `num_beams`. The number of texts for
+            each example. Above 1 the outputs have an additional axis, best
+            first; every group contributes equally many. Defaults to `1`.
         return_scores: bool. Whether to return scores too. Defaults to `False`.
+        forbidden_token_ids: tuple of ids, and of tuples of ids: tokens and
+            sequences of tokens that no text contains. Defaults to `()`.
+        num_groups: int, a divisor of `num_beams`. The number of groups that
+            the beams are divided into. Each group is a search of its own,
+            which avoids the tokens that earlier groups chose. Defaults to `1`.
+        diversity_penalty: float, not negative. The penalty on a token for each
+            beam of an earlier group that has it at the same position. It
+            affects the choice, not the scores. Requires `num_groups` above 1.
+            Defaults to `0.0`.
         **kwargs: see `keras_hub.samplers.Sampler`.
+
+    Call arguments:
+        next: a function of token ids `(samples, max_length)`, a cache and an
+            index, which returns logits `(samples, vocabulary_size)`, anything,
+            and the cache. It may have the methods `start_beams(cache,
+            num_beams)` and `reorder_beams(cache, samples)`, which then replace
+            repeating the cache and gathering from it at every step.
+        prompt: int tensor of shape `(batch, max_length)`.
+        cache: nested tensors with the examples on the first axis.
+        index: int. The first position to generate. Defaults to `0`.
+        mask: bool tensor of shape `(batch, max_length)`, True where the prompt
+            is a prefix that the text has to begin with.
+        stop_token_ids: tuple of ids that end a text, or `None`.
 
     Returns:
         The token ids, of shape `(batch, max_length)` or `(batch,
         num_return_sequences, max_length)`; with `return_scores` a dict of
-        `decoder_token_ids`, `scores` (by which hypotheses are ranked) and
+        `decoder_token_ids`, `scores` (which rank the hypotheses) and
         `log_probs` (before the length penalty).
 
     Raises:
@@ -71,26 +89,28 @@ class BeamSearchSampler(BeamSearchSteps, keras_hub.samplers.Sampler):
     [[2, 0, 0, 0]]
 
     Reference:
-        Bao et al., 2020, table 10; s2s-ft, its decoder; Wu et al., 2016 (the
-        length penalty); Vijayakumar et al., 2018 (diverse groups).
+        - [Bao et al., 2020](https://arxiv.org/abs/2002.12804), table 10
+        - [Wu et al., 2016](https://arxiv.org/abs/1609.08144) (length penalty)
+        - [Vijayakumar et al., 2018](https://arxiv.org/abs/1610.02424) (diverse
+          groups)
     """
 
     def __init__(
         self,
-        num_beams=5,
-        length_penalty=0.0,
-        min_length=0,
-        no_repeat_ngram_size=0,
-        ignored_token_ids=(),
-        num_return_sequences=1,
-        return_scores=False,
-        forbidden_token_ids=(),
-        num_groups=1,
-        diversity_penalty=0.0,
+        num_beams: int = 5,
+        length_penalty: float = 0.0,
+        min_length: int = 0,
+        no_repeat_ngram_size: int = 0,
+        ignored_token_ids: tuple = (),
+        num_return_sequences: int = 1,
+        return_scores: bool = False,
+        forbidden_token_ids: tuple = (),
+        num_groups: int = 1,
+        diversity_penalty: float = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value, least in (
+        for name, value, minimum in (
             ("num_beams", num_beams, 1),
             ("length_penalty", length_penalty, 0),
             ("min_length", min_length, 0),
@@ -99,9 +119,9 @@ class BeamSearchSampler(BeamSearchSteps, keras_hub.samplers.Sampler):
             ("num_groups", num_groups, 1),
             ("diversity_penalty", diversity_penalty, 0),
         ):
-            if value < least:
+            if value < minimum:
                 raise ValueError(
-                    f"`{name}` must be at least {least}. Received: "
+                    f"`{name}` must be at least {minimum}. Received: "
                     f"{name}={value}"
                 )
         if num_return_sequences > num_beams:
@@ -117,7 +137,7 @@ class BeamSearchSampler(BeamSearchSteps, keras_hub.samplers.Sampler):
             )
         if diversity_penalty and num_groups == 1:
             raise ValueError(
-                "`diversity_penalty` is between groups of beams: set "
+                "`diversity_penalty` requires groups of beams: set "
                 "`num_groups` to 2 or more. Received: "
                 f"diversity_penalty={diversity_penalty}, num_groups=1"
             )
@@ -128,14 +148,11 @@ class BeamSearchSampler(BeamSearchSteps, keras_hub.samplers.Sampler):
         self.ignored_token_ids = tuple(int(i) for i in ignored_token_ids)
         self.num_return_sequences = num_return_sequences
         self.return_scores = return_scores
-        self.forbidden_token_ids = check_forbidden_token_ids(
-            forbidden_token_ids
-        )
+        self.forbidden_token_ids = _as_sequences(forbidden_token_ids)
         self.num_groups = num_groups
         self.diversity_penalty = diversity_penalty
-        # Of each group.
-        self._num_beams = num_beams // num_groups
-        self._num_kept = -(-num_return_sequences // num_groups)
+        self._beams_per_group = num_beams // num_groups
+        self._kept_per_group = -(-num_return_sequences // num_groups)
 
     def __call__(
         self,
@@ -149,41 +166,211 @@ class BeamSearchSampler(BeamSearchSteps, keras_hub.samplers.Sampler):
         model=None,
         **kwargs,
     ):
+        stop_token_ids = stop_token_ids or ()
+        index = ops.cast(index, "int32")
         prompt = ops.convert_to_tensor(prompt)
-        max_length = ops.shape(prompt)[1]
         if mask is None:
             mask = ops.zeros_like(prompt, dtype="bool")
-        mask = ops.cast(mask, "bool")
-        index = ops.cast(index, "int32")
-        beam_cache = BeamCache(next, self.num_beams)
-        state = self.initial_state(
-            prompt, beam_cache.start(() if cache is None else cache)
-        )
+        # Each group of beams of an example is one search: one row from here on.
+        prompt = ops.repeat(prompt, self.num_groups, axis=0)
+        mask = ops.repeat(ops.cast(mask, "bool"), self.num_groups, axis=0)
+        max_length = ops.shape(prompt)[1]
+        prefix_length = ops.sum(ops.cast(mask, "int32"), axis=1)
+        max_new_length = max_length - prefix_length
 
         def cond(state, index):
-            return ops.logical_not(ops.all(state["is_done"]))
+            return ~ops.all(state["is_done"])
 
         def body(state, index):
-            flat_ids = flatten_beams(state["token_ids"])
-            logits, _, new_cache = next(flat_ids, state["cache"], index)
-            state, _ = self.step(
-                {**state, "cache": new_cache},
-                logits,
-                index,
-                mask,
-                stop_token_ids,
-                beam_cache,
+            logits, _, cache = next(
+                _flatten_beams(state["token_ids"]), state["cache"], index
             )
-            return state, index + 1
+            length = index + 1 - prefix_length
+            log_probs, beams, tokens = self._select(
+                state, logits, index, length, stop_token_ids
+            )
+            # Where the prefix dictates the token, beams stay as they are.
+            forced = ops.take(mask, index[None], axis=1)
+            prefix = ops.take(state["token_ids"], index[None], axis=2)[..., 0]
+            own = ops.zeros_like(beams) + ops.arange(
+                self._beams_per_group, dtype="int32"
+            )
+            log_probs = ops.where(forced, state["log_probs"], log_probs)
+            beams = ops.where(forced, own, beams)
+            tokens = ops.where(forced, prefix, tokens)
+
+            is_new = ops.arange(max_length, dtype="int32") == index
+            state = {
+                **state,
+                "token_ids": ops.where(
+                    is_new,
+                    tokens[..., None],
+                    _take_beams(state["token_ids"], beams),
+                ),
+                "log_probs": log_probs,
+                "has_ended": is_any_of(tokens, stop_token_ids) & ~forced,
+                "cache": _reorder_beams(
+                    next, cache, _flat_indices(beams, self._beams_per_group)
+                ),
+            }
+            state = self._keep_best(state, state["has_ended"], length)
+            is_done = self._is_done(state, max_new_length)
+            return {**state, "is_done": is_done}, index + 1
 
         state, _ = self.run_loop(
             cond,
             body,
             model=model,
-            loop_vars=(state, index),
+            loop_vars=(
+                self._initial_state(
+                    prompt, _start_beams(next, cache, self.num_beams)
+                ),
+                index,
+            ),
             maximum_iterations=max_length - index,
         )
-        return self._best(state, mask)
+        # Hypotheses that are still open count as they are.
+        state = self._keep_best(state, ~state["has_ended"], max_new_length)
+        return self._outputs(state)
+
+    def _initial_state(self, prompt, cache):
+        """One open beam for each search; the others follow from it."""
+        zeros = ops.zeros_like(prompt[:, :1], dtype="float32")
+        beams = [[0.0] + [NO_HYPOTHESIS] * (self._beams_per_group - 1)]
+        log_probs = zeros + ops.array(beams, dtype="float32")
+        nothing = ops.repeat(zeros + NO_HYPOTHESIS, self._kept_per_group, 1)
+        return {
+            # Beams that are extended, `(searches, beams, ...)`.
+            "token_ids": ops.repeat(prompt[:, None], self._beams_per_group, 1),
+            "log_probs": log_probs,
+            "has_ended": ops.zeros_like(log_probs, dtype="bool"),
+            "cache": cache,
+            # The best finished hypotheses, `(searches, kept, ...)`.
+            "best_ids": ops.repeat(prompt[:, None], self._kept_per_group, 1),
+            "best_scores": nothing,
+            "best_log_probs": nothing,
+            "is_done": ops.zeros_like(prompt[:, 0], dtype="bool"),
+        }
+
+    def _select(self, state, logits, index, length, stop_token_ids):
+        """The best continuations: log-probabilities, beams and tokens, each of
+        shape `(searches, beams)`.
+        """
+        num_groups, num_beams = self.num_groups, self._beams_per_group
+        vocabulary_size = logits.shape[-1]
+        logits = ops.cast(logits, "float32") / self.temperature
+        # Only the scores of the beams are normalized: the top-k of the logits
+        # is that of the log-probabilities, and the vocabulary is large.
+        normalizer = ops.logsumexp(logits, axis=-1)
+        running = state["log_probs"] - ops.reshape(normalizer, (-1, num_beams))
+        running += ops.where(state["has_ended"], FORBIDDEN_SCORE, 0.0)
+        logits = self._apply_rules(
+            logits,
+            _flatten_beams(state["token_ids"]),
+            index,
+            ops.repeat(length, num_beams, axis=0),
+            stop_token_ids,
+        )
+        # Splitting one group copies nothing, slicing would.
+        by_group = (
+            ops.split(ops.reshape(x, (-1, num_groups, *shape)), num_groups, 1)
+            for x, shape in (
+                (logits, (num_beams, vocabulary_size)),
+                (running, (num_beams, 1)),
+                (state["is_done"], (1, 1)),
+            )
+        )
+        penalty = None
+        choices = []
+        for logits, running, is_done in zip(*by_group):
+            choice = _top_continuations(logits, running, penalty)
+            choices.append(choice)
+            if self.diversity_penalty:
+                tokens = ops.one_hot(choice[2], vocabulary_size)
+                counts = ops.sum(tokens, axis=2, keepdims=True)
+                # Groups whose search has stopped do not count.
+                counts *= ops.where(is_done, 0.0, self.diversity_penalty)
+                penalty = counts if penalty is None else penalty + counts
+        log_probs, beams, tokens = (
+            ops.reshape(ops.concatenate(x, axis=1), (-1, num_beams))
+            for x in zip(*choices)
+        )
+        return log_probs, beams, ops.cast(tokens, state["token_ids"].dtype)
+
+    def _apply_rules(self, logits, token_ids, index, length, stop_token_ids):
+        vocabulary_size = logits.shape[-1]
+        if self.no_repeat_ngram_size:
+            logits += repeated_ngram_penalty(
+                token_ids,
+                index,
+                index + 1 - length,
+                self.no_repeat_ngram_size,
+                vocabulary_size,
+                self.ignored_token_ids,
+            )
+        if self.forbidden_token_ids:
+            logits += forbidden_token_penalty(
+                token_ids, index, self.forbidden_token_ids, vocabulary_size
+            )
+        if self.min_length and stop_token_ids:
+            logits += early_stop_penalty(
+                length, self.min_length, stop_token_ids, vocabulary_size
+            )
+        return logits
+
+    def _keep_best(self, state, is_candidate, length):
+        """Ranks candidate beams among the hypotheses that are kept."""
+        is_candidate = is_candidate & ~state["is_done"][:, None]
+        scores = state["log_probs"] / self._length_divisor(length)[:, None]
+        scores = ops.where(is_candidate, scores, NO_HYPOTHESIS)
+        best = _best_of(
+            ops.concatenate([state["best_scores"], scores], axis=1),
+            ops.concatenate(
+                [state["best_log_probs"], state["log_probs"]], axis=1
+            ),
+            ops.concatenate([state["best_ids"], state["token_ids"]], axis=1),
+            self._kept_per_group,
+        )
+        return {**state, **best}
+
+    def _is_done(self, state, max_new_length):
+        # Log-probabilities only fall, and no divisor exceeds that of the
+        # longest text, which bounds what an open beam can reach.
+        open_log_probs = ops.where(
+            state["has_ended"], NO_HYPOTHESIS, state["log_probs"]
+        )
+        bound = ops.max(open_log_probs, axis=1)
+        bound = bound / self._length_divisor(max_new_length)
+        is_settled = state["best_scores"][:, -1] >= bound
+        all_ended = ops.all(state["has_ended"], axis=1)
+        return state["is_done"] | all_ended | is_settled
+
+    def _length_divisor(self, length):
+        length = ops.cast(length, "float32")
+        return ops.power((5.0 + length) / 6.0, self.length_penalty)
+
+    def _outputs(self, state):
+        """The best hypotheses of all groups of an example."""
+        num_kept = self.num_groups * self._kept_per_group
+        best = _best_of(
+            ops.reshape(state["best_scores"], (-1, num_kept)),
+            ops.reshape(state["best_log_probs"], (-1, num_kept)),
+            ops.reshape(
+                state["best_ids"],
+                (-1, num_kept, ops.shape(state["best_ids"])[2]),
+            ),
+            self.num_return_sequences,
+        )
+        outputs = {
+            "decoder_token_ids": best["best_ids"],
+            "scores": best["best_scores"],
+            "log_probs": best["best_log_probs"],
+        }
+        if self.num_return_sequences == 1:
+            outputs = {name: x[:, 0] for name, x in outputs.items()}
+        if self.return_scores:
+            return outputs
+        return outputs["decoder_token_ids"]
 
     def get_config(self):
         config = super().get_config()
@@ -204,3 +391,105 @@ class BeamSearchSampler(BeamSearchSteps, keras_hub.samplers.Sampler):
             }
         )
         return config
+
+
+def _as_sequences(forbidden_token_ids):
+    """Ids and sequences of ids as a tuple of tuples.
+
+    >>> _as_sequences([7, [8, 9]])
+    ((7,), (8, 9))
+    """
+    sequences = []
+    for entry in forbidden_token_ids:
+        entry = np.atleast_1d(np.array(entry))
+        is_ids = np.issubdtype(entry.dtype, np.integer) and entry.ndim == 1
+        if not is_ids or not entry.size or (entry < 0).any():
+            raise ValueError(
+                "`forbidden_token_ids` must hold ids, or sequences of at least "
+                "one id, of the tokenizer. Received: forbidden_token_ids="
+                f"{forbidden_token_ids!r}"
+            )
+        sequences.append(tuple(entry.tolist()))
+    return tuple(sequences)
+
+
+def _start_beams(next, cache, num_beams):
+    cache = () if cache is None else cache
+    if hasattr(next, "start_beams"):
+        return next.start_beams(cache, num_beams)
+    return keras.tree.map_structure(
+        lambda x: ops.repeat(x, num_beams, axis=0), cache
+    )
+
+
+def _reorder_beams(next, cache, samples):
+    if hasattr(next, "reorder_beams"):
+        return next.reorder_beams(cache, samples)
+    return keras.tree.map_structure(
+        lambda x: ops.take(x, samples, axis=0), cache
+    )
+
+
+def _top_continuations(logits, running, penalty):
+    """The best of `(batch, 1, beams, vocabulary_size)`, ranked with a penalty.
+
+    Returns log-probabilities without the penalty, the beams that are extended,
+    and the tokens, each `(batch, 1, beams)`.
+    """
+    num_beams, vocabulary_size = logits.shape[2:]
+    # The best of each beam first: a top-k over beams times vocabulary would
+    # sort the whole product.
+    per_beam = min(num_beams, vocabulary_size)
+    shape = (-1, 1, num_beams * per_beam)
+    ranked = logits if penalty is None else logits - penalty
+    ranked, tokens = ops.top_k(ranked, per_beam)
+    log_probs, chosen = ops.top_k(
+        ops.reshape(ranked + running, shape), num_beams
+    )
+    if penalty is not None:
+        values = ops.take_along_axis(logits, tokens, axis=3) + running
+        log_probs = ops.take_along_axis(
+            ops.reshape(values, shape), chosen, axis=2
+        )
+    tokens = ops.take_along_axis(ops.reshape(tokens, shape), chosen, axis=2)
+    return log_probs, ops.cast(chosen // per_beam, "int32"), tokens
+
+
+def _best_of(scores, log_probs, token_ids, count):
+    """The best of `(rows, candidates)`; of equal ones those that come first."""
+    scores, best = ops.top_k(scores, count)
+    shape = (-1, count)
+    return {
+        "best_scores": ops.reshape(scores, shape),
+        "best_log_probs": ops.reshape(
+            ops.take_along_axis(log_probs, best, axis=1), shape
+        ),
+        "best_ids": _take_beams(token_ids, best),
+    }
+
+
+def _flatten_beams(x):
+    return ops.reshape(x, (-1, *ops.shape(x)[2:]))
+
+
+def _take_beams(x, beams):
+    """Gathers `(rows, candidates, length)` at `beams` `(rows, k)`.
+
+    >>> x = np.array([[[1, 2], [3, 4]]])
+    >>> np.array(_take_beams(x, np.array([[1, 1]]))).tolist()
+    [[[3, 4], [3, 4]]]
+    """
+    _, num_candidates, length = ops.shape(x)
+    flat = _flat_indices(beams, num_candidates)
+    x = ops.take(ops.reshape(x, (-1, length)), flat, axis=0)
+    return ops.reshape(x, (-1, beams.shape[1], length))
+
+
+def _flat_indices(beams, num_candidates):
+    """Indices into `(rows * candidates,)` of beams `(rows, k)` of each row.
+
+    >>> np.array(_flat_indices(np.array([[1, 1], [0, 2]]), 3)).tolist()
+    [1, 1, 3, 5]
+    """
+    starts = ops.arange(ops.shape(beams)[0], dtype=beams.dtype)
+    return ops.reshape(beams + starts[:, None] * num_candidates, (-1,))

@@ -1,93 +1,123 @@
+"""Rules about the next token, as penalties on its logits.
+
+All of them know the tokens so far, `token_ids[:, :index]` of an int tensor of
+shape `(samples, max_length)`, and return float32 tensors that broadcast to
+`(samples, vocabulary_size)`: `FORBIDDEN_SCORE` on forbidden tokens, else 0.
+"""
+
 from keras import ops
 
-from unilmv2_tf.samplers.forbidden_tokens import forbidden_token_penalty
-from unilmv2_tf.samplers.ngram_rule import FORBIDDEN_SCORE
-from unilmv2_tf.samplers.ngram_rule import repeated_ngram_penalty
+# What s2s-ft adds to a forbidden token. It is finite, so that a beam with no
+# allowed continuation still has one.
+FORBIDDEN_SCORE = -10000.0
 
 
-def token_penalty(
-    token_ids,
-    index,
-    length,
-    stop_token_ids,
-    vocabulary_size,
-    min_length=0,
-    no_repeat_ngram_size=0,
-    ignored_token_ids=(),
-    forbidden_token_ids=(),
+def repeated_ngram_penalty(
+    token_ids, index, start, ngram_size, vocabulary_size, ignored_token_ids=()
 ):
-    """What the rules about tokens take off, all together.
+    """Forbids the tokens that would repeat an n-gram of the text.
 
-    Args:
-        token_ids: int tensor of shape `(samples, max_length)`.
-        index: scalar int tensor. The next token is `token_ids[:, index]`.
-        length: int tensor of shape `(samples,)`. The tokens after a forced
-            prefix, with the next one.
-        stop_token_ids: tuple of ids, or `None`.
-        vocabulary_size: int.
-        min_length: int. So many tokens stand before a stop token. Defaults to
-            `0`.
-        no_repeat_ngram_size: see `repeated_ngram_penalty`. Defaults to `0`,
-            no such rule.
-        ignored_token_ids: see `repeated_ngram_penalty`. Defaults to `()`.
-        forbidden_token_ids: see `forbidden_token_penalty`. Defaults to `()`.
-
-    Returns:
-        A float32 tensor of shape `(samples, vocabulary_size)` or one that
-        broadcasts to it: 0 for tokens that no rule forbids.
-
-    Example:
+    The last `n - 1` tokens are compared with all earlier positions at once;
+    the token that followed a match is forbidden. Only tokens from `start`
+    `(samples,)` on count, which is where a forced prefix ends. An n-gram with
+    an ignored token may repeat.
 
     >>> import numpy as np
-    >>> from unilmv2_tf.samplers.token_rules import token_penalty
-    >>> penalty = token_penalty(
-    ...     np.array([[3, 0]]), index=np.array(1), length=np.array([2]),
-    ...     stop_token_ids=(2,), vocabulary_size=4, min_length=2,
-    ...     no_repeat_ngram_size=1)
+    >>> penalty = repeated_ngram_penalty(
+    ...     np.array([[1, 2, 3, 1, 2, 0]]), index=np.array(5),
+    ...     start=np.array([0]), ngram_size=3, vocabulary_size=5)
     >>> np.array(penalty).tolist()
-    [[0.0, 0.0, -10000.0, -10000.0]]
+    [[0.0, 0.0, 0.0, -10000.0, 0.0]]
     """
-    penalty = ops.zeros((1, 1), dtype="float32")
-    if no_repeat_ngram_size:
-        penalty = penalty + repeated_ngram_penalty(
-            token_ids,
-            index,
-            index + 1 - length,
-            no_repeat_ngram_size,
-            vocabulary_size,
-            ignored_token_ids,
+    token_ids = ops.cast(token_ids, "int32")
+    index = ops.cast(index, "int32")
+    start = ops.cast(start, "int32")
+    num_samples, max_length = ops.shape(token_ids)
+    num_positions = max_length - ngram_size + 1
+    if num_positions < 1:
+        return ops.zeros((num_samples, vocabulary_size), dtype="float32")
+    positions = ops.arange(num_positions, dtype="int32")[None]
+    # Complete n-grams behind the prefix.
+    matches = (positions >= start[:, None]) & (positions + ngram_size <= index)
+    for offset in range(ngram_size - 1):
+        last = _token_at(token_ids, index - ngram_size + 1 + offset)
+        matches &= token_ids[:, offset : offset + num_positions] == last
+        matches &= ~is_any_of(last, ignored_token_ids)
+    followers = token_ids[:, ngram_size - 1 :]
+    matches &= ~is_any_of(followers, ignored_token_ids)
+    return _penalty(followers, matches, vocabulary_size)
+
+
+def forbidden_token_penalty(
+    token_ids, index, forbidden_token_ids, vocabulary_size
+):
+    """Forbids the tokens that would complete one of the sequences of ids.
+
+    >>> import numpy as np
+    >>> penalty = forbidden_token_penalty(
+    ...     np.array([[3, 1, 0]]), index=np.array(2),
+    ...     forbidden_token_ids=((0,), (1, 2), (3, 4)), vocabulary_size=5)
+    >>> np.array(penalty).tolist()
+    [[-10000.0, 0.0, -10000.0, 0.0, 0.0]]
+    """
+    largest = max(max(sequence) for sequence in forbidden_token_ids)
+    if largest >= vocabulary_size:
+        raise ValueError(
+            "`forbidden_token_ids` must be below the vocabulary size. "
+            f"Received: {largest}, vocabulary size {vocabulary_size}"
         )
-    if forbidden_token_ids:
-        penalty = penalty + forbidden_token_penalty(
-            token_ids, index, forbidden_token_ids, vocabulary_size
+    token_ids = ops.cast(token_ids, "int32")
+    index = ops.cast(index, "int32")
+    penalty = 0.0
+    for length in sorted({len(sequence) for sequence in forbidden_token_ids}):
+        sequences = ops.array(
+            [x for x in forbidden_token_ids if len(x) == length], "int32"
         )
-    if min_length and stop_token_ids is not None:
-        too_early = ops.logical_and(
-            length[:, None] <= min_length,
-            is_any_of(ops.arange(vocabulary_size), stop_token_ids),
-        )
-        penalty = penalty + ops.where(too_early, FORBIDDEN_SCORE, 0.0)
-    return penalty
+        last = sequences[:, -1] + ops.zeros_like(token_ids[:, :1])
+        matches = ops.ones_like(last, dtype="bool") & (index >= length - 1)
+        for offset in range(length - 1):
+            token = _token_at(token_ids, index - length + 1 + offset)
+            matches &= token == sequences[:, offset]
+        penalty = penalty + _penalty(last, matches, vocabulary_size)
+    return ops.maximum(penalty, FORBIDDEN_SCORE)
+
+
+def early_stop_penalty(length, min_length, stop_token_ids, vocabulary_size):
+    """Forbids stop tokens in texts of less than `min_length` other tokens.
+
+    `length` `(samples,)` counts the next token.
+    """
+    is_stop = is_any_of(ops.arange(vocabulary_size), stop_token_ids)
+    is_early = length[:, None] <= min_length
+    return ops.where(is_early & is_stop, FORBIDDEN_SCORE, 0.0)
 
 
 def is_any_of(token_ids, candidates):
-    """Tells which ids are among some.
-
-    Args:
-        token_ids: int tensor.
-        candidates: tuple of ids, or `None` for none.
-
-    Returns:
-        A bool tensor of the same shape.
-
-    Example:
+    """Returns True where an id is one of a tuple of ids.
 
     >>> import numpy as np
-    >>> from unilmv2_tf.samplers.token_rules import is_any_of
     >>> np.array(is_any_of(np.array([3, 4, 5]), (3, 5))).tolist()
     [True, False, True]
     """
     found = ops.zeros_like(token_ids, dtype="bool")
-    for candidate in candidates or ():
-        found = ops.logical_or(found, token_ids == candidate)
+    for candidate in candidates:
+        found = found | (token_ids == candidate)
     return found
+
+
+def _token_at(token_ids, position):
+    position = ops.maximum(position, 0)
+    return ops.take(token_ids, position[None], axis=1)
+
+
+def _penalty(token_ids, is_forbidden, vocabulary_size):
+    """Of `(samples, n)` tokens, those where `is_forbidden` is True."""
+    num_samples = ops.shape(token_ids)[0]
+    rows = ops.arange(num_samples, dtype="int32")[:, None]
+    rows = rows + ops.zeros_like(token_ids)
+    counts = ops.scatter(
+        ops.reshape(ops.stack([rows, token_ids], axis=-1), (-1, 2)),
+        ops.reshape(ops.cast(is_forbidden, "float32"), (-1,)),
+        (num_samples, vocabulary_size),
+    )
+    return ops.where(counts > 0, FORBIDDEN_SCORE, 0.0)
