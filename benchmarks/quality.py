@@ -5,7 +5,7 @@ methods are computed on the same examples:
 
     python -m benchmarks.quality NAME=FOLDER ...
 
-`docs/understanding.md` and `docs/generation.md` have the commands that made the
+`docs/results/understanding.md` and `docs/generation.md` have the commands that made the
 folders. Runs that were collected before, under other names, are kept.
 """
 
