@@ -226,9 +226,9 @@ def make_data(work, settings):
 
 def pretrain_arm(work, settings, name):
     """Pre-trains on the objectives of an arm."""
+    from unilmv2_tf.training.arguments import PretrainArgs
     from unilmv2_tf.training.history import read_history
     from unilmv2_tf.training.pretrain import pretrain
-    from unilmv2_tf.training.pretraining.settings import PretrainingSettings
     from unilmv2_tf.training.training_state import saved_steps
 
     arm = ARMS[name]
@@ -243,7 +243,7 @@ def pretrain_arm(work, settings, name):
     first_step = max(saved_steps(output / "checkpoints"), default=0)
     start = time.process_time()
     is_done = pretrain(
-        PretrainingSettings(
+        PretrainArgs(
             data=os.fspath(work / "shards"),
             output=os.fspath(output),
             preset=settings["preset"],

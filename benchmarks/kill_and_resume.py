@@ -60,12 +60,11 @@ def marked(cls, name, mark, pipe):
 def run_command(pipe, arguments):
     """The command, in this process, which tells what it does."""
     from unilmv2_tf.cli import main as unilmv2
-    from unilmv2_tf.training.pretraining.trainer import PretrainingEvaluator
-    from unilmv2_tf.training.pretraining.trainer import PretrainingTrainer
+    from unilmv2_tf.training.tensorflow_engine import TensorFlowEngine
     from unilmv2_tf.training.training_state import Checkpoints
 
-    marked(PretrainingTrainer, "train", "training", pipe)
-    marked(PretrainingEvaluator, "evaluate", "evaluating", pipe)
+    marked(TensorFlowEngine, "train", "training", pipe)
+    marked(TensorFlowEngine, "evaluate", "evaluating", pipe)
     marked(Checkpoints, "save", "saving", pipe)
     marked(Checkpoints, "save_best", "saving the best", pipe)
     return unilmv2(arguments)

@@ -91,8 +91,8 @@ def _train(precision, seed, settings):
     from benchmarks.contenders import ours
     from unilmv2_tf.models import UniLMv2Backbone
     from unilmv2_tf.models import UniLMv2PseudoMaskedLM
-    from unilmv2_tf.training.pretraining.train_step import StepSums
-    from unilmv2_tf.training.pretraining.train_step import TrainStep
+    from unilmv2_tf.training.train_step import StepSums
+    from unilmv2_tf.training.train_step import TrainStep
 
     keras.utils.set_random_seed(seed)
     task = UniLMv2PseudoMaskedLM(

@@ -205,7 +205,7 @@ def costs_table(results=RESULTS):
     del results
     from unilmv2_tf.models import UniLMv2Backbone
     from unilmv2_tf.preprocessing import num_mask_slots
-    from unilmv2_tf.training.pretraining.flops import training_flops
+    from unilmv2_tf.training.flops import training_flops
 
     shape = UniLMv2Backbone.from_preset("unilmv2_base", load_weights=False)
     row = training_flops(shape, (512, num_mask_slots(512)), ("ae", "par"))

@@ -6,7 +6,7 @@ Garden's masked language model of the same size, and a product of matrices,
 the machine's peak. Apart from these, the joint step beside what it replaces:
 a row for each factorization step.
 
-Floating-point operations are those of `training/pretraining/flops.py`.
+Floating-point operations are those of `training/flops.py`.
 
     python -m benchmarks training
     KERAS_BACKEND=jax python -m benchmarks training --device gpu
@@ -199,7 +199,7 @@ def step_flops(settings, objectives=("ae", "par"), num_slots=None):
         An int.
     """
     from unilmv2_tf.preprocessing import num_mask_slots
-    from unilmv2_tf.training.pretraining.flops import training_flops
+    from unilmv2_tf.training.flops import training_flops
 
     size = rows.size(settings)
     shape = types.SimpleNamespace(

@@ -1,5 +1,6 @@
 """The command line: `unilmv2 COMMAND`."""
 
+import dataclasses
 import importlib
 import importlib.resources
 import inspect
@@ -222,13 +223,13 @@ def _parser(command):
         action="store_true",
         help="Show the traceback of an error.",
     )
-    if "settings" not in parameters:
+    (first, *_) = parameters.values()
+    if not dataclasses.is_dataclass(first.annotation):
         parser.add_function_arguments(function, as_positional=True)
         return parser, lambda **values: function(**_without(values, flag))
-    settings_class = parameters["settings"].annotation
-    parser.add_class_arguments(settings_class)
+    parser.add_class_arguments(first.annotation)
     return parser, lambda **values: function(
-        settings_class(**_without(values, flag))
+        first.annotation(**_without(values, flag))
     )
 
 

@@ -10,12 +10,10 @@ from benchmarks.contenders.our_models import backbone
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
-from unilmv2_tf.training.optimization import FinetuningAdamW
-from unilmv2_tf.training.pretraining.settings import PretrainingSettings
-from unilmv2_tf.training.pretraining.train_step import TrainStep
-from unilmv2_tf.training.pretraining.train_step import (
-    reduced_gradient_optimizer,
-)
+from unilmv2_tf.training.arguments import PretrainArgs
+from unilmv2_tf.training.optimizer import FitAdamW
+from unilmv2_tf.training.optimizer import make_optimizer as make_adamw
+from unilmv2_tf.training.train_step import TrainStep
 
 
 def pretraining(settings, backbone_cls=UniLMv2Backbone):
@@ -61,20 +59,18 @@ def make_optimizer(settings):
         num_steps: int. Defaults to that of the paper's base run.
         warmup_steps: int. Defaults to the same share as there.
     """
-    return reduced_gradient_optimizer(
-        PretrainingSettings(
-            data="",
-            output="",
-            preset="",
-            batch_size=settings["batch_size"],
-            learning_rate=settings.get("learning_rate", rows.LEARNING_RATE),
-            weight_decay=rows.WEIGHT_DECAY,
-            beta_2=rows.BETAS[1],
-            num_steps=settings.get("num_steps", 500_000),
-            warmup_steps=settings.get("warmup_steps"),
-            precision=settings.get("precision", "float32"),
-        )
+    args = PretrainArgs(
+        data="",
+        output="",
+        batch_size=settings["batch_size"],
+        learning_rate=settings.get("learning_rate", rows.LEARNING_RATE),
+        weight_decay=rows.WEIGHT_DECAY,
+        beta_2=rows.BETAS[1],
+        num_steps=settings.get("num_steps", 500_000),
+        warmup_steps=settings.get("warmup_steps"),
+        precision=settings.get("precision", "float32"),
     )
+    return make_adamw(args, args.num_steps, args.warmup_steps)
 
 
 def finetuning(settings):
@@ -87,7 +83,7 @@ def finetuning(settings):
     task = UniLMv2Seq2SeqLM(
         backbone(settings, sum(_lengths(settings))), pseudo_token_id=rows.MASK
     )
-    optimizer = FinetuningAdamW(
+    optimizer = FitAdamW(
         learning_rate=rows.LEARNING_RATE,
         weight_decay=rows.WEIGHT_DECAY,
         epsilon=rows.EPSILON,

@@ -7,10 +7,11 @@ from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.training.arguments import OptimizerArgs
 from unilmv2_tf.training.fitting import Stopped
 from unilmv2_tf.training.fitting import fit_resumably
 from unilmv2_tf.training.history import read_history
-from unilmv2_tf.training.optimization import make_optimizer
+from unilmv2_tf.training.optimizer import make_optimizer
 
 WORDS = [f"w{i}" for i in range(20)]
 TEXTS = np.array(
@@ -31,7 +32,8 @@ def new_task():
                 tokenizer, sequence_length=16, seed=1
             ),
         )
-        task.compile(optimizer=make_optimizer(1e-2, num_steps=12))
+        args = OptimizerArgs(learning_rate=1e-2)
+        task.compile(optimizer=make_optimizer(args, 12, 1))
         return task
 
     return make

@@ -17,14 +17,13 @@ from unilmv2_tf.cli import main
 from unilmv2_tf.datasets.packed.folder import PackedFolder
 from unilmv2_tf.models import preset_config
 from unilmv2_tf.preprocessing import num_mask_slots
-from unilmv2_tf.training.pretraining.flops import training_flops
-from unilmv2_tf.training.pretraining.model import check_positions
-from unilmv2_tf.training.pretraining.model import make_preprocessor
-from unilmv2_tf.training.pretraining.model import make_task
-from unilmv2_tf.training.pretraining.settings import PretrainingSettings
-from unilmv2_tf.training.pretraining.train_step import (
-    reduced_gradient_optimizer,
-)
+from unilmv2_tf.training.arguments import PretrainArgs
+from unilmv2_tf.training.arguments import check_replicas
+from unilmv2_tf.training.flops import training_flops
+from unilmv2_tf.training.optimizer import make_optimizer
+from unilmv2_tf.training.pretraining_task import check_positions
+from unilmv2_tf.training.pretraining_task import make_preprocessor
+from unilmv2_tf.training.pretraining_task import make_task
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "unilmv2_tf" / "recipes" / "pretrain"
@@ -95,10 +94,8 @@ def parsed_commands(name, monkeypatch):
 
 
 def settings_of(values):
-    fields = {field.name for field in dataclasses.fields(PretrainingSettings)}
-    return PretrainingSettings(
-        **{key: values["pretrain"][key] for key in fields}
-    )
+    fields = {field.name for field in dataclasses.fields(PretrainArgs)}
+    return PretrainArgs(**{key: values["pretrain"][key] for key in fields})
 
 
 def shards_of(values):
@@ -201,8 +198,8 @@ def test_the_cost_is_what_it_says(name, monkeypatch):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_optimizer(name, monkeypatch):
     settings = settings_of(parsed_commands(name, monkeypatch))
-    optimizer = reduced_gradient_optimizer(settings)
     num_steps, warmup = settings.num_steps, settings.warmup_steps
+    optimizer = make_optimizer(settings, num_steps, warmup)
     if name in PAPER_OPTIMIZER:
         num_steps, rows, peak, warmup, beta_1, beta_2 = PAPER_OPTIMIZER[name]
         assert settings.num_steps == num_steps
@@ -244,7 +241,7 @@ def test_the_rows_of_table_6(name, monkeypatch):
 )
 def test_the_batch_can_be_shared_out(name, num_devices, monkeypatch):
     settings = settings_of(parsed_commands(name, monkeypatch))
-    settings.check_replicas(num_devices)
+    check_replicas(settings, num_devices)
     # In parts as large as the head says.
     parts = num_devices * settings.accumulation_steps
     said = head_of(name)["Hardware"]

@@ -7,7 +7,7 @@ import sys
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.inference.sources import source_text
 from unilmv2_tf.plots import format_ranked
-from unilmv2_tf.training.settings import changed_settings
+from unilmv2_tf.run_settings import changed_settings
 
 # What answers are written in, by the extension of the file.
 EXTENSIONS = (".txt", ".jsonl")

@@ -30,8 +30,9 @@ from unilmv2_tf.quickstart.quickstart_scores import column_arrays
 from unilmv2_tf.quickstart.quickstart_scores import score_task
 from unilmv2_tf.quickstart.quickstart_scores import score_trivial_methods
 from unilmv2_tf.quickstart.quickstart_scores import unigram_cross_entropy
+from unilmv2_tf.training.arguments import OptimizerArgs
 from unilmv2_tf.training.fitting import fit_resumably
-from unilmv2_tf.training.optimization import make_optimizer
+from unilmv2_tf.training.optimizer import make_optimizer
 
 # How many held-out sources the exported model is asked at the end.
 NUM_SHOWN = 5
@@ -175,11 +176,10 @@ class QuickStart:
         )
         masked_lm.compile(
             optimizer=make_optimizer(
-                1e-3,
+                OptimizerArgs(learning_rate=1e-3, beta_2=0.98, clip_norm=1.0),
                 settings["pretrain_steps"],
-                warmup_ratio=0.05,
-                beta_2=0.98,
-                global_clipnorm=1.0,
+                round(0.05 * settings["pretrain_steps"]),
+                keras.optimizers.AdamW,
             )
         )
         self._fit(masked_lm, rows, "pretrain", "pretraining", "pre-training")
@@ -235,7 +235,10 @@ class QuickStart:
             )
         seq_2_seq_lm.compile(
             optimizer=make_optimizer(
-                1e-3, settings["finetune_steps"], global_clipnorm=1.0
+                OptimizerArgs(learning_rate=1e-3, clip_norm=1.0),
+                settings["finetune_steps"],
+                round(0.1 * settings["finetune_steps"]),
+                keras.optimizers.AdamW,
             ),
             sampler=self._sampler(),
         )

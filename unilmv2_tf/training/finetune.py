@@ -1,11 +1,11 @@
 import signal
 
-from unilmv2_tf.training.finetuning.settings import AnswerSettings
-from unilmv2_tf.training.finetuning.settings import ClassifySettings
-from unilmv2_tf.training.finetuning.settings import Seq2SeqSettings
+from unilmv2_tf.training.arguments import AnswerArgs
+from unilmv2_tf.training.arguments import ClassifyArgs
+from unilmv2_tf.training.arguments import Seq2SeqArgs
 
 
-def finetune_classify(settings: ClassifySettings):
+def finetune_classify(settings: ClassifyArgs):
     """Fine-tunes a model to classify texts or pairs of texts.
 
     The output folder holds, for each seed, `history.csv`, `curves.png`, the
@@ -15,7 +15,7 @@ def finetune_classify(settings: ClassifySettings):
     goes on where an earlier one was ended.
 
     Args:
-        settings: a `ClassifySettings`.
+        settings: a `ClassifyArgs`.
 
     Returns:
         A dict, what is in `results.json`; `None` if SIGTERM ended it before.
@@ -28,7 +28,7 @@ def finetune_classify(settings: ClassifySettings):
     Example:
 
     ```python
-    finetune_classify(ClassifySettings(
+    finetune_classify(ClassifyArgs(
         data="tfds:glue/sst2", preset="pretrained", output="sst2"))
     ```
 
@@ -40,7 +40,7 @@ def finetune_classify(settings: ClassifySettings):
     return _run(settings, Classification)
 
 
-def finetune_answer(settings: AnswerSettings):
+def finetune_answer(settings: AnswerArgs):
     """Fine-tunes a model to answer questions with spans of passages.
 
     See `finetune_classify` for what the output folder holds; predictions are in
@@ -48,7 +48,7 @@ def finetune_answer(settings: AnswerSettings):
     model.
 
     Args:
-        settings: an `AnswerSettings`.
+        settings: an `AnswerArgs`.
 
     Returns:
         A dict, what is in `results.json`; `None` if SIGTERM ended it before.
@@ -61,7 +61,7 @@ def finetune_answer(settings: AnswerSettings):
     Example:
 
     ```python
-    finetune_answer(AnswerSettings(
+    finetune_answer(AnswerArgs(
         data="tfds:squad/v1.1", preset="pretrained", output="squad"))
     ```
 
@@ -73,7 +73,7 @@ def finetune_answer(settings: AnswerSettings):
     return _run(settings, Answering)
 
 
-def finetune_seq2seq(settings: Seq2SeqSettings):
+def finetune_seq2seq(settings: Seq2SeqArgs):
     """Fine-tunes a model to generate texts from texts.
 
     See `finetune_classify` for what the output folder holds; predictions are
@@ -81,7 +81,7 @@ def finetune_seq2seq(settings: Seq2SeqSettings):
     generates with the beam search of the settings.
 
     Args:
-        settings: a `Seq2SeqSettings`.
+        settings: a `Seq2SeqArgs`.
 
     Returns:
         A dict, what is in `results.json`; `None` if SIGTERM ended it before.
@@ -94,7 +94,7 @@ def finetune_seq2seq(settings: Seq2SeqSettings):
     Example:
 
     ```python
-    finetune_seq2seq(Seq2SeqSettings(
+    finetune_seq2seq(Seq2SeqArgs(
         data="docstrings:summaries", preset="pretrained", output="summaries",
         source_length=224, target_length=32))
     ```

@@ -1,3 +1,5 @@
+"""The metrics of a training: `history.csv`, `curves.png`, TensorBoard."""
+
 import csv
 import os
 import sys
@@ -7,69 +9,78 @@ from unilmv2_tf.plots import plot_history
 
 
 class History:
-    """The figures of a training, a row for each step that was reported.
+    """A row of metrics for each reported step.
 
     Args:
-        folder: string. Where `history.csv` and `curves.png` are.
-        step: int. The step that the training goes on from; what was written
-            beyond it is forgotten.
+        folder: string. The output folder.
+        step: int. The step that the training resumes from; later rows of an
+            interrupted run are dropped.
+        tensorboard: bool. Whether events go to `tensorboard` as well. Defaults
+            to `False`.
     """
 
-    def __init__(self, folder, step):
+    def __init__(self, folder, step, tensorboard=False):
         self.path = os.path.join(folder, "history.csv")
         self._curves = os.path.join(folder, "curves.png")
         self.rows = [
             row for row in read_history(self.path) if row["step"] <= step
         ]
+        self._events = None
+        if tensorboard:
+            import tensorflow as tf
 
-    def add(self, step, figures):
-        """Adds figures to the row of a step.
+            self._events = tf.summary.create_file_writer(
+                os.path.join(folder, "tensorboard")
+            )
 
-        Args:
-            step: int.
-            figures: dict of floats.
-        """
+    def add(self, step, metrics):
+        """Adds a dict of metrics to the row of a step."""
+        metrics = {name: float(value) for name, value in metrics.items()}
         if not self.rows or self.rows[-1]["step"] != step:
             self.rows.append({"step": step})
-        self.rows[-1].update(
-            {name: float(value) for name, value in figures.items()}
-        )
+        self.rows[-1].update(metrics)
+        if self._events:
+            import tensorflow as tf
 
-    def best(self):
-        """The lowest validation loss so far.
+            with self._events.as_default(step):
+                for name, value in metrics.items():
+                    tf.summary.scalar(name, value)
 
-        Returns:
-            A float, infinity if there is none.
-        """
+    def best(self, key="val_loss"):
+        """The lowest value so far, infinity if there is none."""
         return min(
-            (row["val_loss"] for row in self.rows if "val_loss" in row),
-            default=float("inf"),
+            (row[key] for row in self.rows if key in row), default=float("inf")
         )
 
     def write(self):
-        """Writes `history.csv`, whole or not at all."""
+        """Writes `history.csv` atomically."""
         if self.rows:
             write_history(self.path, self.rows)
+        if self._events:
+            self._events.flush()
 
     def draw(self):
-        """Draws `curves.png`."""
+        """Plots the curves."""
         if self.rows:
             try:
                 plot_history(self.rows, self._curves)
             except OSError as error:
-                # A picture is not worth a training.
+                # A plot that cannot be written must not end a training.
                 print(f"warning: no curves.png: {error}", file=sys.stderr)
 
 
 def read_history(path):
-    """Reads a history that `write_history` wrote.
+    """The rows of a `history.csv` as dicts of numbers; missing values absent.
 
-    Args:
-        path: string.
+    Example:
 
-    Returns:
-        A list of dicts of numbers, empty if there is no such file. What a row
-        lacks is left out of it.
+    >>> import os, tempfile
+    >>> from unilmv2_tf.training.history import read_history, write_history
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "history.csv")
+    ...     write_history(path, [{"step": 50, "loss": 1.5}])
+    ...     read_history(path)
+    [{'step': 50, 'loss': 1.5}]
     """
     if not os.path.exists(path):
         return []
@@ -85,22 +96,7 @@ def read_history(path):
 
 
 def write_history(path, history):
-    """Writes a history as CSV, whole or not at all.
-
-    Args:
-        path: string.
-        history: list of dicts; not all need have all keys.
-
-    Example:
-
-    >>> import os, tempfile
-    >>> from unilmv2_tf.training.history import read_history, write_history
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "history.csv")
-    ...     write_history(path, [{"step": 50, "loss": 1.5}])
-    ...     read_history(path)
-    [{'step': 50, 'loss': 1.5}]
-    """
+    """Writes rows as CSV, atomically; they need not have the same keys."""
     with (
         replacing(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,

@@ -1,3 +1,5 @@
+"""Devices, machines and TPUs as a `tf.distribute.Strategy`."""
+
 import json
 import os
 
@@ -5,17 +7,13 @@ import tensorflow as tf
 
 
 def make_strategy(name, devices=None, tpu=None):
-    """Makes the distribution strategy of a name.
-
-    To be called before TensorFlow has used a device.
+    """The distribution strategy of a name; before TensorFlow uses a device.
 
     Args:
         name: string. `"one"`, `"mirrored"`, `"multiworker"` or `"tpu"`.
-        devices: int. For `"mirrored"`, how many devices of this machine; CPUs
-            are split into as many. Defaults to `None`: all accelerators, or
-            the CPU.
-        tpu: string. For `"tpu"`, the address for the resolver. Defaults to
-            `None`: the TPU of this machine.
+        devices: int. Number of local devices for `"mirrored"`; CPUs are split
+            into as many. Defaults to `None`: all accelerators, or the CPU.
+        tpu: string. Address of the TPU. Defaults to `None`: the local one.
 
     Returns:
         A `tf.distribute.Strategy`.
@@ -23,12 +21,6 @@ def make_strategy(name, devices=None, tpu=None):
     Raises:
         ValueError: if there are fewer devices, `TF_CONFIG` is malformed, or
             there is no TPU.
-
-    Example:
-
-    >>> from unilmv2_tf.training.strategies import make_strategy
-    >>> make_strategy("one").num_replicas_in_sync
-    1
     """
     if name == "multiworker":
         check_tf_config(os.environ.get("TF_CONFIG"))
@@ -41,14 +33,7 @@ def make_strategy(name, devices=None, tpu=None):
 
 
 def is_chief(strategy):
-    """Whether this process is the one that writes.
-
-    Args:
-        strategy: a `tf.distribute.Strategy`.
-
-    Returns:
-        A bool. True but for workers 1, 2, ... of several.
-    """
+    """Whether this process writes: True but for workers 1, 2, ... of many."""
     if not is_multiworker(strategy):
         return True
     resolver = strategy.cluster_resolver
@@ -60,28 +45,13 @@ def is_chief(strategy):
 
 
 def is_multiworker(strategy):
-    """Whether other processes train along.
-
-    Args:
-        strategy: a `tf.distribute.Strategy`.
-
-    Returns:
-        A bool.
-    """
+    """Whether other processes take part in the training."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 @tf.function
 def sum_over_replicas(strategy, value):
-    """Adds up a number that each worker has.
-
-    Args:
-        strategy: a `tf.distribute.Strategy`.
-        value: int64 scalar tensor.
-
-    Returns:
-        An int64 scalar tensor, the sum over all replicas of all workers.
-    """
+    """The sum of an int64 scalar over all replicas of all workers."""
     return strategy.reduce(
         tf.distribute.ReduceOp.SUM,
         strategy.run(tf.identity, args=(value,)),
@@ -90,13 +60,7 @@ def sum_over_replicas(strategy, value):
 
 
 def check_tf_config(text):
-    """Checks the environment variable that names the workers.
-
-    Args:
-        text: string or `None`. The value of `TF_CONFIG`.
-
-    Raises:
-        ValueError: if it is not there, or malformed.
+    """Raises ValueError if the text of `TF_CONFIG` is missing or malformed.
 
     Example:
 

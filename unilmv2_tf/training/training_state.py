@@ -1,3 +1,5 @@
+"""Checkpoints of a training in progress."""
+
 import glob
 import os
 import re
@@ -6,9 +8,8 @@ import sys
 
 import tensorflow as tf
 
-_PREFIX = "step"
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-# What TensorFlow raises for files that are cut short, changed or not there.
+# What TensorFlow raises for files that are truncated, changed or missing.
 _DAMAGE = (
     AssertionError,
     IndexError,
@@ -18,17 +19,16 @@ _DAMAGE = (
 
 
 class Checkpoints:
-    """All that a training needs to go on, saved so that some state survives.
+    """The state of a training, saved so that a kill at any time loses none.
 
     A checkpoint counts once its index file is there, which is renamed into
-    place after the data; older ones are removed after that. So a process that
-    is killed at any moment leaves the last checkpoint whole.
+    place after the data; older checkpoints are removed after that.
 
     Args:
-        folder: string. Latest checkpoints go to its `checkpoints`, the one of
-            the lowest loss to its `best`.
+        folder: string. The latest checkpoints go to its `checkpoints`, the one
+            with the lowest validation loss to its `best`.
         state: dict from names to variables or lists of them.
-        keep: int. How many of the latest are kept. Defaults to `3`.
+        keep: int. Number of latest checkpoints to keep. Defaults to `3`.
         is_writer: bool. Whether this process writes, or only reads. Defaults
             to `True`.
 
@@ -49,59 +49,36 @@ class Checkpoints:
         self.folder = os.path.join(folder, "checkpoints")
         self.best_folder = os.path.join(folder, "best")
         self._state = state
-        self._checkpoint = tf.train.Checkpoint(**state)
-        self._is_writer = is_writer
         self._keep = keep
+        self._is_writer = is_writer
         if is_writer:
             _remove_leftovers(self.folder)
             _remove_leftovers(self.best_folder)
-            self._latest = self._manager(self.folder, keep)
-            self._best = self._manager(self.best_folder, 1)
 
     def save(self, step):
-        """Saves the state.
-
-        Args:
-            step: int.
-
-        Raises:
-            OSError: if it cannot be written.
-        """
+        """Saves the state; OSError if it cannot be written."""
         if self._is_writer:
-            self._save(self._latest, step)
+            self._save(self.folder, step, self._keep)
 
     def save_best(self, step):
-        """Saves the state as the best so far.
-
-        Args:
-            step: int.
-
-        Raises:
-            OSError: if it cannot be written.
-        """
+        """Saves the state as the best so far."""
         if self._is_writer:
-            self._save(self._best, step)
+            self._save(self.best_folder, step, 1)
 
     def restore(self):
-        """Restores the latest state that can be read.
+        """Restores the latest state that can be read; returns its step, or 0.
 
-        A damaged one is skipped, with a warning on stderr, and put aside.
-
-        Returns:
-            The step it was saved at, 0 if there is no checkpoint.
-
-        Raises:
-            ValueError: if there are checkpoints and none can be read, or the
-                latest is of another model.
+        A damaged checkpoint is renamed, with a warning. ValueError if none of
+        them can be read, or the latest is of another model.
         """
         steps = saved_steps(self.folder)
         for step in reversed(steps):
-            path = os.path.join(self.folder, f"{_PREFIX}-{step}")
+            path = _path(self.folder, step)
             try:
                 self._check_shapes(path, tf.train.load_checkpoint(path))
-                # Each time a new one: where one fails, TensorFlow goes on
-                # looking for the rest of its values in the next.
-                status = tf.train.Checkpoint(**self._state).restore(path)
+                # A new object each time: after a failed read, TensorFlow looks
+                # for the missing values in the next file, too.
+                status = tf.train.Checkpoint(**self._state).read(path)
                 status.assert_existing_objects_matched()
                 return step
             except _DAMAGE as error:
@@ -111,23 +88,41 @@ class Checkpoints:
                     file=sys.stderr,
                 )
                 if self._is_writer:
-                    self._put_aside(path)
+                    for file in glob.glob(f"{glob.escape(path)}.*"):
+                        folder, name = os.path.split(file)
+                        os.replace(
+                            file, os.path.join(folder, f"damaged-{name}")
+                        )
         if steps:
             raise ValueError(
                 f"None of the checkpoints in {self.folder} can be read (steps "
                 f"{', '.join(map(str, steps))}). Choose another output, or "
-                "delete that folder to begin anew."
+                "delete that folder to start again."
             )
         return 0
 
     def size(self):
-        """The bytes of one checkpoint, about.
-
-        Returns:
-            An int.
-        """
+        """The approximate number of bytes of one checkpoint."""
         leaves = tf.nest.flatten(self._state)
         return sum(v.dtype.size * v.shape.num_elements() for v in leaves)
+
+    def _save(self, folder, step, keep):
+        os.makedirs(folder, exist_ok=True)
+        try:
+            tf.train.Checkpoint(**self._state).write(_path(folder, step))
+        except (tf.errors.OpError, OSError) as error:
+            # On a full disk, TensorFlow may leave an incomplete index file.
+            _remove(folder, step)
+            _remove_leftovers(folder)
+            kept = saved_steps(folder)
+            raise OSError(
+                f"The checkpoint of step {step} could not be written to "
+                f"{folder}: {_reason(error)}. Kept there: "
+                f"{', '.join(map(str, kept)) or 'none'}. Free some space, and "
+                "run the same command to resume from the last of them"
+            ) from None
+        for old in saved_steps(folder)[:-keep]:
+            _remove(folder, old)
 
     def _check_shapes(self, path, reader):
         shapes = {
@@ -135,7 +130,13 @@ class Checkpoints:
             for name, shape in reader.get_variable_to_shape_map().items()
             if name.endswith(_SUFFIX)
         }
-        expected = _shapes(self._state)
+        expected = {}
+        for name, value in self._state.items():
+            if isinstance(value, list):
+                for index, variable in enumerate(value):
+                    expected[f"{name}/{index}"] = variable.shape.as_list()
+            else:
+                expected[name] = value.shape.as_list()
         differing = [
             f"{name}: {shapes.get(name)} instead of {shape}"
             for name, shape in expected.items()
@@ -149,118 +150,47 @@ class Checkpoints:
                 "or another output."
             )
 
-    def _manager(self, folder, keep):
-        paths = [
-            os.path.join(folder, f"{_PREFIX}-{step}")
-            for step in saved_steps(folder)
-        ]
-        if _listed(folder) != paths:
-            # What is there counts, and not a list that is damaged or older.
-            _write_list(folder, paths)
-        return tf.train.CheckpointManager(
-            self._checkpoint, folder, max_to_keep=keep, checkpoint_name=_PREFIX
-        )
-
-    def _save(self, manager, step):
-        try:
-            manager.save(checkpoint_number=step)
-        except (tf.errors.OpError, OSError) as error:
-            _remove_leftovers(manager.directory)
-            kept = saved_steps(manager.directory)
-            raise OSError(
-                f"The checkpoint of step {step} could not be written to "
-                f"{manager.directory}: {_reason(error)}. Kept there: "
-                f"{', '.join(map(str, kept)) or 'none'}. Make room, and run "
-                "the same command to go on from the last of them"
-            ) from None
-
-    def _put_aside(self, path):
-        for file in glob.glob(f"{glob.escape(path)}.*"):
-            folder, name = os.path.split(file)
-            os.replace(file, os.path.join(folder, f"damaged-{name}"))
-        self._latest = self._manager(self.folder, self._keep)
-
 
 def seed_states(task):
-    """The variables that dropout draws from, which Keras saves nowhere.
-
-    Args:
-        task: a Keras model.
-
-    Returns:
-        A list of variables.
-    """
+    """The states of the dropout seeds, which Keras saves nowhere."""
     return [v for v in task.variables if "seed_generator" in v.path]
 
 
 def saved_steps(folder):
-    """The steps of the checkpoints in a folder.
-
-    Args:
-        folder: string.
-
-    Returns:
-        A sorted list of ints.
-    """
+    """The steps of the complete checkpoints in a folder, in order."""
     if not os.path.isdir(folder):
         return []
-    names = os.listdir(folder)
-    found = [re.fullmatch(rf"{_PREFIX}-(\d+)\.index", name) for name in names]
+    found = [
+        re.fullmatch(r"step-(\d+)\.index", name) for name in os.listdir(folder)
+    ]
     return sorted(int(match.group(1)) for match in found if match)
 
 
+def _path(folder, step):
+    return os.path.join(folder, f"step-{step}")
+
+
+def _remove(folder, step):
+    # The index first: without it the data do not count.
+    pattern = f"{glob.escape(_path(folder, step))}.*"
+    for file in sorted(glob.glob(pattern), reverse=True):
+        os.remove(file)
+
+
 def _remove_leftovers(folder):
-    """Removes what a killed process left of a checkpoint it was writing."""
+    """Removes what a killed process left of an unfinished checkpoint."""
     if not os.path.isdir(folder):
         return
-    whole = {f"{_PREFIX}-{step}" for step in saved_steps(folder)}
+    complete = {f"step-{step}" for step in saved_steps(folder)}
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
-        if name == "checkpoint" or name.startswith("damaged-"):
+        if name.startswith("damaged-"):
             continue
-        if name.split(".")[0] not in whole or "temp" in name:
+        if name.split(".")[0] not in complete or "temp" in name:
             if os.path.isdir(path):
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 os.remove(path)
-
-
-def _listed(folder):
-    """The paths that TensorFlow's list of checkpoints names."""
-    try:
-        state = tf.train.get_checkpoint_state(folder)
-    except ValueError:
-        # It is empty, or so damaged that it is no text.
-        return None
-    return list(state.all_model_checkpoint_paths) if state else []
-
-
-def _write_list(folder, paths):
-    if not paths:
-        os.remove(os.path.join(folder, "checkpoint"))
-        return
-    times = [os.path.getmtime(f"{path}.index") for path in paths]
-    # Without times they would be kept for ever.
-    tf.compat.v1.train.update_checkpoint_state(
-        folder,
-        paths[-1],
-        all_model_checkpoint_paths=paths,
-        all_model_checkpoint_timestamps=times,
-        last_preserved_timestamp=min(times) - 1,
-    )
-
-
-def _shapes(state):
-    """By the name in a checkpoint, the shapes of a state."""
-    shapes = {}
-    for name, value in state.items():
-        variables = (
-            {f"{name}/{index}": v for index, v in enumerate(value)}
-            if isinstance(value, list)
-            else {name: value}
-        )
-        shapes.update({key: v.shape.as_list() for key, v in variables.items()})
-    return shapes
 
 
 def _reason(error):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unilmv2_tf.training.finetuning.settings import ClassifySettings
+from unilmv2_tf.training.arguments import ClassifyArgs
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [f"w{number}" for number in range(8)]
@@ -52,6 +52,6 @@ def settings(folder, tmp_path):
             "learning_rate": 3e-3,
         }
         backbone = {**SMALL, **kwargs.pop("backbone", {})}
-        return ClassifySettings(**{**defaults, "backbone": backbone, **kwargs})
+        return ClassifyArgs(**{**defaults, "backbone": backbone, **kwargs})
 
     return make

@@ -8,9 +8,9 @@ import pytest
 
 from unilmv2_tf import UniLMv2QuestionAnswerer
 from unilmv2_tf.evaluation.evaluate import evaluate
+from unilmv2_tf.training.arguments import AnswerArgs
 from unilmv2_tf.training.finetune import finetune_answer
 from unilmv2_tf.training.finetuning import questions
-from unilmv2_tf.training.finetuning.settings import AnswerSettings
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 NAMES = ["ann", "bob", "cid"]
@@ -70,7 +70,7 @@ def settings(tmp_path):
             "batch_size": 16,
             "learning_rate": 1e-3,
         }
-        return AnswerSettings(**{**defaults, **kwargs})
+        return AnswerArgs(**{**defaults, **kwargs})
 
     return make
 

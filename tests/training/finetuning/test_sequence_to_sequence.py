@@ -10,12 +10,12 @@ from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf.cli import main
 from unilmv2_tf.evaluation import score_texts
 from unilmv2_tf.evaluation.evaluate import evaluate
+from unilmv2_tf.training.arguments import Seq2SeqArgs
 from unilmv2_tf.training.finetune import finetune_seq2seq
 from unilmv2_tf.training.finetuning import pairs
 from unilmv2_tf.training.finetuning.sequence_to_sequence import (
     SequenceToSequence,
 )
-from unilmv2_tf.training.finetuning.settings import Seq2SeqSettings
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 COLOURS = ["red", "blue", "green"]
@@ -149,10 +149,10 @@ def test_an_interrupted_training_ends_as_a_whole_one(values, tmp_path):
     """With dropout, and masks that are drawn anew in each epoch."""
     options = {"epochs": 2, "batch_size": 16, "checkpoint_interval": 4}
     whole = values(output=str(tmp_path / "whole"), **options)
-    finetune_seq2seq(Seq2SeqSettings(**whole))
-    stopped = Seq2SeqSettings(**values(**options, stop_at_step=7))
+    finetune_seq2seq(Seq2SeqArgs(**whole))
+    stopped = Seq2SeqArgs(**values(**options, stop_at_step=7))
     assert finetune_seq2seq(stopped) is None
-    finetune_seq2seq(Seq2SeqSettings(**values(**options)))
+    finetune_seq2seq(Seq2SeqArgs(**values(**options)))
     ours, theirs = (weights_of(tmp_path / name) for name in ("run", "whole"))
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs):
@@ -167,9 +167,7 @@ def batches_of(settings):
 
 def test_rows_are_cut_to_the_longest_and_masked_anew(values, tmp_path):
     (tmp_path / "same.tsv").write_text("\n".join(["w1 w2\tred fox"] * 8))
-    batches = batches_of(
-        Seq2SeqSettings(**values(data=str(tmp_path / "same.tsv")))
-    )
+    batches = batches_of(Seq2SeqArgs(**values(data=str(tmp_path / "same.tsv"))))
     seen = set()
     for x, y, weights in batches:
         assert x["encoder_token_ids"].shape == (8, 8)
@@ -185,14 +183,14 @@ def test_rows_are_cut_to_the_longest_and_masked_anew(values, tmp_path):
 def test_a_source_that_is_too_long_keeps_the_side_that_is_asked_for(values):
     options = {"source_length": 4, "target_mask_rate": 0.0}
     for side in ("left", "right"):
-        settings = Seq2SeqSettings(**values(truncation_side=side, **options))
+        settings = Seq2SeqArgs(**values(truncation_side=side, **options))
         x, y, _ = batches_of(settings)[0]
         kept = x["encoder_token_ids"][:, 1:3]
         assert (x["encoder_token_ids"][:, 3] == 3).all()
         # Sources end as targets begin.
         assert (kept == y[:, :2]).all() == (side == "left")
     *_, sources, targets = SequenceToSequence(
-        Seq2SeqSettings(**values(target_length=2, **options))
+        Seq2SeqArgs(**values(target_length=2, **options))
     ).description()
     assert sources.startswith("96 of 96 sources (100.0%) are longer than 4")
     assert targets.startswith("96 of 96 targets (100.0%) are longer than 2")
@@ -209,7 +207,7 @@ def test_pairs_are_spread_evenly(folder):
 def test_an_empty_source_is_legal(values, tmp_path):
     (tmp_path / "empty.tsv").write_text("\tred fox\n")
     settings = values(data=str(tmp_path / "empty.tsv"))
-    x, _, _ = batches_of(Seq2SeqSettings(**settings))[0]
+    x, _, _ = batches_of(Seq2SeqArgs(**settings))[0]
     assert x["encoder_token_ids"][0].tolist() == [2, 3, 0, 0, 0, 0, 0, 0]
 
 

@@ -52,10 +52,10 @@ def shards(tmp_path_factory):
 @pytest.fixture
 def make_settings(shards, tmp_path):
     """A function that makes settings of a small run."""
-    from unilmv2_tf.training.pretraining.settings import PretrainingSettings
+    from unilmv2_tf.training.arguments import PretrainArgs
 
     def make(backbone=None, **settings):
-        return PretrainingSettings(
+        return PretrainArgs(
             **{
                 "data": shards,
                 "output": str(tmp_path / "run"),
@@ -80,18 +80,22 @@ def make_step(make_settings):
     import tensorflow as tf
 
     from unilmv2_tf.datasets.packed import open_packed_folder
-    from unilmv2_tf.training.pretraining import model
-    from unilmv2_tf.training.pretraining import train_step
+    from unilmv2_tf.training.optimizer import make_optimizer
+    from unilmv2_tf.training.pretraining_task import make_preprocessor
+    from unilmv2_tf.training.pretraining_task import make_task
+    from unilmv2_tf.training.train_step import TrainStep
 
     def make(**settings):
         settings = make_settings(**settings)
         keras.utils.set_random_seed(settings.seed)
         shards = open_packed_folder(settings.data)
-        preprocessor = model.make_preprocessor(settings, shards)
-        task = model.make_task(settings, shards, preprocessor)
-        optimizer = train_step.reduced_gradient_optimizer(settings)
+        preprocessor = make_preprocessor(settings, shards)
+        task = make_task(settings, shards, preprocessor)
+        optimizer = make_optimizer(
+            settings, settings.num_steps, settings.warmup_steps
+        )
         optimizer.build(task.trainable_variables)
-        step = train_step.TrainStep(
+        step = TrainStep(
             task,
             optimizer,
             settings.accumulation_steps,

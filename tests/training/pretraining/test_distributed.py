@@ -107,7 +107,7 @@ def test_two_workers(start_worker, tmp_path, assert_curves, killed):
     assert [worker.returncode for worker in workers] == [0, 0], outputs
     if killed is not None:
         assert "another worker was lost" in outputs[1 - killed][1]
-        assert "goes on from step" in outputs[0][0]
+        assert "resumes from step" in outputs[0][0]
     # One of them speaks.
     assert "done" in outputs[0][0] and "done" not in outputs[1][0]
     assert_curves(f"{tmp_path}/workers")

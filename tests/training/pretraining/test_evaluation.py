@@ -1,31 +1,29 @@
 """Losses on held-out rows, compared with Keras's `evaluate`."""
 
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from unilmv2_tf.datasets.packed import open_packed_folder
 from unilmv2_tf.datasets.packed.pipeline import evaluation_batches
-from unilmv2_tf.training.pretraining import inputs
-from unilmv2_tf.training.pretraining.trainer import PretrainingEvaluator
+from unilmv2_tf.training.pretraining_task import make_preprocessor
+from unilmv2_tf.training.pretraining_task import make_task
+from unilmv2_tf.training.tensorflow_engine import TensorFlowEngine
 
 
 @pytest.fixture
-def evaluate(make_step, make_settings):
-    """A function from settings to the task and its figures."""
+def evaluate(make_settings):
+    """A function from settings to the task and two evaluations."""
 
     def evaluate(**settings):
-        task = make_step(backbone={"dropout": 0.2}, **settings).task
-        settings = make_settings(**settings)
-        strategy = tf.distribute.get_strategy()
-        dataset = inputs.evaluation_dataset(
-            strategy,
-            open_packed_folder(settings.data),
-            task.preprocessor,
-            settings,
-        )
-        evaluator = PretrainingEvaluator(strategy, task, dataset)
-        return task, evaluator.evaluate(None), evaluator.evaluate(None)
+        args = make_settings(backbone={"dropout": 0.2}, **settings)
+        keras.utils.set_random_seed(args.seed)
+        shards = open_packed_folder(args.data)
+        preprocessor = make_preprocessor(args, shards)
+        engine = TensorFlowEngine(args)
+        engine.build(lambda: make_task(args, shards, preprocessor))
+        engine.start_input(shards, preprocessor, 0)
+        return engine.task, engine.evaluate(), engine.evaluate()
 
     return evaluate
 

@@ -38,7 +38,7 @@ def test_a_killed_run_is_the_same(start_process, tmp_path, read_checkpoint):
     last = start_process(*flags, f"--output={killed}")
     output, error = last.communicate()
     assert last.returncode == 0, error
-    assert "goes on from step 5" in output
+    assert "resumes from step 5" in output
 
     for folder in ("checkpoints", "best"):
         expected = read_checkpoint(whole, folder)

@@ -8,7 +8,7 @@ import pytest
 
 import unilmv2_tf
 from unilmv2_tf.cli import main
-from unilmv2_tf.training.pretraining.settings import PretrainingSettings
+from unilmv2_tf.training.arguments import PretrainArgs
 
 
 @pytest.fixture
@@ -147,5 +147,5 @@ def test_settings_are_kept(begun):
 def test_numbers_out_of_range(settings):
     name, value = next(iter(settings.items()))
     with pytest.raises(ValueError, match=f"`{name}` must") as error:
-        PretrainingSettings(data="shards", output="run", **settings)
+        PretrainArgs(data="shards", output="run", **settings)
     assert f"{name}={value}" in str(error.value)

@@ -89,11 +89,11 @@ def test_going_on_after_a_stop(run, whole, read_checkpoint, step, capsys):
     assert not is_done
     last_line = capsys.readouterr().out.splitlines()[-1]
     assert f"saved at step {step} of 20" in last_line
-    assert "the same command goes on" in last_line
+    assert "the same command resumes" in last_line
     assert max(history_of(folder)) == step
     # The same command: to stop at a step that is over means nothing.
     assert run("stopped", stop_at_step=step) == (folder, True)
-    assert f"goes on from step {step}" in capsys.readouterr().out
+    assert f"resumes from step {step}" in capsys.readouterr().out
 
     expected, received = read_checkpoint(whole), read_checkpoint(folder)
     assert set(received) == set(expected) and len(expected) > 50
@@ -128,7 +128,7 @@ def test_the_last_checkpoint_is_damaged(run, whole, read_checkpoint, capsys):
     assert run("whole") == (whole, True)
     output = capsys.readouterr()
     assert "step-20 is damaged" in output.err
-    assert "goes on from step 10" in output.out
+    assert "resumes from step 10" in output.out
     received = read_checkpoint(whole)
     for name in expected[0]:
         np.testing.assert_array_equal(received[name], expected[0][name], name)

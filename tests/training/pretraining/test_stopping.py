@@ -40,7 +40,7 @@ def test_in_the_middle_of_a_loop(
     text = output if number == signal.SIGTERM else error
     last_line = text.splitlines()[-1]
     saved = re.search("saved at step ([0-9,]+) of 1,000,000; ", last_line)
-    assert last_line.endswith("the same command goes on from there")
+    assert last_line.endswith("the same command resumes from there")
     step = int(saved[1].replace(",", ""))
     assert 2000 < step < 4000
     state = read_checkpoint(f"{tmp_path}/run")

@@ -225,7 +225,7 @@ class TestDropout:
 
     def test_all_draws_of_a_step_differ(self, make_step, batches):
         """No state is used twice: each generator has its own stream."""
-        from unilmv2_tf.training.pretraining.train_step import _DRAWS
+        from unilmv2_tf.training.train_step import DRAWS
         from unilmv2_tf.training.training_state import seed_states
 
         step = make_step(backbone={"dropout": 0.3, "num_layers": 2})
@@ -235,4 +235,4 @@ class TestDropout:
         drawn = [tuple(state.numpy()) for state in states]
         assert len({key for key, _ in drawn}) == len(states)
         # What a step draws stays within the numbers that are its own.
-        assert all(5 * _DRAWS < n <= 6 * _DRAWS for _, n in drawn)
+        assert all(5 * DRAWS < n <= 6 * DRAWS for _, n in drawn)

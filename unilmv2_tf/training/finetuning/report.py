@@ -1,6 +1,5 @@
 """The scores of all seeds: as JSON, as a table, and as a picture."""
 
-import dataclasses
 import json
 import os
 import statistics
@@ -13,7 +12,7 @@ import unilmv2_tf
 from unilmv2_tf.checkpoints.model_card import write_model_card
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.plots import plot_scores
-from unilmv2_tf.training.finetuning.settings import FREE
+from unilmv2_tf.run_settings import recorded_settings
 
 
 def write_report(problem, settings, results, final_scores=None):
@@ -77,8 +76,8 @@ def write_card(folder, settings, summary):
     """
     recipe = {
         name: value
-        for name, value in dataclasses.asdict(settings).items()
-        if value not in (None, {}) and name not in ("output", *FREE)
+        for name, value in recorded_settings(settings).items()
+        if value not in (None, {})
     }
     best = next(
         result["best"]

@@ -7,15 +7,16 @@ import keras
 
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
+from unilmv2_tf.run_settings import check_same_settings
+from unilmv2_tf.run_settings import recorded_settings
+from unilmv2_tf.training.arguments import check_replicas
 from unilmv2_tf.training.finetuning.report import write_card
 from unilmv2_tf.training.finetuning.report import write_report
-from unilmv2_tf.training.finetuning.settings import FREE
 from unilmv2_tf.training.fitting import fit_resumably
 from unilmv2_tf.training.fitting import preprocessor_set_to
-from unilmv2_tf.training.optimization import FinetuningAdamW
-from unilmv2_tf.training.optimization import layer_rate_scales
-from unilmv2_tf.training.optimization import make_optimizer
-from unilmv2_tf.training.settings import remember_settings
+from unilmv2_tf.training.optimizer import FitAdamW
+from unilmv2_tf.training.optimizer import layer_rate_scales
+from unilmv2_tf.training.optimizer import make_optimizer
 from unilmv2_tf.training.strategies import make_strategy
 
 
@@ -45,9 +46,12 @@ class FinetuningRun:
         self.strategy = make_strategy(
             settings.strategy, settings.devices, settings.tpu
         )
-        settings.check_replicas(self.strategy.num_replicas_in_sync)
+        check_replicas(settings, self.strategy.num_replicas_in_sync)
         self.problem = make_problem(settings)
-        remember_settings(settings, FREE, **self.problem.facts())
+        check_same_settings(
+            settings.output,
+            {**recorded_settings(settings), **self.problem.facts()},
+        )
         num_updates = settings.epochs * self.problem.num_rows
         self.num_updates = max(num_updates // settings.batch_size, 1)
 
@@ -130,23 +134,18 @@ class SeedRun:
 
     def _optimizer(self, num_updates):
         settings = self.settings
-        optimizer = make_optimizer(
-            settings.learning_rate,
+        return make_optimizer(
+            settings,
             num_updates,
-            warmup_ratio=settings.warmup_ratio,
-            weight_decay=settings.weight_decay,
-            global_clipnorm=settings.clip_norm,
-            optimizer_cls=FinetuningAdamW,
+            round(settings.warmup_ratio * num_updates),
+            FitAdamW,
+            self.parts,
             rate_scales=(
                 layer_rate_scales(self.model, settings.layer_decay)
                 if settings.layer_decay
                 else None
             ),
-            parts=self.parts,
         )
-        if settings.precision == "mixed_float16":
-            return keras.optimizers.LossScaleOptimizer(optimizer)
-        return optimizer
 
     def train(self):
         """Trains, or goes on.

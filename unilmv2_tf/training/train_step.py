@@ -1,33 +1,32 @@
-import keras
+"""One update of pre-training, as each replica computes its share of it."""
+
 import tensorflow as tf
 
-from unilmv2_tf.training.optimization import ReducedGradientAdamW
-from unilmv2_tf.training.optimization import make_optimizer
 from unilmv2_tf.training.training_state import seed_states
 
-# A forward pass draws at most this many times from one seed generator.
-_DRAWS = 16
+# A forward pass draws at most this often from one seed generator.
+DRAWS = 16
 
 
 class TrainStep:
-    """One update of the weights, as a replica computes its share of it.
+    """One update of the weights.
 
     The loss is the mean over the masked tokens of the whole batch, of all
     replicas: sums are divided by a number that they have agreed on before. So
-    neither the number of replicas nor the number of parts that a replica
-    computes one after the other changes the result.
+    neither the number of replicas nor the number of micro-batches changes the
+    result.
 
-    Dropout is a function of the seed, the step, the part and the replica: a
-    training that goes on from a step draws what it would have drawn.
+    Dropout is a function of the seed, the step, the micro-batch and the
+    replica, so that a resumed training draws what it would have drawn.
 
-    Nothing in it is text, reads a file or calls Python: all of it can be
-    compiled by XLA.
+    Nothing in it handles text, reads a file or calls Python: XLA can compile
+    all of it.
 
     Args:
         task: a `UniLMv2PseudoMaskedLM`.
-        optimizer: a Keras optimizer from `reduced_gradient_optimizer`.
-        accumulation_steps: int. Parts of the replica's share. Defaults to
-            `1`.
+        optimizer: a Keras optimizer from `make_optimizer`.
+        accumulation_steps: int. Micro-batches of the replica's share. Defaults
+            to `1`.
         jit_compile: bool. Whether XLA compiles the forward and backward pass.
             Defaults to `False`.
         seed: int. Of dropout. Defaults to `0`.
@@ -73,7 +72,7 @@ class TrainStep:
             num_tokens = replica.all_reduce(
                 tf.distribute.ReduceOp.SUM, num_tokens
             )
-        # A number of the stream of dropout for each part of each replica.
+        # A dropout stream for each micro-batch of each replica.
         first_stream = (
             step * num_replicas
             + tf.cast(replica.replica_id_in_sync_group, tf.int64)
@@ -129,18 +128,20 @@ class TrainStep:
     def _set_seeds(self, stream):
         for index, state in enumerate(self._seed_states):
             key = tf.constant(self.seed * 4093 + index, state.dtype)
-            state.assign(tf.stack([key, tf.cast(stream, state.dtype) * _DRAWS]))
+            state.assign(tf.stack([key, tf.cast(stream, state.dtype) * DRAWS]))
 
 
 class StepSums:
     """Sums over masked tokens, from which losses and accuracies are made.
 
-    Args:
-        objectives: tuple of strings, the keys of the predictions.
+    Called with predictions, a dict from objective to logits `(batch, m,
+    vocabulary)`, y `(batch, m)` and sample_weight `(batch, m)`, it returns a
+    float32 tensor `(size,)`: the number of tokens, and for each objective the
+    sum of the losses and the number of hits.
 
     Example:
 
-    >>> from unilmv2_tf.training.pretraining.train_step import StepSums
+    >>> from unilmv2_tf.training.train_step import StepSums
     >>> StepSums(("ae",)).means([4.0, 10.0, 1.0])
     {'loss': 2.5, 'ae_loss': 2.5, 'ae_accuracy': 0.25}
     """
@@ -150,17 +151,6 @@ class StepSums:
         self.size = 1 + 2 * len(self.objectives)
 
     def __call__(self, predictions, y, sample_weight):
-        """Adds up a batch.
-
-        Args:
-            predictions: dict from objective to logits `(batch, m, vocabulary)`.
-            y: int tensor `(batch, m)`. The true ids.
-            sample_weight: float tensor `(batch, m)`. 1 for masked tokens.
-
-        Returns:
-            A float32 tensor of shape `(size,)`: the number of tokens, and for
-            each objective the sum of losses and the number of hits.
-        """
         sums = [tf.reduce_sum(sample_weight)]
         for name in self.objectives:
             logits = tf.cast(predictions[name], tf.float32)
@@ -173,26 +163,11 @@ class StepSums:
         return tf.stack(sums)
 
     def loss(self, sums):
-        """The sum of the losses of all objectives.
-
-        Args:
-            sums: tensor of shape `(size,)`.
-
-        Returns:
-            A scalar tensor.
-        """
+        """The sum of the losses of all objectives."""
         return tf.reduce_sum(sums[1::2])
 
     def means(self, sums):
-        """Means over tokens, by name.
-
-        Args:
-            sums: floats, `size` of them.
-
-        Returns:
-            A dict of floats: `loss`, and for each objective `x_loss` and
-            `x_accuracy`.
-        """
+        """A dict of the mean losses and accuracies over the tokens."""
         num_tokens, *rest = [float(value) for value in sums]
         num_tokens = max(num_tokens, 1.0)
         means = {"loss": sum(rest[::2]) / num_tokens}
@@ -200,28 +175,3 @@ class StepSums:
             means[f"{name}_loss"] = rest[2 * index] / num_tokens
             means[f"{name}_accuracy"] = rest[2 * index + 1] / num_tokens
         return means
-
-
-def reduced_gradient_optimizer(settings):
-    """The optimizer of a pre-training.
-
-    Args:
-        settings: `PretrainingSettings`.
-
-    Returns:
-        A Keras optimizer, with loss scaling for `mixed_float16`.
-    """
-    optimizer = make_optimizer(
-        settings.learning_rate,
-        settings.num_steps,
-        num_warmup_steps=settings.warmup_steps,
-        weight_decay=settings.weight_decay,
-        beta_1=settings.beta_1,
-        beta_2=settings.beta_2,
-        epsilon=settings.epsilon,
-        global_clipnorm=settings.clip_norm,
-        optimizer_cls=ReducedGradientAdamW,
-    )
-    if settings.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
