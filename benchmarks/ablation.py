@@ -6,8 +6,8 @@ Five models are pre-trained alike but for their objectives, each is fine-tuned
 with several seeds, as is one without pre-training, and all are scored on
 held-out pairs. Each piece of work is a process of one thread, two at a time,
 and its result stays in the work folder: run it again to go on. Results go to
-benchmarks/results/ablation.json and docs/ablation.png; docs/results/ablation.md says
-what they mean. About an hour on two cores.
+benchmarks/results/ablation.json and docs/ablation.png; docs/results/ablation.md
+says what they mean. About an hour on two cores.
 
 Reference:
     Bao et al., 2020, section 4.5 and table 6.

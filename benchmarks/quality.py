@@ -5,8 +5,8 @@ methods are computed on the same examples:
 
     python -m benchmarks.quality NAME=FOLDER ...
 
-`docs/results/understanding.md` and `docs/generation.md` have the commands that made the
-folders. Runs that were collected before, under other names, are kept.
+`docs/results/understanding.md` and `docs/generation.md` have the commands that
+made the folders. Runs that were collected before, under other names, are kept.
 """
 
 import argparse
