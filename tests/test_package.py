@@ -15,6 +15,7 @@ FLOORS = {
     "filesystem": 0,
     "optional_imports": 0,
     "progress": 0,
+    "run_settings": 0,
     "layers": 0,
     "preprocessing": 1,
     "samplers": 1,
