@@ -223,18 +223,27 @@ def _parser(command):
         action="store_true",
         help="Show the traceback of an error.",
     )
-    (first, *_) = parameters.values()
-    if not dataclasses.is_dataclass(first.annotation):
-        parser.add_function_arguments(function, as_positional=True)
-        return parser, lambda **values: function(**_without(values, flag))
-    parser.add_class_arguments(first.annotation)
-    return parser, lambda **values: function(
-        first.annotation(**_without(values, flag))
-    )
+    # The fields of dataclasses are options like the others.
+    groups = {
+        name: parameter.annotation
+        for name, parameter in parameters.items()
+        if dataclasses.is_dataclass(parameter.annotation)
+    }
+    if len(groups) < len(parameters):
+        parser.add_function_arguments(
+            function, as_positional=True, skip=set(groups)
+        )
+    for group in groups.values():
+        parser.add_class_arguments(group)
 
+    def call(**values):
+        del values[flag]
+        for name, group in groups.items():
+            fields = [field.name for field in dataclasses.fields(group)]
+            values[name] = group(**{key: values.pop(key) for key in fields})
+        return function(**values)
 
-def _without(values, name):
-    return {key: value for key, value in values.items() if key != name}
+    return parser, call
 
 
 def _overview(commands=tuple(COMMANDS)):

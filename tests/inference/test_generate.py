@@ -73,7 +73,7 @@ def test_a_line_for_a_line(preset, sources, expected, capsys):
     generate(preset, "--input", "sources.txt", "--batch_size", 8)
     captured = capsys.readouterr()
     assert captured.out.split("\n") == [*expected, ""]
-    assert "cut at 9 tokens" in captured.err
+    assert "longer than 9 tokens" in captured.err
     assert "1 of 20 sources" in captured.err
 
 
@@ -178,28 +178,29 @@ def test_flags_change_the_sampler_of_the_preset(preset, words, sources, capsys):
 
 def test_interrupted_and_resumed(preset, sources, monkeypatch, capsys):
     """Byte for byte as without an interruption, though texts are drawn."""
-    from unilmv2_tf.inference import run
-
-    monkeypatch.setattr(run, "_BATCHES_PER_CHUNK", 2)
+    monkeypatch.setattr("unilmv2_tf.inference.generate._BATCHES_PER_CHUNK", 2)
     write("sources.txt", sources)
     command = ["--input", "sources.txt", "--batch_size", 3]
     command += ["--sampler", "top_k", "--k", 4]
     generate(preset, *command, "--output", "whole.jsonl")
     whole = open("whole.jsonl", "rb").read()
 
-    class Interrupted(run.Generator):
-        def __call__(self, records, index):
-            if index == 12:
-                raise KeyboardInterrupt
-            return super().__call__(records, index)
+    computed = []
+    generate_texts = UniLMv2Seq2SeqLM.generate
+
+    def interrupted(self, inputs, **kwargs):
+        if len(computed) == 12:
+            raise KeyboardInterrupt
+        computed.extend(inputs["encoder_text"])
+        return generate_texts(self, inputs, **kwargs)
 
     command += ["--output", "answers.jsonl"]
     with monkeypatch.context() as patch:
-        patch.setattr(run, "Generator", Interrupted)
+        patch.setattr(UniLMv2Seq2SeqLM, "generate", interrupted)
         arguments = [str(argument) for argument in command]
         capsys.readouterr()
         assert main(["generate", preset, *arguments]) == 130
-    assert "after 12 answers; they are kept" in capsys.readouterr().err
+    assert "after 12 results; they are kept" in capsys.readouterr().err
     assert not os.path.exists("answers.jsonl")
     lines = whole.splitlines(keepends=True)
     assert open("answers.jsonl.part", "rb").read() == b"".join(lines[:12])
@@ -207,20 +208,14 @@ def test_interrupted_and_resumed(preset, sources, monkeypatch, capsys):
     with open("answers.jsonl.part", "ab") as file:
         file.write(lines[12] + lines[13][:5])
 
-    computed = []
-
-    class Watched(run.Generator):
-        def __call__(self, records, index):
-            computed.append(index)
-            return super().__call__(records, index)
-
     other = fails(capsys, preset, *command, "--seed", "5")
-    assert "begun with seed=None (now 5)" in other
+    assert "started with seed=None (now 5)" in other
+    computed.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(run, "Generator", Watched)
+        patch.setattr(UniLMv2Seq2SeqLM, "generate", interrupted)
         generate(preset, *command)
-    assert computed == [12, 18]
-    assert "1 of 20 sources" in capsys.readouterr().err
+    # The finished chunks are not computed again.
+    assert computed == sources[12:]
     assert open("answers.jsonl", "rb").read() == whole
     assert sorted(os.listdir()) == [
         "answers.jsonl",
@@ -245,15 +240,15 @@ def test_an_output_that_is_there(preset, sources, expected, capsys):
             write("answers.txt.part.json", [settings])
 
     part(None)
-    assert "nothing says" in fails(capsys, preset, *flags)
+    assert "is missing" in fails(capsys, preset, *flags)
     part("{")
-    assert "damaged" in fails(capsys, preset, *flags)
+    assert "is damaged" in fails(capsys, preset, *flags)
     part('{"input": "another"}')
     error = fails(capsys, preset, *flags)
-    assert "begun with input='another'" in error
+    assert "started with input='another'" in error
     assert open("answers.txt.part").read() == "earlier\n"
     stream = ("--output", "answers.txt")
-    assert "a stream cannot be gone on" in fails(capsys, preset, *stream)
+    assert "a stream cannot be resumed" in fails(capsys, preset, *stream)
     generate(preset, *flags, "--overwrite", "true")
     assert open("answers.txt").read().split("\n") == [*expected[:3], ""]
     assert sorted(os.listdir()) == ["answers.txt", "sources.txt"]

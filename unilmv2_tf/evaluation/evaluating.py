@@ -7,10 +7,10 @@ from unilmv2_tf.evaluation import LeadBaseline
 from unilmv2_tf.evaluation import NearestNeighbourBaseline
 from unilmv2_tf.evaluation import describe_metrics
 from unilmv2_tf.evaluation import score_texts
-from unilmv2_tf.inference.samplers import make_sampler
 from unilmv2_tf.models import UniLMv2QuestionAnswerer
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
 from unilmv2_tf.models import UniLMv2TextClassifier
+from unilmv2_tf.samplers import SamplerArgs
 from unilmv2_tf.training.finetuning import labelled
 from unilmv2_tf.training.finetuning import pairs
 from unilmv2_tf.training.finetuning import questions
@@ -136,7 +136,9 @@ def evaluate_generator(
     is_ranked = getattr(model.sampler, "num_return_sequences", 1) > 1
     if is_ranked:
         beam_options["num_return_sequences"] = 1
-    model.compile(sampler=make_sampler(model.sampler, **beam_options))
+    model.compile(
+        sampler=SamplerArgs(**beam_options).make_sampler(model.sampler)
+    )
     examples = pairs.read(data, evaluation_split(data)).spread(num_examples)
     fitted = {} if baselines is None else fit_baselines(baselines)
     predictions = pairs.predict(model, examples, batch_size, max_length)

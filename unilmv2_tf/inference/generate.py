@@ -1,4 +1,15 @@
+"""The command `unilmv2 generate`."""
+
+import dataclasses
+import json
+import sys
 from typing import Literal
+
+from unilmv2_tf.samplers import PRESET_SAMPLER
+from unilmv2_tf.samplers import SamplerArgs
+
+# Sources that are generated for, and written, at once.
+_BATCHES_PER_CHUNK = 8
 
 
 def generate(
@@ -6,94 +17,227 @@ def generate(
     input: str = "-",
     output: str = "-",
     overwrite: bool = False,
-    sampler: Literal["beam", "greedy", "random", "top_k", "top_p"]
-    | None = None,
-    num_beams: int | None = None,
-    length_penalty: float | None = None,
-    min_length: int | None = None,
-    max_length: int | None = None,
-    no_repeat_ngram_size: int | None = None,
-    ignored_tokens: str | list[str] | None = None,
-    forbidden_words: str | list[str] | None = None,
-    num_return_sequences: int | None = None,
-    num_groups: int | None = None,
-    diversity_penalty: float | None = None,
-    temperature: float | None = None,
-    k: int | None = None,
-    p: float | None = None,
-    seed: int | None = None,
     prefix: str = "",
+    max_length: int | None = None,
     batch_size: int = 32,
     precision: Literal["float32", "bfloat16", "mixed_bfloat16", "float16"]
     | None = None,
+    sampler_args: SamplerArgs = PRESET_SAMPLER,
 ):
-    """Generates a text for each text of a file, or of stdin.
+    """Generates a text for each text of a file or of stdin.
 
-    Sources that are longer than the model's rows are cut, and counted. What is
-    not set is as in the preset. The answers of beam and greedy depend on
-    nothing but their source; those of random, top_k and top_p on the seed, the
-    batch size and the sources that are computed together (8 batches of a file,
-    what has come of a stream): the same command on the same file gives the
-    same answers.
-
-    An interrupted run is gone on with by the same command. Until all answers
-    are there, they are in OUTPUT.part.
+    Sources longer than the model's rows are cut, and counted. The results of
+    beam and greedy depend on nothing but the source. Those of random, top_k and
+    top_p depend on the seed, the batch size and the sources computed together
+    (8 batches of a file, or what has arrived of a stream), so that the same
+    command on the same file gives the same texts. The same command resumes an
+    interrupted run; until it is complete the results are in OUTPUT.part.
 
     Args:
-        preset: The folder of a model that UniLMv2Seq2SeqLM.save_to_preset
-            wrote.
-        input: The texts: .txt with one a line, .tsv with one in the first
-            column, .jsonl with one under src, a string or a list of
-            WordPieces; or - for stdin, where each line is answered as soon as
-            no other follows at once.
-        output: The answers: .txt with one a line, .jsonl with the line of the
-            source and the prediction; or - for stdout.
-        overwrite: Whether to replace an output that is there, finished or not.
-        sampler: How tokens are chosen.
-        num_beams: Beams of a beam search.
-        length_penalty: Above 0 longer texts score higher in a beam search.
-        min_length: The fewest tokens of a text, in a beam search.
-        max_length: The most tokens of a text, its end included.
-        no_repeat_ngram_size: No n tokens occur twice in a text, in a beam
-            search.
-        ignored_tokens: Words that this rule does not apply to, for example
-            ". ,".
-        forbidden_words: Words, and in double quotes texts of several, that no
-            text has, nor words that begin with them; in a beam search.
-        num_return_sequences: Texts for each source, best first, with their
-            scores; in a beam search, and to stdout or .jsonl.
-        num_groups: Into how many groups the beams are divided, each of which
-            avoids what the ones before it chose; for texts that differ.
-        diversity_penalty: How much it avoids it: what a token costs for each
-            beam of an earlier group that has it at the same place.
-        temperature: Above 1 makes choices more random, below 1 less.
-        k: The number of tokens that are drawn from.
-        p: The probability of the tokens that are drawn from, together.
-        seed: Of what is random; 0 if neither it nor the preset's is set.
-        prefix: How every text begins.
-        batch_size: Texts that are computed at once.
-        precision: What is computed in.
+        preset: Preset folder of a UniLMv2Seq2SeqLM.
+        input: Sources: .txt (one a line), .tsv (first column) or .jsonl (a
+            string or a list of WordPieces under src); or - for stdin, where
+            results appear as soon as the input pauses.
+        output: Results: .txt (one a line) or .jsonl (the object of the source
+            with the prediction); or - for stdout.
+        overwrite: Whether to replace an existing output, finished or not.
+        prefix: Text that every result begins with.
+        max_length: Maximum length of a text in tokens, its end token included.
+        batch_size: Number of texts computed at once.
+        precision: Dtype policy of the computation.
+        sampler_args: Options of the sampler.
 
     Raises:
         ValueError: if a setting is out of range, the preset holds another
-            model, a line of the input is wrong, or the output is there.
+            model, a line of the input is invalid, or the output exists.
         FileNotFoundError: if there is no such file.
 
     Example:
 
     ```python
-    generate("run/preset", "articles.txt", "summaries.txt", num_beams=4)
+    generate("run/preset", "articles.txt", "summaries.txt",
+             sampler_args=SamplerArgs(num_beams=4))
     ```
-
-    Reference:
-        Bao et al., 2020, section 3.4 and table 10.
     """
-    settings = {
-        name: value
-        for name, value in locals().items()
-        if name not in ("preset", "input", "output", "overwrite")
-    }
-    # TensorFlow takes seconds to import, help should not.
-    from unilmv2_tf.inference.run import run
+    # TensorFlow takes seconds to import, and help should appear at once.
+    from unilmv2_tf.checkpoints.checksums import folder_checksum
+    from unilmv2_tf.inference import item_files
 
-    run(preset, input, output, overwrite, settings)
+    for name, value in (("batch_size", batch_size), ("max_length", max_length)):
+        if value is not None and value < 1:
+            raise ValueError(
+                f"`{name}` must be at least 1. Received: {name}={value}"
+            )
+    # 1. Output and input are checked before the model loads.
+    is_file = output != item_files.STREAM
+    if is_file:
+        item_files.check_output(output, overwrite)
+    checksum, items = None, None
+    if input != item_files.STREAM:
+        checksum, items = item_files.read_items(input)
+    num_items = None if items is None else len(items)
+
+    # 2. The model, with its sampler.
+    model = load_generator(preset, precision)
+    tokenizer = model.preprocessor.tokenizer
+    sampler = sampler_args.make_sampler(model.sampler, tokenizer)
+    _check_lengths(model.preprocessor, sampler, prefix, max_length)
+    model.compile(sampler=sampler)
+    is_ranked = getattr(sampler, "num_return_sequences", 1) > 1
+    chunk_size = _BATCHES_PER_CHUNK * batch_size
+
+    # 3. The writer, which knows where an interrupted run stopped.
+    if not is_file:
+        format_lines = _ranked_lines if is_ranked else _text_line
+        writer = item_files.StdoutWriter(format_lines)
+    elif is_ranked and output.lower().endswith(".txt"):
+        raise ValueError(
+            "Several texts for a source don't fit in one line. Received: "
+            f"output={output}, num_return_sequences="
+            f"{sampler.num_return_sequences}. Write them to .jsonl or to stdout"
+        )
+    else:
+        is_text = output.lower().endswith(".txt")
+        settings = {
+            **dataclasses.asdict(sampler_args),
+            "prefix": prefix,
+            "max_length": max_length,
+            "batch_size": batch_size,
+            "precision": precision,
+            "preset": folder_checksum(preset),
+            "input": checksum,
+        }
+        writer = item_files.ResumableWriter(
+            output,
+            _text_line if is_text else _json_line,
+            settings,
+            num_items,
+            chunk_size,
+            overwrite,
+        )
+
+    # 4. The texts, chunk by chunk.
+    if items is not None:
+        starts = range(0, len(items), chunk_size)
+        chunks = (items[start : start + chunk_size] for start in starts)
+    else:
+        if sys.stdin.isatty():
+            print("One text a line; Ctrl-D ends.", file=sys.stderr)
+        chunks = item_files.stream_items(sys.stdin.fileno(), chunk_size)
+    num_cut = 0
+
+    def process(items, index):
+        nonlocal num_cut
+        sources = [item_files.item_text(item) for item in items]
+        num_cut += _count_cut(sources, model.preprocessor)
+        _reseed(sampler, index)
+        outputs = model.generate(
+            {"encoder_text": sources, "decoder_text": [prefix] * len(sources)},
+            max_length=max_length,
+            batch_size=batch_size,
+        )
+        if not isinstance(outputs, dict):
+            return [[(text, None)] for text in outputs]
+        return [
+            list(zip(texts, map(float, scores)))
+            for texts, scores in zip(
+                outputs["generated_text"], outputs["scores"]
+            )
+        ]
+
+    with writer:
+        num_done = item_files.process_items(
+            chunks, process, writer, num_items, "generating"
+        )
+        if num_cut:
+            longest = model.preprocessor.encoder_sequence_length
+            print(
+                f"{num_cut} of {num_done - writer.num_done} sources are longer "
+                f"than {longest} tokens, the model's maximum, and were cut",
+                file=sys.stderr,
+            )
+    if is_file:
+        print(f"{num_done} texts written to {output}")
+
+
+def load_generator(preset, precision=None):
+    """Loads a `UniLMv2Seq2SeqLM` with a preprocessor."""
+    from unilmv2_tf.models import UniLMv2Seq2SeqLM
+    from unilmv2_tf.training.finetuning.model import load_task
+
+    model = load_task(preset, **({"dtype": precision} if precision else {}))
+    if not isinstance(model, UniLMv2Seq2SeqLM):
+        raise ValueError(
+            "`preset` must hold a UniLMv2Seq2SeqLM. Received: preset="
+            f"{preset}, a {type(model).__name__}. Fine-tune one from it with "
+            "unilmv2 finetune seq2seq"
+        )
+    if model.preprocessor is None:
+        raise ValueError(
+            "`preset` must hold a preprocessor. Received: preset="
+            f"{preset}, of a model that takes integers"
+        )
+    return model
+
+
+def _check_lengths(preprocessor, sampler, prefix, max_length):
+    longest = max_length or preprocessor.decoder_sequence_length
+    length = len(preprocessor.tokenizer(prefix))
+    if length >= longest:
+        raise ValueError(
+            "`prefix` must leave room for a text. Received: prefix="
+            f"{prefix!r}, {length} tokens, of at most {longest}"
+        )
+    min_length = getattr(sampler, "min_length", 0)
+    if min_length >= longest:
+        raise ValueError(
+            "`min_length` must leave room for the end of a text. Received: "
+            f"min_length={min_length}, and at most {longest} tokens "
+            "(`max_length`)"
+        )
+
+
+def _count_cut(sources, preprocessor):
+    longest = preprocessor.encoder_sequence_length - 2
+    # A token has at least one character: most texts need not be tokenized.
+    sources = [text for text in sources if len(text) > longest]
+    if not sources:
+        return 0
+    return sum(len(row) > longest for row in preprocessor.tokenizer(sources))
+
+
+def _reseed(sampler, index):
+    """Makes the random numbers a function of the seed and the first item."""
+    import numpy as np
+
+    for position, state in enumerate(sampler.variables):
+        seeds = np.random.SeedSequence([sampler.seed, index, position])
+        state.assign(seeds.generate_state(2))
+
+
+def _text_line(item, results):
+    return results[0][0] + "\n"
+
+
+def _json_line(item, results):
+    item = {**item, "prediction": results[0][0]}
+    if len(results) > 1:
+        item["predictions"] = [
+            {"text": text, "score": round(score, 6)} for text, score in results
+        ]
+    line = json.dumps(item, ensure_ascii=False) + "\n"
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        # Half of a surrogate pair under another key.
+        line = json.dumps(item) + "\n"
+    return line
+
+
+def _ranked_lines(item, results):
+    """The source, its texts with their scores, and an empty line."""
+    from unilmv2_tf.inference.item_files import item_text
+    from unilmv2_tf.plots import format_ranked
+
+    texts, scores = zip(*results)
+    return format_ranked(item_text(item), texts, scores) + "\n\n"

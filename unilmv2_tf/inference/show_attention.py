@@ -32,7 +32,7 @@ def show_attention(
         Bao et al., 2020, section 3.4.
     """
     # TensorFlow takes seconds to import, help should not.
-    from unilmv2_tf.inference.model import load_generator
+    from unilmv2_tf.inference.generate import load_generator
     from unilmv2_tf.plots import plot_attention
 
     model = load_generator(preset)

@@ -185,6 +185,10 @@ class SamplerArgs:
         )
 
 
+# Default of the commands: the sampler that is saved in the preset.
+PRESET_SAMPLER = SamplerArgs()
+
+
 def _token_ids(option, words, tokenizer):
     """The token ids of each word, special tokens included."""
     sequences = []

@@ -1,6 +1,6 @@
 """Presets, loaded as they are to be exported."""
 
-from unilmv2_tf.inference.samplers import make_sampler
+from unilmv2_tf.samplers import SamplerArgs
 from unilmv2_tf.serving.endpoints import endpoints_of
 from unilmv2_tf.training.finetuning.model import load_task
 
@@ -82,15 +82,15 @@ def _arguments(name, task, settings):
     if "buckets" in settings:
         arguments["buckets"] = _checked_buckets(settings["buckets"])
     if name == "generate":
-        arguments["sampler"] = make_sampler(
-            task.sampler,
-            settings.get("sampler"),
+        sampler_args = SamplerArgs(
+            sampler=settings.get("sampler"),
             **{
                 option: settings[flag]
                 for flag, option in _SAMPLER_OPTIONS.items()
                 if flag in settings
             },
         )
+        arguments["sampler"] = sampler_args.make_sampler(task.sampler)
     return arguments
 
 

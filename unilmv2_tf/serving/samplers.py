@@ -6,6 +6,7 @@ import keras_hub
 from keras import ops
 
 from unilmv2_tf.samplers import BeamSearchSampler
+from unilmv2_tf.samplers import get_sampler
 
 
 def scored_sampler(sampler):
@@ -31,7 +32,7 @@ def scored_sampler(sampler):
     >>> scored_sampler(BeamSearchSampler(num_beams=3)).return_scores
     True
     """
-    sampler = keras_hub.samplers.get(sampler)
+    sampler = get_sampler(sampler)
     if isinstance(sampler, BeamSearchSampler):
         sampler = copy.copy(sampler)
         sampler.return_scores = True

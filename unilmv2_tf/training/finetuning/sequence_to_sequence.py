@@ -3,11 +3,10 @@ import sys
 from unilmv2_tf.datasets import length_grouped_batches
 from unilmv2_tf.evaluation import describe_metrics
 from unilmv2_tf.evaluation import score_texts
-from unilmv2_tf.inference.samplers import split_words
-from unilmv2_tf.inference.samplers import token_ids_of
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
 from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf.samplers import BeamSearchSampler
+from unilmv2_tf.samplers import SamplerArgs
 from unilmv2_tf.training.finetuning import pairs
 from unilmv2_tf.training.finetuning.model import model_arguments
 from unilmv2_tf.training.finetuning.problem import Problem
@@ -41,11 +40,13 @@ class SequenceToSequence(Problem):
         # Says now what is wrong with the metric, and not after an epoch.
         score_texts(["a"], ["a"], self.metrics)
         super().__init__(settings)
-        self.ignored_token_ids = tuple(
-            token_id
-            for word in split_words(settings.ignored_tokens)
-            for token_id in token_ids_of(word, self.tokenizer, "ignored_tokens")
-        )
+        self.sampler = SamplerArgs(
+            num_beams=settings.num_beams,
+            length_penalty=settings.length_penalty,
+            min_length=settings.min_length,
+            no_repeat_ngram_size=settings.no_repeat_ngram_size,
+            ignored_tokens=settings.ignored_tokens,
+        ).make_sampler(BeamSearchSampler(), self.tokenizer)
         self.num_held_out = len(self.held_out)
         self.held_out = self.held_out.spread(settings.evaluation_examples)
 
@@ -104,13 +105,7 @@ class SequenceToSequence(Problem):
         model.compile(
             optimizer=optimizer,
             label_smoothing=settings.label_smoothing,
-            sampler=BeamSearchSampler(
-                num_beams=settings.num_beams,
-                length_penalty=settings.length_penalty,
-                min_length=settings.min_length,
-                no_repeat_ngram_size=settings.no_repeat_ngram_size,
-                ignored_token_ids=self.ignored_token_ids,
-            ),
+            sampler=self.sampler,
         )
 
     def training_dataset(self, preprocessor, num_steps, seed, start_step):

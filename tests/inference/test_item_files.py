@@ -1,4 +1,4 @@
-"""Streams give the lines that files give, each as soon as it is there."""
+"""Streams give the lines that files give, as soon as they arrive."""
 
 import io
 import os
@@ -9,10 +9,8 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from unilmv2_tf.inference.sources import StreamedLines
-from unilmv2_tf.inference.sources import in_chunks
-from unilmv2_tf.inference.sources import read_lines
-from unilmv2_tf.inference.sources import read_sources
+from unilmv2_tf.inference.item_files import read_items
+from unilmv2_tf.inference.item_files import stream_items
 
 
 @settings(max_examples=60, deadline=None)
@@ -30,32 +28,32 @@ def test_a_stream_in_pieces(pieces, size):
 
     feeder = threading.Thread(target=feed)
     feeder.start()
-    lines = StreamedLines(reader)
-    chunks = list(in_chunks(read_lines(lines), size, lines.is_ready))
+    chunks = list(stream_items(reader, size))
     feeder.join()
     os.close(reader)
     whole = io.BytesIO("".join(pieces).encode())
-    assert [record["src"] for chunk in chunks for record in chunk] == [
+    assert [item["src"] for chunk in chunks for item in chunk] == [
         line.decode().rstrip("\r\n") for line in whole
     ]
     assert all(1 <= len(chunk) <= size for chunk in chunks)
 
 
-def test_what_comes_before_a_wrong_line_is_answered():
-    chunks = in_chunks(read_lines([b"one\n", b"two\n", b"\xff\n"]), size=9)
+def test_lines_before_an_invalid_one_are_processed():
+    reader, writer = os.pipe()
+    os.write(writer, b"one\ntwo\n\xff\n")
+    os.close(writer)
+    chunks = stream_items(reader, chunk_size=9)
     assert next(chunks) == [{"src": "one"}, {"src": "two"}]
     with pytest.raises(ValueError, match="stdin:3: not valid UTF-8: byte 1"):
         next(chunks)
+    os.close(reader)
 
 
 def test_lines_of_files(tmp_path):
     path = tmp_path / "sources.txt"
     path.write_bytes("\ufeffone\r\n\n \u2028two\u0085".encode())
-    assert [record["src"] for record in read_sources(str(path))] == [
-        "one",
-        "",
-        " \u2028two\u0085",
-    ]
+    _, items = read_items(str(path))
+    assert [item["src"] for item in items] == ["one", "", " \u2028two\u0085"]
     for line, message in (
         ('{"src": 1}', "string or a list of WordPieces"),
         ('{"src": "\\ud800"}', "half of a surrogate pair"),
@@ -65,4 +63,4 @@ def test_lines_of_files(tmp_path):
         path = tmp_path / "sources.jsonl"
         path.write_text('{"src": ""}\n' + line)
         with pytest.raises(ValueError, match=f"sources.jsonl:2: .*{message}"):
-            list(read_sources(str(path)))
+            read_items(str(path))
