@@ -1,1 +1,1 @@
-"""Measurements. Each runs as `python -m benchmarks.NAME`."""
+"""Benchmarks: each runs as `python -m benchmarks NAME`."""

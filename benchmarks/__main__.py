@@ -2,144 +2,127 @@
 
     python -m benchmarks                  lists them
     python -m benchmarks NAME [FLAGS]     runs one; --help shows its flags
-    python -m benchmarks all [--quick]    runs all, then writes the table
-    python -m benchmarks table            writes README's table from the results
+    python -m benchmarks all [--quick]    runs all that take minutes
+    python -m benchmarks table            writes the tables of README and docs
 
-Each writes results/NAME.json and, if it has one, its picture. See `catalogue`
-for what a benchmark is.
+A benchmark is a module of this folder with
+
+    run(...) -> dict        measures; its arguments are the flags
+    QUICK                   dict of arguments for a run of seconds
+    draw(figures, path)     optional: its picture, docs/benchmark-NAME.png
+    summary(figures)        optional: its rows of README's table
+    tables(figures)         optional: its tables in docs, by name
+
+and writes results/NAME.json.
 """
 
-import argparse
+import importlib
 import os
 import pathlib
 import subprocess
 import sys
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import catalogue
+import jsonargparse
 
-ROOT = pathlib.Path(__file__).parent.parent
+from benchmarks import reports
+
+BENCHMARKS = {
+    "training": "a pre-training step beside BERT's of two libraries",
+    "finetuning": "a sequence-to-sequence step beside BART's of two libraries",
+    "decoding": "beam search beside BART's of two libraries",
+    "attention": "attention by segments of the row beside dense attention",
+    "input_pipeline": "masked batches from shards and from text",
+    "precision": "a pre-training step in mixed_bfloat16 beside float32",
+    "startup": "seconds until the import and the first step are done",
+    "scaling": "cost of a token by model size, row length and batch size",
+    "serving": "latency of exported models beside live ones and PyTorch",
+    "kill_and_resume": "a pre-training killed 20 times beside one that is not",
+    "ablation": "the paper's ablation of the objectives, in miniature",
+}
+# On their own: they take more than an hour together.
+LONG = ("kill_and_resume", "ablation")
 
 
 def main(arguments):
-    """Does what the command line says; returns the exit status."""
-    name, *rest = arguments or ["list"]
-    benchmarks = catalogue.find()
-    if name in ("list", "-h", "--help"):
+    """Runs the command line; returns the exit status."""
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
         print(__doc__)
-        print_list(benchmarks)
-    elif name == "all":
-        return run_all(benchmarks, rest)
-    elif name == "table":
-        from benchmarks.report_table import write_tables
-
-        write_tables()
-    elif name not in benchmarks:
-        print(
-            f"NAME must be one of {', '.join(benchmarks)}, `all` or `table`. "
-            f"Received: {name}",
-            file=sys.stderr,
-        )
-        return 2
-    elif benchmarks[name].is_regular:
-        return run_one(benchmarks[name], rest)
-    else:
-        sys.argv = [f"python -m benchmarks {name}", *rest]
-        benchmarks[name].load().main()
-    return 0
+        for name, summary in BENCHMARKS.items():
+            print(f"  {name:16} {summary}")
+        return 0
+    if name == "all":
+        return run_all(rest)
+    if name == "table":
+        reports.write_tables(BENCHMARKS)
+        return 0
+    if name in BENCHMARKS:
+        return run_one(name, rest)
+    print(
+        f"NAME must be one of {', '.join(BENCHMARKS)}, `all` or `table`. "
+        f"Received: {name}",
+        file=sys.stderr,
+    )
+    return 2
 
 
-def print_list(benchmarks):
-    """Prints names and summaries."""
-    for is_regular, title in ((True, "In `all`:"), (False, "On their own:")):
-        print(title)
-        for benchmark in benchmarks.values():
-            if benchmark.is_regular == is_regular:
-                print(f"  {benchmark.name:18} {benchmark.summary}")
-
-
-def run_one(benchmark, arguments):
-    """Runs a benchmark in this process, and writes what it found.
-
-    Args:
-        benchmark: a `catalogue.Benchmark` that is regular.
-        arguments: list of strings, its flags.
-
-    Returns:
-        The exit status.
-    """
-    from benchmarks import report
-
-    module = benchmark.load()
-    parser = argparse.ArgumentParser(
-        f"python -m benchmarks {benchmark.name}",
-        description=benchmark.summary,
+def run_one(name, arguments):
+    """Runs a benchmark and writes its figures; returns the exit status."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    parser = jsonargparse.ArgumentParser(
+        f"python -m benchmarks {name}", description=module.__doc__
     )
     parser.add_argument(
         "--quick", action="store_true", help="a run of seconds, to try it out"
     )
     parser.add_argument(
         "--output",
-        type=pathlib.Path,
+        type=str | None,
         default=None,
-        help="folder of the results and the picture; default: "
-        "benchmarks/results and docs, and none with --quick",
+        help="folder of results and picture; default: benchmarks/results and "
+        "docs, and none with --quick",
     )
-    if hasattr(module, "add_arguments"):
-        module.add_arguments(parser)
-    settings = parser.parse_args(arguments)
-    if settings.quick:
-        quick = getattr(module, "QUICK", [])
-        settings = parser.parse_args([*quick, *arguments])
-    start = time.monotonic()
+    parser.add_function_arguments(module.run)
+    if "--quick" in arguments:
+        parser.set_defaults(module.QUICK)
+    settings = parser.parse_args(arguments).as_dict()
+    is_quick, output = settings.pop("quick"), settings.pop("output")
     try:
-        figures = module.run(settings)
+        figures = module.run(**settings)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{benchmark.name}: {time.monotonic() - start:.0f} s")
-    if settings.quick and settings.output is None:
+    if is_quick and output is None:
         return 0
-    # Figures of another device don't replace those of this one.
-    name = figures.pop("name", benchmark.name)
-    packages = getattr(module, "PACKAGES", report.PACKAGES)
-    report.write_results(
-        name,
-        figures,
-        figures.pop("packages", packages),
-        settings.output or report.RESULTS,
+    # Figures of another device or precision are kept apart.
+    variant = figures.pop("variant", None)
+    reports.write_results(
+        f"{name}-{variant}" if variant else name,
+        {"settings": settings, **figures},
+        output or reports.RESULTS,
     )
-    if hasattr(module, "draw") and name == benchmark.name:
-        folder = settings.output or ROOT / "docs"
-        module.draw(figures, folder / f"benchmark-{benchmark.name}.png")
+    if hasattr(module, "draw") and not variant:
+        folder = pathlib.Path(output or reports.ROOT / "docs")
+        figures = {"settings": settings, **figures}
+        module.draw(figures, folder / f"benchmark-{name}.png")
     return 0
 
 
-def run_all(benchmarks, arguments):
-    """Runs each regular benchmark in a process of its own.
-
-    Args:
-        benchmarks: dict from name to `catalogue.Benchmark`.
-        arguments: list of strings, flags for all of them.
-
-    Returns:
-        The exit status: 1 if one of them failed.
-    """
+def run_all(arguments):
+    """Runs each in a process of its own; returns the exit status."""
     failed = []
-    start = time.monotonic()
-    for name in (n for n, b in benchmarks.items() if b.is_regular):
+    for name in BENCHMARKS:
+        if name in LONG:
+            continue
         print(f"== {name}", flush=True)
         command = [sys.executable, "-m", "benchmarks", name, *arguments]
-        if subprocess.run(command, cwd=ROOT).returncode:
+        if subprocess.run(command, cwd=reports.ROOT).returncode:
             failed.append(name)
-    minutes = (time.monotonic() - start) / 60
-    print(f"all: {minutes:.0f} minutes; failed: {', '.join(failed) or 'none'}")
+    print(f"failed: {', '.join(failed) or 'none'}")
     if not failed and "--quick" not in arguments:
-        from benchmarks.report_table import write_tables
-
-        write_tables()
+        reports.write_tables(BENCHMARKS)
     return 1 if failed else 0
 
 

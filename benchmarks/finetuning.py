@@ -1,164 +1,134 @@
 """A step of sequence-to-sequence fine-tuning beside BART's.
 
-Measured alternately: ours, KerasHub's BART and Hugging Face's BART in PyTorch,
-on pairs of the same lengths, with the same vocabulary, width and number of
-layers; BART has half of them in its encoder and half in its decoder, as the
-published one. Losses and optimizers are each library's own.
+Ours, KerasHub's BART and Hugging Face's BART in PyTorch take turns, on pairs of
+the same lengths, with the same vocabulary, width and number of layers; BART has
+half of them in its encoder and half in its decoder, as the published one.
+Losses and optimizers are each library's own.
 
 BART needs fewer operations for a pair: its source goes through half of the
-layers. How many is in the results, so that both can be read: time, and how
-well the machine is used.
+layers. The operations are in the results, so that both can be read: time, and
+the share of the machine's peak.
 
     python -m benchmarks finetuning
     python -m benchmarks finetuning --precision mixed_bfloat16
 """
 
-from benchmarks.alternating import measure
-from benchmarks.alternating import ratio
-from benchmarks.alternating import shown
-from benchmarks.alternating import spread
-from benchmarks.contenders import rows
-from benchmarks.training import OURS
-from benchmarks.training import matmul_flops
-from benchmarks.training import step_flops
-from benchmarks.training import vars_of
+from benchmarks import charts
+from benchmarks import peer_steps
+from benchmarks import random_rows
+from benchmarks.contest import faster_than
+from benchmarks.contest import installed
+from benchmarks.contest import measure
+from benchmarks.contest import ratio
+from benchmarks.contest import shown
+from benchmarks.contest import spreads
+from benchmarks.our_steps import matmul_flops
+from benchmarks.our_steps import step_flops
+from benchmarks.training import MATMUL
+from benchmarks.training import seconds_table
 
-NAME = "finetuning"
-PACKAGES = ("tensorflow", "keras", "keras-hub", "torch", "transformers")
-QUICK = [
-    *("--size", "tiny", "--source_length", "24", "--target_length", "8"),
-    *("--batch_size", "2", "--rounds", "2", "--matmul_size", "256"),
-]
-PEERS = {
-    "KerasHub BART": "benchmarks.contenders.keras_hub_models:bart",
-    "Hugging Face BART": "benchmarks.contenders.hugging_face:bart",
+QUICK = {
+    "size": "tiny",
+    "source_length": 24,
+    "target_length": 8,
+    "batch_size": 2,
+    "rounds": 2,
+    "matmul_size": 256,
 }
+OURS = "unilmv2_tf"
 
 
-def add_arguments(parser):
-    parser.add_argument("--size", default="base", choices=list(rows.SIZES))
-    parser.add_argument("--source_length", type=int, default=256)
-    parser.add_argument("--target_length", type=int, default=48)
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument(
-        "--precision",
-        default="float32",
-        choices=("float32", "mixed_bfloat16"),
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, help="default: as many as cores")
-    parser.add_argument("--matmul_size", type=int, default=2048)
-
-
-def run(settings):
-    """Measures all contenders; returns a dict of figures."""
-    samples = measure(
-        {
-            "unilmv2_tf": f"{OURS}:finetuning",
-            **PEERS,
-            "matmul": f"{OURS}:matmul",
-        },
-        settings.rounds,
-        {
-            **vars_of(settings),
-            "matmul_dtype": settings.precision.removeprefix("mixed_"),
-        },
-    )
+def run(
+    size: random_rows.Size = "base",
+    source_length: int = 256,
+    target_length: int = 48,
+    batch_size: int = 8,
+    precision: str = "float32",
+    rounds: int = 3,
+    threads: int | None = None,
+    matmul_size: int = 2048,
+):
+    """Measures all contenders."""
+    settings = dict(locals())
+    peers = installed(peer_steps.FINETUNING)
+    dtype = precision.removeprefix("mixed_")
+    contest = {
+        OURS: "benchmarks.our_steps:finetuning",
+        **peers,
+        "matmul": (MATMUL, {"matmul_dtype": dtype}),
+    }
+    samples = measure(contest, rounds, settings)
     seconds = {name: sample["seconds"] for name, sample in samples.items()}
-    flops = {"unilmv2_tf": our_flops(settings)}
-    flops |= {name: bart_flops(settings) for name in PEERS}
-    peaks = [matmul_flops(settings) / second for second in seconds["matmul"]]
-    figures = {
-        "settings": vars_of(settings),
-        "seconds": {name: spread(values) for name, values in seconds.items()},
-        "peak_mb": {
-            name: spread(sample["peak_mb"]) for name, sample in samples.items()
-        },
+    flops = {OURS: our_flops(settings)}
+    flops |= {name: bart_flops(settings) for name in peers}
+    peaks = [matmul_flops(settings) / s for s in seconds["matmul"]]
+    speed_to = {name: ratio(seconds[name], seconds[OURS]) for name in peers}
+    for name, value in spreads(samples).items():
+        print(f"  {name:18} {shown(value, 3)} s")
+    for name, value in speed_to.items():
+        print(f"  {faster_than(name, value)}")
+    return {
+        "variant": None if precision == "float32" else precision,
+        "seconds": spreads(samples),
+        "peak_mb": spreads(samples, "peak_mb"),
         "flops": flops,
         "share_of_peak": {
             name: ratio([value / s for s in seconds[name]], peaks)
             for name, value in flops.items()
         },
-        "speed_to": {
-            name: ratio(seconds[name], seconds["unilmv2_tf"]) for name in PEERS
-        },
+        "speed_to": speed_to,
     }
-    print_figures(figures)
-    if settings.precision != "float32":
-        figures["name"] = f"{NAME}-{settings.precision}"
-    return figures
 
 
 def our_flops(settings):
     """The operations of a step of `UniLMv2Seq2SeqLM`."""
-    # Those of the objective "par": context, targets, pseudo masks.
-    return step_flops(
-        {**vars_of(settings), "length": settings.source_length},
-        ("par",),
-        settings.target_length,
-    )
+    # As with the objective PAR: context, targets, pseudo masks.
+    own = {**settings, "length": settings["source_length"]}
+    return step_flops(own, ("par",), settings["target_length"])
 
 
 def bart_flops(settings):
     """The operations of a step of BART."""
-    size = rows.size(vars_of(settings))
-    n, m = settings.source_length, settings.target_length
-    half = size["layers"] // 2
-    hidden = size["hidden"]
-    encoder = _layer(size, n, n * n)
-    # A decoder layer also projects the source to keys and values, and its
-    # own states to queries, and the result back.
-    decoder = _layer(size, m, m * m + m * n) + 2 * (n + m) * hidden**2
-    layers = half * (encoder + decoder)
-    return settings.batch_size * 6 * (layers + _head(size, m))
-
-
-def _layer(size, num_tokens, num_pairs):
+    size = random_rows.size_of(settings)
+    n, m = settings["source_length"], settings["target_length"]
     hidden, inner = size["hidden"], size["inner"]
-    return num_tokens * (4 * hidden**2 + 2 * hidden * inner) + (
-        num_pairs * 2 * hidden
-    )
 
+    def layer(num_tokens, num_pairs):
+        weights = 4 * hidden**2 + 2 * hidden * inner
+        return num_tokens * weights + num_pairs * 2 * hidden
 
-def _head(size, num_tokens):
-    return num_tokens * size["hidden"] * rows.VOCABULARY_SIZE
-
-
-def print_figures(figures):
-    """Prints what was found."""
-    for name, seconds in figures["seconds"].items():
-        share = figures["share_of_peak"].get(name)
-        note = f"   of peak {shown(share)}" if share else ""
-        print(f"  {name:18} {shown(seconds, 3)} s{note}")
-    for name, value in figures["speed_to"].items():
-        print(f"  time of {name} / ours {shown(value)}")
+    # Cross-attention projects the source to keys and values, and the target to
+    # queries and back.
+    cross = 2 * (n + m) * hidden**2
+    layers = layer(n, n * n) + layer(m, m * m + m * n) + cross
+    head = m * hidden * random_rows.VOCABULARY_SIZE
+    return settings["batch_size"] * 6 * (size["layers"] // 2 * layers + head)
 
 
 def draw(figures, path):
     """Draws the seconds of all contenders."""
-    from benchmarks.pictures import bars
-
-    settings = figures["settings"]
-    bars(
-        {
-            name: [spread_]
-            for name, spread_ in figures["seconds"].items()
-            if name != "matmul"
-        },
-        [f"{settings['source_length']} + {settings['target_length']} tokens"],
-        "seconds for a step of fine-tuning",
-        path,
+    series = {name: [value] for name, value in figures["seconds"].items()}
+    series.pop("matmul")
+    step = "{batch_size} pairs of {source_length} and {target_length} tokens"
+    groups = [step.format(**figures["settings"])]
+    label = "seconds for a fine-tuning step"
+    charts.draw_panels(
+        path, lambda axes: charts.bar_panel(axes, series, groups, label)
     )
 
 
-def table(figures):
+def summary(figures):
     """Rows of README's table."""
-    settings = figures["settings"]
-    pair = f"{settings['source_length']} to {settings['target_length']} tokens"
+    step = "Fine-tuning step, base size, {source_length} to {target_length} "
+    step = step.format(**figures["settings"]) + "tokens"
     return [
-        (
-            f"Fine-tuning step, {pair}: pairs a second, of {name}'s",
-            shown(value),
-        )
+        (step, faster_than(name, value))
         for name, value in figures["speed_to"].items()
     ]
+
+
+def tables(figures):
+    """The table of docs/performance.md."""
+    step = "{batch_size} pairs of {source_length} and {target_length}"
+    steps = {step.format(**figures["settings"]): figures}
+    return {"finetuning": seconds_table("fine-tuning step, base size", steps)}

@@ -1,192 +1,125 @@
-"""How fast text and packed shards become masked batches, beside KerasHub.
+"""How fast shards and text become masked batches, beside KerasHub.
+
+Rows of random words go from the shards of `unilmv2 prepare` through
+`masked_batches`; the peer, KerasHub's `MaskedLMMaskGenerator`, masks rows of
+ids that lie in memory. From text, strings go through
+`UniLMv2PseudoMaskedLMPreprocessor` and KerasHub's `BertMaskedLMPreprocessor`,
+with the same vocabulary. All take turns in one process, by the clock and by CPU
+time: on a machine with other work, the latter is the steadier figure.
 
     python -m benchmarks input_pipeline
-
-Rows of 512 random ids go from shards through `masked_batches`; the peer,
-KerasHub's `MaskedLMMaskGenerator`, masks the same ids without reading them
-from files. From text, batches of strings go through
-`UniLMv2PseudoMaskedLMPreprocessor` and KerasHub's `BertMaskedLMPreprocessor`,
-with the same vocabulary. All are measured alternately in one process, by the
-clock and by processor time: on a machine with other work, the latter is the
-steadier figure.
 """
 
 import os
-import statistics
+import pathlib
 import tempfile
 import time
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import keras_hub
 import numpy as np
 import tensorflow as tf
 
-from unilmv2_tf.datasets.packed import PackedFolder
-from unilmv2_tf.datasets.packed.pipeline import masked_batches
-from unilmv2_tf.datasets.packed.row_order import row_windows
+from benchmarks.contest import faster_than
+from benchmarks.contest import ratio
+from benchmarks.contest import shown
+from benchmarks.contest import spread
+from unilmv2_tf.cli import main as unilmv2
+from unilmv2_tf.datasets.packed import masked_batches
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 from unilmv2_tf.preprocessing import num_mask_slots
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [*SPECIAL, *(f"t{number}" for number in range(30_517))]
-
-NAME = "input_pipeline"
-QUICK = [
-    *("--rows", "600", "--length", "32", "--repeats", "1"),
-    *("--seconds", "0.1"),
-]
+RATIO = "ratio_to_keras_hub_by_cpu_time"
+QUICK = {"rows": 2500, "length": 32, "repeats": 1, "seconds": 0.1}
 
 
-def add_arguments(parser):
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--length", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0)
-
-
-def run(options):
-    """Measures all pipelines; returns a dict of figures."""
-    load_average = os.getloadavg()[0]
-    rows = random_rows(options.rows, options.length)
-    with tempfile.TemporaryDirectory() as path:
-        folder = write_folder(path, rows)
-        iterators = {
-            name: iter(dataset) for name, dataset in datasets(folder, rows)
+def run(
+    rows: int = 10_000,
+    length: int = 512,
+    repeats: int = 7,
+    seconds: float = 1.0,
+):
+    """Measures all pipelines, `repeats` times for some seconds each."""
+    ids = np.random.default_rng(0).integers(
+        len(SPECIAL), len(VOCABULARY), [rows, length - 3], dtype="int32"
+    )
+    texts = [" ".join(VOCABULARY[token] for token in row) for row in ids]
+    samples = {}
+    with tempfile.TemporaryDirectory() as folder:
+        shards = write_shards(pathlib.Path(folder), texts, length)
+        pipelines = {
+            name: iter(dataset)
+            for name, dataset in datasets(shards, ids, texts, length)
         }
-        figures = measure(iterators, options.repeats, options.seconds)
-        del iterators
-    print_table(figures)
-    return {
-        "rows": options.rows,
-        "length": options.length,
-        "repeats": options.repeats,
-        "seconds": options.seconds,
-        "load_average": load_average,
-        "figures": figures,
-    }
-
-
-def random_rows(num_rows, length):
-    """Rows `[CLS] S1 [SEP] S2 [SEP]` without padding."""
-    rng = np.random.default_rng(0)
-    rows = rng.integers(len(SPECIAL), len(VOCABULARY), [num_rows, length])
-    rows[:, 0] = SPECIAL.index("[CLS]")
-    rows[:, [length // 2, length - 1]] = SPECIAL.index("[SEP]")
-    return rows.astype("uint16")
-
-
-def write_folder(path, rows, num_shards=4):
-    shards = []
-    for number, part in enumerate(np.array_split(rows, num_shards)):
-        shards.append((os.path.join(path, f"shard-{number}"), len(part)))
-        with tf.io.TFRecordWriter(shards[-1][0]) as writer:
-            for row in part:
-                value = tf.train.BytesList(value=[row.tobytes()])
-                feature = {"token_ids": tf.train.Feature(bytes_list=value)}
-                features = tf.train.Features(feature=feature)
-                example = tf.train.Example(features=features)
-                writer.write(example.SerializeToString())
-    return PackedFolder(
-        folder=path,
-        sequence_length=rows.shape[1],
-        vocabulary=VOCABULARY,
-        tokenizer_config={},
-        statistics={},
-        shards={"train": shards},
-        dtype=np.uint16,
-    )
-
-
-def datasets(folder, rows):
-    """Names and datasets of batches, of which the first axis is the rows."""
-    length = folder.sequence_length
-    preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
-        UniLMv2Tokenizer(VOCABULARY), sequence_length=length, seed=0
-    )
-    keras_hub_masking = keras_hub.layers.MaskedLMMaskGenerator(
-        vocabulary_size=len(VOCABULARY),
-        mask_selection_rate=0.15,
-        mask_token_id=SPECIAL.index("[MASK]"),
-        mask_selection_length=num_mask_slots(length),
-        unselectable_token_ids=list(range(len(SPECIAL))),
-    )
-    in_memory = tf.data.Dataset.from_tensor_slices(rows).repeat()
-    yield "reading and shuffling", row_windows(folder.shards["train"])
-    for batch_size in (32, 256, 1024):
-        yield (
-            f"unilmv2_tf, batch {batch_size}",
-            masked_batches(folder, "train", preprocessor, batch_size),
-        )
-        yield (
-            f"KerasHub, batch {batch_size}",
-            in_memory.batch(batch_size)
-            .map(
-                lambda ids: keras_hub_masking(tf.cast(ids, tf.int32)),
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
-            .prefetch(tf.data.AUTOTUNE),
-        )
-    yield from text_datasets(rows, preprocessor)
-
-
-def text_datasets(rows, preprocessor, batch_size=256):
-    """The whole way from strings, ours and KerasHub's."""
-    # Words, without the special tokens that the preprocessors add.
-    texts = [
-        " ".join(VOCABULARY[token] for token in row if token >= len(SPECIAL))
-        for row in rows[:2000]
-    ]
-    peer = keras_hub.models.BertMaskedLMPreprocessor(
-        keras_hub.models.BertTokenizer(VOCABULARY),
-        sequence_length=preprocessor.sequence_length,
-        mask_selection_length=num_mask_slots(preprocessor.sequence_length),
-    )
-    in_memory = tf.data.Dataset.from_tensor_slices(texts).repeat()
-    for name, function in (("unilmv2_tf", preprocessor), ("KerasHub", peer)):
-        yield (
-            f"{name}, from text",
-            in_memory.batch(batch_size)
-            .map(function, num_parallel_calls=tf.data.AUTOTUNE)
-            .prefetch(tf.data.AUTOTUNE),
-        )
-
-
-def measure(iterators, repeats, seconds):
-    """Rows per second, by the clock and by processor time."""
-    samples = {name: [] for name in iterators}
-    for repeat in range(1 + repeats):
-        for name, iterator in iterators.items():
-            sample = rates(iterator, seconds)
-            if repeat > 0:
-                samples[name].append(sample)
+        for _ in range(repeats):
+            for name, iterator in pipelines.items():
+                rates = rows_per_second(iterator, seconds)
+                samples.setdefault(name, []).append(rates)
+        del pipelines
     figures = {}
-    for name, pairs in samples.items():
-        clock, cpu = zip(*pairs)
+    for name, rates in samples.items():
+        clock, cpu = zip(*rates)
         figures[name] = {
             "rows_per_second": spread(clock),
             "rows_per_cpu_second": spread(cpu),
         }
         peer = name.replace("unilmv2_tf", "KerasHub")
         if peer != name:
-            # The two were measured one right after the other.
-            ratios = [a / b for (_, a), (_, b) in zip(pairs, samples[peer])]
-            figures[name]["ratio_to_keras_hub_by_cpu_time"] = spread(ratios, 2)
-    return figures
+            theirs = [rate for _, rate in samples[peer]]
+            figures[name][RATIO] = ratio(cpu, theirs)
+        print(f"  {name}: {shown(figures[name]['rows_per_second'], 0)} rows/s")
+    return {"load_average": os.getloadavg()[0], "figures": figures}
 
 
-def spread(values, digits=None):
-    return {
-        "median": round(statistics.median(values), digits),
-        "lowest": round(min(values), digits),
-        "highest": round(max(values), digits),
-    }
+def write_shards(folder, texts, length):
+    """Prepares texts that fill a row each; returns the folder of shards."""
+    (folder / "text.txt").write_text("\n\n".join(texts))
+    (folder / "vocabulary.txt").write_text("\n".join(VOCABULARY))
+    paths = [folder / name for name in ("text.txt", "vocabulary.txt", "shards")]
+    flags = [f"--sequence_length={length}", "--validation_share=0"]
+    if unilmv2(["prepare", *map(str, paths), *flags]):
+        raise ValueError("`unilmv2 prepare` failed.")
+    return paths[-1]
 
 
-def rates(iterator, seconds):
-    # What was made ahead is not part of this measurement.
+def datasets(shards, ids, texts, length):
+    """Names and endless datasets of batches, whose first axis is the rows."""
+    preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
+        UniLMv2Tokenizer(VOCABULARY), sequence_length=length, seed=0
+    )
+    masking = {"mask_selection_length": num_mask_slots(length)}
+    mask = keras_hub.layers.MaskedLMMaskGenerator(
+        vocabulary_size=len(VOCABULARY),
+        mask_selection_rate=0.15,
+        mask_token_id=SPECIAL.index("[MASK]"),
+        unselectable_token_ids=list(range(len(SPECIAL))),
+        **masking,
+    )
+    peer = keras_hub.models.BertMaskedLMPreprocessor(
+        keras_hub.models.BertTokenizer(VOCABULARY),
+        sequence_length=length,
+        **masking,
+    )
+    for size in (32, 256, 1024):
+        batches = masked_batches(shards, "train", preprocessor, size)
+        yield f"unilmv2_tf, batch {size}", batches
+        yield f"KerasHub, batch {size}", _mapped(ids, mask, size)
+    yield "unilmv2_tf, from text", _mapped(texts[:2000], preprocessor, 256)
+    yield "KerasHub, from text", _mapped(texts[:2000], peer, 256)
+
+
+def _mapped(rows, function, batch_size):
+    batches = tf.data.Dataset.from_tensor_slices(rows).repeat()
+    batches = batches.batch(batch_size)
+    batches = batches.map(function, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def rows_per_second(iterator, seconds):
+    """Rows a second, by the clock and by CPU time."""
+    # What was prefetched is not part of this measurement.
     end = time.perf_counter() + 0.3 * seconds
     while time.perf_counter() < end:
         next(iterator)
@@ -194,42 +127,35 @@ def rates(iterator, seconds):
     start, cpu_start = time.perf_counter(), time.process_time()
     while time.perf_counter() < start + seconds:
         num_rows += int(tf.nest.flatten(next(iterator))[0].shape[0])
-    return (
-        num_rows / (time.perf_counter() - start),
-        num_rows / (time.process_time() - cpu_start),
-    )
+    clock = time.perf_counter() - start
+    return num_rows / clock, num_rows / (time.process_time() - cpu_start)
 
 
-def print_table(figures):
-    print(f"{'':24}{'rows/s':>27}{'rows/CPU s':>27}{'to KerasHub':>20}")
-    for name, figure in figures.items():
-        cells = [
-            "{median:,.0f} ({lowest:,.0f}-{highest:,.0f})".format(**figure[key])
-            for key in ("rows_per_second", "rows_per_cpu_second")
-        ]
-        ratio = figure.get("ratio_to_keras_hub_by_cpu_time")
-        cells.append(
-            "{median:.2f} ({lowest:.2f}-{highest:.2f})".format(**ratio)
-            if ratio
-            else ""
-        )
-        print(f"{name:24}{cells[0]:>27}{cells[1]:>27}{cells[2]:>20}")
-
-
-def table(results):
+def summary(results):
     """Rows of README's table."""
-    figures = results["figures"]
-    key = "ratio_to_keras_hub_by_cpu_time"
+    shards, text = (
+        results["figures"][f"unilmv2_tf, {name}"][RATIO]
+        for name in ("batch 256", "from text")
+    )
     return [
         (
-            f"{what}: rows a processor second, of KerasHub's",
-            "{median:.2f} ({lowest:.2f}-{highest:.2f})".format(
-                **figures[name][key]
-            ),
-        )
-        for what, name in (
-            ("Masked rows from shards", "unilmv2_tf, batch 256"),
-            ("Masked rows from text", "unilmv2_tf, from text"),
-        )
-        if name in figures
+            "Masked batches from shards, CPU time",
+            faster_than("KerasHub", shards),
+        ),
+        ("Masked batches from text, CPU time", faster_than("KerasHub", text)),
     ]
+
+
+def tables(results):
+    """The table of docs/pretraining.md."""
+    figures, rows = results["figures"], []
+    for name in figures:
+        if RATIO in figures[name]:
+            peer = name.replace("unilmv2_tf", "KerasHub")
+            rates = (figures[n]["rows_per_second"] for n in (name, peer))
+            rates = (shown(rate, 0) for rate in rates)
+            by_cpu_time = faster_than("KerasHub", figures[name][RATIO])
+            source = name.removeprefix("unilmv2_tf, ")
+            rows.append((source, *rates, by_cpu_time))
+    header = ("rows a second", "unilmv2_tf", "KerasHub", "by CPU time")
+    return {"input_pipeline": (header, rows)}

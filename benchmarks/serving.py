@@ -3,33 +3,72 @@
 At base size, random weights, texts of 126 words that are a token each; generate
 writes 32 tokens with 5 beams. `exported` is the signature of a loaded
 SavedModel, strings in and out, `live` the task's own `classify` and `generate`,
-`PyTorch` BERT and BART of Hugging Face with as many layers, tokenizing
-included. BART's base has 6 layers on each side, UniLMv2 has 12 that do both.
+`PyTorch` BERT and BART of Hugging Face, tokenizing included. BART's base has 6
+layers on each side, UniLMv2 has 12 that do both.
 
-    python -m benchmarks.serving classify
-    python -m benchmarks.serving generate
-    python -m benchmarks.serving --plot docs/serving.png
+    python -m benchmarks serving
 """
 
-import argparse
-import json
 import os
 import tempfile
-import time
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from benchmarks.report import PACKAGES
-from benchmarks.report import RESULTS
-from benchmarks.report import write_results
+from benchmarks import charts
+from benchmarks.contest import installed
+from benchmarks.contest import measure
+from benchmarks.peer_steps import HUGGING_FACE
+from benchmarks.peer_steps import hugging_face_bart_model
 
+QUICK = {
+    "preset": "unilmv2_tiny",
+    "source_length": 16,
+    "target_length": 4,
+    "num_beams": 2,
+    "rounds": 2,
+}
 BATCH_SIZES = (1, 8)
-SOURCE_LENGTH, TARGET_LENGTH, NUM_BEAMS = 128, 32, 5
-VOCABULARY_SIZE = 30522
+VOCABULARY_SIZE = 30_522
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-COLORS = {"exported": "#2f5d9b", "live": "#8fb0d9", "PyTorch": "#d98b4b"}
+
+
+def run(
+    preset: str = "unilmv2_base",
+    source_length: int = 128,
+    target_length: int = 32,
+    num_beams: int = 5,
+    rounds: int = 20,
+    threads: int | None = None,
+):
+    """Measures both tasks."""
+    settings = dict(locals())
+    figures = {}
+    for kind in ("classify", "generate"):
+        peer = (f"{__name__}:pytorch_{kind}", *HUGGING_FACE)
+        contest = {
+            "exported": f"{__name__}:exported",
+            "live": f"{__name__}:live",
+            **installed({"PyTorch": peer}),
+        }
+        figures[kind] = {name: {} for name in contest}
+        for size in BATCH_SIZES:
+            own = {**settings, "kind": kind, "batch_size": size}
+            for name, sample in measure(contest, rounds, own).items():
+                latency = latencies(sample["seconds"], size)
+                figures[kind][name][str(size)] = latency
+                print(f"  {kind} {name}, batch {size}: {latency}")
+    return figures
+
+
+def latencies(seconds, batch_size):
+    """Percentiles in milliseconds, and texts a second."""
+    p50, p95 = (1000 * np.percentile(seconds, share) for share in (50, 95))
+    return {
+        "calls": len(seconds),
+        "p50_ms": round(float(p50), 1),
+        "p95_ms": round(float(p95), 1),
+        "texts_per_second": round(batch_size * len(seconds) / sum(seconds), 2),
+    }
 
 
 def vocabulary():
@@ -38,227 +77,179 @@ def vocabulary():
     return [*SPECIAL, *words][:VOCABULARY_SIZE]
 
 
-def make_texts(number):
-    """Texts that fill a row."""
+def text_batches(settings):
+    """Endless batches of texts that fill a row."""
     rng = np.random.default_rng(0)
-    words = rng.integers(0, VOCABULARY_SIZE - 10, (number, SOURCE_LENGTH - 2))
-    return [" ".join(f"w{word}" for word in row) for row in words]
+    shape = (settings["batch_size"], settings["source_length"] - 2)
+    while True:
+        rows = rng.integers(0, VOCABULARY_SIZE - 10, shape)
+        yield [" ".join(f"w{word}" for word in row) for row in rows]
 
 
-def make_task(kind):
-    """A task of base size with random weights."""
+def make_task(settings):
+    """A task with random weights."""
     import unilmv2_tf
 
     tokenizer = unilmv2_tf.UniLMv2Tokenizer(vocabulary())
     backbone = unilmv2_tf.UniLMv2Backbone.from_preset(
-        "unilmv2_base", load_weights=False
+        settings["preset"], load_weights=False
     )
-    if kind == "classify":
+    length = settings["source_length"]
+    if settings["kind"] == "classify":
         return unilmv2_tf.UniLMv2TextClassifier(
             backbone,
             num_classes=2,
             preprocessor=unilmv2_tf.UniLMv2TextClassifierPreprocessor(
-                tokenizer, sequence_length=SOURCE_LENGTH
+                tokenizer, sequence_length=length
             ),
         )
     task = unilmv2_tf.UniLMv2Seq2SeqLM(
         backbone,
         unilmv2_tf.UniLMv2Seq2SeqLMPreprocessor(
             tokenizer,
-            encoder_sequence_length=SOURCE_LENGTH,
-            decoder_sequence_length=TARGET_LENGTH,
+            encoder_sequence_length=length,
+            decoder_sequence_length=settings["target_length"],
         ),
     )
     task.compile(
         sampler=unilmv2_tf.BeamSearchSampler(
-            num_beams=NUM_BEAMS, min_length=TARGET_LENGTH
+            num_beams=settings["num_beams"],
+            min_length=settings["target_length"],
         )
     )
     return task
 
 
-def live(task, kind):
-    """A function of texts: the task's own."""
-    if kind == "generate":
-        return task.generate
-    return lambda texts: task.classify(texts, return_probabilities=True)
+def live(settings):
+    """The task's own method."""
+    task, batches = make_task(settings), text_batches(settings)
+    if settings["kind"] == "generate":
+        return lambda: task.generate(next(batches))
+    return lambda: task.classify(next(batches), return_probabilities=True)
 
 
-def exported(folder, kind):
-    """A function of texts: the signature of a SavedModel."""
+def exported(settings):
+    """The signature of a SavedModel."""
     import tensorflow as tf
 
-    model = tf.saved_model.load(folder)
-    signature = model.signatures[kind]
+    from unilmv2_tf.serving import export_model
 
-    def ask(texts):
-        outputs = signature(text=tf.constant(texts))
-        return {name: values.numpy() for name, values in outputs.items()}, model
+    with tempfile.TemporaryDirectory() as folder:
+        version = export_model(
+            make_task(settings),
+            os.path.join(folder, "model"),
+            check=False,
+            warm_up=False,
+        )
+        model = tf.saved_model.load(version)
+    signature, batches = (
+        model.signatures[settings["kind"]],
+        text_batches(settings),
+    )
+
+    def ask():
+        outputs = signature(text=tf.constant(next(batches)))
+        # The signature does not keep its model alive.
+        return model, [values.numpy() for values in outputs.values()]
 
     return ask
 
 
-def pytorch(kind):
-    """A function of texts: BERT or BART of Hugging Face."""
+def pytorch_classify(settings):
+    """`BertForSequenceClassification` of Hugging Face."""
     import torch
     import transformers
-    from tokenizers import BertWordPieceTokenizer
 
-    torch.set_num_threads(os.cpu_count())
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write("\n".join(vocabulary()))
-        file.flush()
-        tokenizer = BertWordPieceTokenizer(file.name)
-    tokenizer.enable_padding()
-    tokenizer.enable_truncation(SOURCE_LENGTH)
+    tokenize, _ = _hugging_face_tokenizer(settings)
+    config = transformers.BertConfig(vocab_size=VOCABULARY_SIZE)
+    model = transformers.BertForSequenceClassification(config).eval()
 
-    def rows(texts):
-        encodings = tokenizer.encode_batch(texts)
-        return {
-            "input_ids": torch.tensor([e.ids for e in encodings]),
-            "attention_mask": torch.tensor(
-                [e.attention_mask for e in encodings]
-            ),
-        }
+    def ask():
+        with torch.inference_mode():
+            return model(**tokenize()).logits.softmax(-1).numpy()
 
-    if kind == "classify":
-        model = transformers.BertForSequenceClassification(
-            transformers.BertConfig(vocab_size=VOCABULARY_SIZE)
-        ).eval()
+    return ask
 
-        def ask(texts):
-            with torch.inference_mode():
-                return model(**rows(texts)).logits.softmax(-1).numpy()
 
-        return ask
-    model = transformers.BartForConditionalGeneration(
-        transformers.BartConfig(
-            vocab_size=VOCABULARY_SIZE,
-            d_model=768,
-            encoder_layers=6,
-            decoder_layers=6,
-            encoder_attention_heads=12,
-            decoder_attention_heads=12,
-            encoder_ffn_dim=3072,
-            decoder_ffn_dim=3072,
-            pad_token_id=0,
-            bos_token_id=2,
-            eos_token_id=3,
-            decoder_start_token_id=2,
-            forced_eos_token_id=None,
-        )
+def pytorch_generate(settings):
+    """`BartForConditionalGeneration` of Hugging Face."""
+    import torch
+
+    tokenize, tokenizer = _hugging_face_tokenizer(settings)
+    model = hugging_face_bart_model(
+        {**settings, "size": "base"},
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
     ).eval()
 
-    def ask(texts):
+    def ask():
         with torch.inference_mode():
             ids = model.generate(
-                **rows(texts),
-                num_beams=NUM_BEAMS,
-                min_new_tokens=TARGET_LENGTH,
-                max_new_tokens=TARGET_LENGTH,
+                **tokenize(),
+                num_beams=settings["num_beams"],
+                min_new_tokens=settings["target_length"],
+                max_new_tokens=settings["target_length"],
             )
         return tokenizer.decode_batch(ids.tolist())
 
     return ask
 
 
-def measure(ask, batch_size, seconds):
-    """Calls with texts that differ; milliseconds and texts a second."""
-    texts = make_texts(4 * batch_size)
-    ask(texts[:batch_size])
-    taken, end = [], time.monotonic() + seconds
-    while len(taken) < 5 or time.monotonic() < end:
-        start = len(taken) % 4 * batch_size
-        begin = time.perf_counter()
-        ask(texts[start : start + batch_size])
-        taken.append(time.perf_counter() - begin)
-    return {
-        "calls": len(taken),
-        "p50_ms": round(1000 * float(np.percentile(taken, 50)), 1),
-        "p95_ms": round(1000 * float(np.percentile(taken, 95)), 1),
-        "texts_per_second": round(batch_size * len(taken) / sum(taken), 2),
-    }
+def _hugging_face_tokenizer(settings):
+    """A function that makes the next batch, and the tokenizer itself."""
+    import torch
+    from tokenizers import BertWordPieceTokenizer
 
+    torch.set_num_threads(settings.get("threads") or os.cpu_count())
+    tokenizer = BertWordPieceTokenizer(
+        {token: number for number, token in enumerate(vocabulary())}
+    )
+    tokenizer.enable_truncation(settings["source_length"])
+    batches = text_batches(settings)
 
-def run(kind, seconds):
-    """Measures one task, with all three."""
-    from unilmv2_tf.serving import export_model
-
-    task = make_task(kind)
-    figures = {}
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.monotonic()
-        version = export_model(
-            task, os.path.join(folder, kind), check=False, warm_up=False
-        )
-        figures["export_seconds"] = round(time.monotonic() - start, 1)
-        asked = {
-            "exported": exported(version, kind),
-            "live": live(task, kind),
-            "PyTorch": pytorch(kind),
+    def tokenize():
+        rows = [row.ids for row in tokenizer.encode_batch(next(batches))]
+        return {
+            "input_ids": torch.tensor(rows),
+            "attention_mask": torch.ones_like(torch.tensor(rows)),
         }
-        for name, ask in asked.items():
-            figures[name] = {}
-            for size in BATCH_SIZES:
-                figures[name][str(size)] = measure(ask, size, seconds)
-                print(kind, name, size, figures[name][str(size)], flush=True)
-    return figures
+
+    return tokenize, tokenizer
 
 
-def plot(results, path):
-    """Bars of the median, lines up to the 95th percentile."""
-    from matplotlib.figure import Figure
+def draw(figures, path):
+    """Draws the medians, with lines up to the 95th percentile."""
 
-    from unilmv2_tf.plots.figures import QUIET_COLOR
-    from unilmv2_tf.plots.figures import save_figure
+    def panel(kind):
+        series = {
+            name: [
+                {
+                    "median": times[str(size)]["p50_ms"],
+                    "lowest": times[str(size)]["p50_ms"],
+                    "highest": times[str(size)]["p95_ms"],
+                }
+                for size in BATCH_SIZES
+            ]
+            for name, times in figures[kind].items()
+        }
+        groups = [f"{kind}, batch {size}" for size in BATCH_SIZES]
+        label = "milliseconds, median (line: p95)"
+        return lambda axes: charts.bar_panel(axes, series, groups, label)
 
-    kinds = [kind for kind in ("classify", "generate") if kind in results]
-    figure = Figure(figsize=(8, 3.6), dpi=150, layout="constrained")
-    for axes, kind in zip(np.atleast_1d(figure.subplots(1, len(kinds))), kinds):
-        for place, (name, color) in enumerate(COLORS.items()):
-            times = [results[kind][name][str(size)] for size in BATCH_SIZES]
-            middle = np.array([time["p50_ms"] for time in times])
-            above = np.array([time["p95_ms"] for time in times]) - middle
-            x = np.arange(len(BATCH_SIZES)) + 0.27 * (place - 1)
-            bars = axes.bar(
-                x, middle, 0.25, color=color, label=name,
-                yerr=[np.zeros_like(above), np.maximum(above, 0)],
-                ecolor=QUIET_COLOR,
-            )  # fmt: skip
-            axes.bar_label(
-                bars, [f"{value:,.0f}" for value in middle], fontsize=8,
-                padding=1,
-            )  # fmt: skip
-        axes.set_xticks(
-            range(len(BATCH_SIZES)), [f"batch {size}" for size in BATCH_SIZES]
-        )
-        axes.set_title(kind, loc="left", fontweight="bold")
-        axes.set_ylabel("milliseconds, median (line: p95)")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-    save_figure(figure, path)
+    charts.draw_panels(path, panel("classify"), panel("generate"))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    # With choices argparse would refuse that there is none.
-    parser.add_argument("kinds", nargs="*", metavar="classify|generate")
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--plot")
-    options = parser.parse_args()
-    path = RESULTS / "serving.json"
-    results = json.loads(path.read_text()) if path.exists() else {}
-    results = {
-        kind: results[kind]
-        for kind in ("classify", "generate")
-        if kind in results
-    }
-    for kind in options.kinds:
-        results[kind] = run(kind, options.seconds)
-        write_results("serving", results, (*PACKAGES, "torch", "transformers"))
-    if options.plot:
-        plot(results, options.plot)
-
-
-if __name__ == "__main__":
-    main()
+def tables(figures):
+    """The table of docs/serving.md."""
+    names = list(figures["classify"])
+    rows = []
+    for kind in ("classify", "generate"):
+        for size in map(str, BATCH_SIZES):
+            times = (figures[kind][name][size] for name in names)
+            cells = [f"{t['p50_ms']:,.0f} / {t['p95_ms']:,.0f}" for t in times]
+            rows.append((kind, size, *cells))
+    header = ("median / 95th percentile, ms", "batch", *names)
+    return {"serving": (header, rows)}

@@ -1,9 +1,9 @@
-"""Seconds until something happens: imports, and the first training step.
+"""Seconds until the import and the first training step are done.
 
-Each figure is of new processes. What `import unilmv2_tf` adds is measured
-after `import keras_hub` in the same process. The first step of pre-training is
-that of a model of base size, from the start of the process: imports, random
-weights, tracing and optimising the graph, the step.
+Each figure is of new processes. What `import unilmv2_tf` adds is measured after
+`import keras_hub` in the same process. The first step of pre-training is that
+of a model of base size, from the start of the process: imports, random weights,
+tracing and optimizing the graph, the step.
 
     python -m benchmarks startup
 """
@@ -11,20 +11,23 @@ weights, tracing and optimising the graph, the step.
 import subprocess
 import sys
 
-from benchmarks.alternating import measure
-from benchmarks.alternating import shown
-from benchmarks.alternating import spread
-from benchmarks.contenders import rows
+from benchmarks import peer_steps
+from benchmarks.contest import faster_than
+from benchmarks.contest import installed
+from benchmarks.contest import measure
+from benchmarks.contest import ratio
+from benchmarks.contest import shown
+from benchmarks.contest import spread
+from benchmarks.random_rows import Size
 from benchmarks.training import OURS
-from benchmarks.training import PEERS
-from benchmarks.training import vars_of
 
-NAME = "startup"
-PACKAGES = ("tensorflow", "keras", "keras-hub", "tf-models-official")
-QUICK = [
-    *("--size", "tiny", "--length", "32", "--batch_size", "2"),
-    *("--import_rounds", "1", "--rounds", "1"),
-]
+QUICK = {
+    "size": "tiny",
+    "length": 32,
+    "batch_size": 2,
+    "import_rounds": 1,
+    "rounds": 1,
+}
 _IMPORTS = """
 import time
 start = time.perf_counter()
@@ -35,51 +38,34 @@ print(middle - start, time.perf_counter() - middle)
 """
 
 
-def add_arguments(parser):
-    parser.add_argument("--size", default="base", choices=list(rows.SIZES))
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--import_rounds", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--threads", type=int, help="default: as many as cores")
-
-
-def run(settings):
-    """Measures imports and first steps; returns a dict of figures."""
+def run(
+    size: Size = "base",
+    length: int = 256,
+    batch_size: int = 8,
+    import_rounds: int = 5,
+    rounds: int = 1,
+    threads: int | None = None,
+):
+    """Measures imports and first steps."""
+    settings = dict(locals())
     # The first one reads the files from the disk.
-    imports = [imported() for _ in range(1 + settings.import_rounds)][1:]
+    imports = [_import_seconds() for _ in range(1 + import_rounds)][1:]
     keras_hub, ours = zip(*imports)
-    figures = {
-        "settings": vars_of(settings),
+    print(f"  import unilmv2_tf adds {shown(spread(ours))} s")
+    contenders = {"AE+PAR": OURS, **installed(peer_steps.PRETRAINING)}
+    totals = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, factory in contenders.items():
+            sample = measure({name: factory}, 1, settings)[name]
+            totals[name].append(sum(sample["made"].values()))
+    return {
         "import_keras_hub": spread(keras_hub),
         "import_unilmv2_tf": spread(ours),
-        "first_step": {},
+        "first_step": {name: spread(values) for name, values in totals.items()},
     }
-    print(f"  import unilmv2_tf adds {shown(spread(ours))} s")
-    contenders = {"AE+PAR": f"{OURS}:pretraining", **PEERS}
-    made = {name: [] for name in contenders}
-    for _ in range(settings.rounds):
-        for name, factory in contenders.items():
-            samples = measure({name: factory}, 1, vars_of(settings))
-            sample = samples[name]
-            made[name].append(
-                sample["made"] | {"later_step_seconds": sample["seconds"][0]}
-            )
-    for name, runs in made.items():
-        parts = {key: spread([run[key] for run in runs]) for key in runs[0]}
-        parts["total"] = spread(
-            [
-                sum(v for k, v in run.items() if k != "later_step_seconds")
-                for run in runs
-            ]
-        )
-        figures["first_step"][name] = parts
-        print(f"  first step of {name}: {shown(parts['total'], 1)} s")
-    return figures
 
 
-def imported():
-    """Seconds of `import keras_hub` and of `import unilmv2_tf` after it."""
+def _import_seconds():
     output = subprocess.run(
         [sys.executable, "-c", _IMPORTS],
         capture_output=True,
@@ -89,15 +75,17 @@ def imported():
     return tuple(float(number) for number in output.split())
 
 
-def table(figures):
+def summary(figures):
     """Rows of README's table."""
-    return [
-        (
-            "`import unilmv2_tf`, seconds more than `import keras_hub`",
-            shown(figures["import_unilmv2_tf"]),
-        ),
-        (
-            "First pre-training step of a new process, base size, seconds",
-            shown(figures["first_step"]["AE+PAR"]["total"], 1),
-        ),
+    peers = dict(figures["first_step"])
+    ours = peers.pop("AE+PAR")
+    step = "First pre-training step of a new process, base size"
+    added = shown(figures["import_unilmv2_tf"])
+    rows = [
+        ("`import unilmv2_tf`", f"{added} s more than `import keras_hub`"),
+        (step, f"{shown(ours, 1)} s"),
     ]
+    for name, peer in peers.items():
+        speed = ratio([peer["median"]], [ours["median"]])
+        rows.append((step, faster_than(name, speed)))
+    return rows

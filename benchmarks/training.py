@@ -1,290 +1,238 @@
 """A step of pre-training: both objectives, one, and BERT's of two libraries.
 
-Measured alternately, at each length: the joint step of autoencoding and
-partially autoregressive modelling, autoencoding alone, KerasHub's and Model
-Garden's masked language model of the same size, and a product of matrices,
-the machine's peak. Apart from these, the joint step beside what it replaces:
-a row for each factorization step.
-
-Floating-point operations are those of `training/flops.py`.
+At each length these take turns: the joint step of autoencoding (AE) and
+partially autoregressive modeling (PAR), AE alone, the masked language models
+of KerasHub and Model Garden of the same size, and a product of matrices, the
+peak of the machine. With 256 tokens, the joint step is also measured beside
+what it replaces: a row for each factorization step.
 
     python -m benchmarks training
-    KERAS_BACKEND=jax python -m benchmarks training --device gpu
+    KERAS_BACKEND=jax python -m benchmarks training --device gpu \\
+      --precision mixed_bfloat16 --tokens 32768
 
-The second measures steps on an accelerator, see `accelerator`.
+The second measures steps as Keras's `fit` compiles them, on an accelerator.
 
 Reference:
     Bao et al., 2020, section 3.2: the cost of pseudo masks.
 """
 
-import types
+import os
+from typing import Literal
 
-from benchmarks.alternating import measure
-from benchmarks.alternating import ratio
-from benchmarks.alternating import shown
-from benchmarks.alternating import spread
-from benchmarks.contenders import rows
+import keras
 
-NAME = "training"
-PACKAGES = ("tensorflow", "keras", "keras-hub", "tf-models-official", "numpy")
-QUICK = [
-    *("--size", "tiny", "--lengths", "32", "--tokens", "64"),
-    *("--rounds", "2", "--cloze_batches", "2", "--matmul_size", "256"),
-]
-OURS = "benchmarks.contenders.ours"
-PEERS = {
-    "KerasHub BERT": "benchmarks.contenders.keras_hub_models:bert",
-    "Model Garden BERT": "benchmarks.contenders.model_garden:bert",
+from benchmarks import charts
+from benchmarks import peer_steps
+from benchmarks import random_rows
+from benchmarks.contest import faster_than
+from benchmarks.contest import installed
+from benchmarks.contest import inverse
+from benchmarks.contest import measure
+from benchmarks.contest import ratio
+from benchmarks.contest import shown
+from benchmarks.contest import spread
+from benchmarks.contest import spreads
+from benchmarks.our_steps import masked_rows
+from benchmarks.our_steps import matmul_flops
+from benchmarks.our_steps import step_flops
+
+QUICK = {
+    "size": "tiny",
+    "lengths": [32],
+    "tokens": 64,
+    "rounds": 2,
+    "matmul_size": 256,
 }
+OURS = "benchmarks.our_steps:pretraining"
+MATMUL = "benchmarks.our_steps:matmul"
 
 
-def add_arguments(parser):
-    parser.add_argument("--size", default="base", choices=list(rows.SIZES))
-    parser.add_argument(
-        "--lengths", type=int, nargs="+", default=[128, 256, 512]
-    )
-    parser.add_argument(
-        "--tokens",
-        type=int,
-        default=2048,
-        help="of the rows of a batch: 8 rows of 256",
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--peers", nargs="*", default=list(PEERS), choices=list(PEERS)
-    )
-    parser.add_argument(
-        "--cloze_batches",
-        type=int,
-        nargs="*",
-        default=[0, 2],
-        help="rows of the comparison with a row for each factorization step, "
-        "for each length; 0 for none",
-    )
-    parser.add_argument(
-        "--precision",
-        default="float32",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
-    )
-    parser.add_argument("--threads", type=int, help="default: as many as cores")
-    parser.add_argument("--matmul_size", type=int, default=2048)
-    parser.add_argument("--device", default="cpu", choices=("cpu", "gpu"))
-
-
-def run(settings):
-    """Measures all lengths.
-
-    Args:
-        settings: what `add_arguments` added.
-
-    Returns:
-        A dict of `settings` and `lengths`, a dict from length to figures.
-
-    Raises:
-        ValueError: if an accelerator is asked for, and there is none.
-    """
-    if settings.device == "gpu":
-        from benchmarks.accelerator import run_on_accelerator
-
-        return run_on_accelerator(settings)
-    figures = {"settings": vars_of(settings), "lengths": {}}
-    clozes = [*settings.cloze_batches, *[0] * len(settings.lengths)]
-    for length, cloze_batch in zip(settings.lengths, clozes):
-        print(f"{settings.size}, n = {length}")
-        found = measure_length(settings, length)
-        if cloze_batch:
-            found["cloze"] = measure_cloze(settings, length, cloze_batch)
+def run(
+    size: random_rows.Size = "base",
+    lengths: list[int] = [128, 256, 512],  # noqa: B006
+    tokens: int = 2048,
+    rounds: int = 3,
+    precision: str = "float32",
+    threads: int | None = None,
+    matmul_size: int = 2048,
+    device: Literal["cpu", "gpu"] = "cpu",
+):
+    """Measures all lengths, with `tokens` in a batch."""
+    settings = dict(locals())
+    peers = installed(peer_steps.PRETRAINING)
+    figures = {"lengths": {}}
+    if device == "gpu":
+        figures["device"], figures["variant"] = accelerator(), "gpu"
+        # The contenders share its memory, and none takes all of it.
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        peers.pop("Model Garden BERT", None)
+        settings["matmul_dtype"] = precision.removeprefix("mixed_")
+        settings["jit_compile"] = "auto"
+    for length in lengths:
+        print(f"{size}, n = {length}")
+        own = {"length": length, "batch_size": max(1, tokens // length)}
+        found = measure_length({**settings, **own}, peers)
         figures["lengths"][str(length)] = found
-        print_length(length, found)
+        print_length(found)
+    if 256 in lengths and device == "cpu":
+        own = {"length": 256, "batch_size": 2}
+        cloze = measure_cloze({**settings, **own})
+        figures["lengths"]["256"]["cloze"] = cloze
     return figures
 
 
-def vars_of(settings):
-    """The settings that matter, as a dict."""
-    return {
-        name: value
-        for name, value in vars(settings).items()
-        if name not in ("output", "quick")
-    }
+def accelerator():
+    """The name of the accelerator that Keras's backend uses."""
+    backend, names = keras.backend.backend(), []
+    if backend == "jax":
+        import jax
+
+        names = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
+    elif backend == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            names = [torch.cuda.get_device_name()]
+    else:
+        import tensorflow as tf
+
+        names = [d.name for d in tf.config.list_physical_devices("GPU")]
+    if not names:
+        raise ValueError(
+            f"--device gpu needs an accelerator, and {backend} sees none. "
+            "Received: --device gpu. Install a package of the backend that "
+            "supports it, for example jax[cuda12], or leave --device out."
+        )
+    return f"{names[0]} ({backend})"
 
 
-def measure_length(settings, length):
-    """The contests of one length, of two models each: memory holds no more."""
-    batch_size = max(1, settings.tokens // length)
-    common = {**vars_of(settings), "length": length, "batch_size": batch_size}
-    ae = (f"{OURS}:pretraining", {"objectives": ["ae"]})
-    samples = measure(
-        {
-            "AE+PAR": f"{OURS}:pretraining",
-            "AE": ae,
-            "matmul": f"{OURS}:matmul",
-        },
-        settings.rounds,
-        common,
-    )
+def measure_length(settings, peers):
+    """The contests of one length, of two models each, for want of memory."""
+    ours = OURS
+    if settings.get("device") == "gpu":
+        ours = "benchmarks.our_steps:keras_pretraining"
+    ae = (ours, {"objectives": ["ae"]})
+    contest = {"AE+PAR": ours, "AE": ae, "matmul": MATMUL}
+    samples = measure(contest, settings["rounds"], settings)
     seconds = {name: sample["seconds"] for name, sample in samples.items()}
-    flops = {
-        name: step_flops(common, objectives)
-        for name, objectives in (("AE+PAR", ("ae", "par")), ("AE", ("ae",)))
-    }
-    peaks = [matmul_flops(settings) / second for second in seconds["matmul"]]
+    peaks = [matmul_flops(settings) / s for s in seconds["matmul"]]
+    flops = {"AE+PAR": step_flops(settings), "AE": step_flops(settings, ["ae"])}
     found = {
-        "batch_size": batch_size,
-        "seconds": {name: spread(values) for name, values in seconds.items()},
-        "peak_mb": {
-            name: spread(sample["peak_mb"]) for name, sample in samples.items()
-        },
-        "flops": flops,
+        "batch_size": settings["batch_size"],
+        "seconds": spreads(samples),
+        "peak_mb": spreads(samples, "peak_mb"),
         "matmul_flops_per_second": spread(peaks),
+        "flops": flops,
         "share_of_peak": {
-            name: ratio(
-                [flops[name] / second for second in seconds[name]], peaks
-            )
+            name: ratio([flops[name] / s for s in seconds[name]], peaks)
             for name in flops
         },
         "joint_to_ae": ratio(seconds["AE+PAR"], seconds["AE"]),
         "joint_to_ae_by_flops": flops["AE+PAR"] / flops["AE"],
         "ae_to": {},
     }
-    for name in settings.peers:
-        contest = {"AE": ae, name: PEERS[name]}
-        samples = measure(contest, settings.rounds, common)
-        ours, theirs = (samples[key]["seconds"] for key in contest)
+    for name, peer in peers.items():
+        samples = measure({"AE": ae, name: peer}, settings["rounds"], settings)
+        ours, theirs = (sample["seconds"] for sample in samples.values())
         found["seconds"][name] = spread(theirs)
         found["peak_mb"][name] = spread(samples[name]["peak_mb"])
         found["ae_to"][name] = ratio(ours, theirs)
     return found
 
 
-def measure_cloze(settings, length, batch_size):
+def measure_cloze(settings):
     """The joint step beside one with a row for each factorization step."""
-    common = {**vars_of(settings), "length": length, "batch_size": batch_size}
-    masked = rows.masked_rows(batch_size, length)
-    cloze = {"objectives": ["ae"], "cloze": True}
-    samples = measure(
-        {
-            "AE+PAR": f"{OURS}:pretraining",
-            "one row a step": (f"{OURS}:pretraining", cloze),
-        },
-        max(1, settings.rounds - 2),
-        common,
-        num_warmups=1,
-    )
-    instances = len(rows.cloze_rows(masked)["steps"])
-    parts = -(-instances // batch_size)
-    # The last part is filled up with rows that nobody needs.
-    needed = instances / (parts * batch_size)
-    joint, one_a_step = (sample["seconds"] for sample in samples.values())
+    contest = {
+        "AE+PAR": OURS,
+        "one row a step": (OURS, {"objectives": ["ae"], "cloze": True}),
+    }
+    samples = measure(contest, 1, settings, num_warmups=1)
+    batch_size = settings["batch_size"]
+    num_rows = len(random_rows.cloze_rows(masked_rows(settings))["steps"])
+    # The last part of the batch is filled up with rows that nobody needs.
+    needed = num_rows / (-(-num_rows // batch_size) * batch_size)
+    joint, cloze = (sample["seconds"] for sample in samples.values())
+    cloze = [seconds * needed for seconds in cloze]
     return {
         "batch_size": batch_size,
-        "instances": instances,
-        "seconds": {
-            "AE+PAR": spread(joint),
-            "one row a step": spread([s * needed for s in one_a_step]),
-        },
-        "joint_to_cloze": ratio(joint, [s * needed for s in one_a_step]),
+        "instances": num_rows,
+        "seconds": {"AE+PAR": spread(joint), "one row a step": spread(cloze)},
+        "joint_to_cloze": ratio(joint, cloze),
     }
 
 
-def step_flops(settings, objectives=("ae", "par"), num_slots=None):
-    """The operations of a step of the whole batch.
-
-    Args:
-        settings: dict of `size`, `length`, `batch_size`.
-        objectives: tuple of strings. Defaults to both.
-        num_slots: int. The tokens of a row that are predicted. Defaults to
-            `None`: as many as pre-training masks.
-
-    Returns:
-        An int.
-    """
-    from unilmv2_tf.preprocessing import num_mask_slots
-    from unilmv2_tf.training.flops import training_flops
-
-    size = rows.size(settings)
-    shape = types.SimpleNamespace(
-        hidden_dim=size["hidden"],
-        intermediate_dim=size["inner"],
-        num_layers=size["layers"],
-        vocabulary_size=rows.VOCABULARY_SIZE,
-    )
-    length = settings["length"]
-    slots = (length, num_slots or num_mask_slots(length))
-    return settings["batch_size"] * training_flops(shape, slots, objectives)
-
-
-def matmul_flops(settings):
-    """The operations of a step of the contender `matmul`."""
-    return 2 * settings.matmul_size**3 * 10
-
-
-def print_length(length, found):
+def print_length(found):
     """Prints what was found at one length."""
-    print(f"n = {length}: median (lowest-highest)")
     for name, seconds in found["seconds"].items():
-        share = found["share_of_peak"].get(name)
-        note = f"   of peak {shown(share)}" if share else ""
-        print(f"  {name:18} {shown(seconds, 3)} s{note}")
-    print(
-        f"  AE+PAR / AE {shown(found['joint_to_ae'])}, "
-        f"by operations {found['joint_to_ae_by_flops']:.2f}"
-    )
+        print(f"  {name:18} {shown(seconds, 3)} s")
+    for name, share in found["share_of_peak"].items():
+        print(f"  {name:18} {shown(share)} of the peak")
     for name, value in found["ae_to"].items():
-        print(f"  AE / {name} {shown(value)}")
-    if "cloze" in found:
-        print(f"  AE+PAR / one row a step "
-              f"{shown(found['cloze']['joint_to_cloze'], 3)}")  # fmt: skip
+        print(f"  AE is {faster_than(name, inverse(value))}")
 
 
 def draw(figures, path):
     """Draws the seconds of all contenders, by length."""
-    from benchmarks.pictures import bars
-
     lengths = figures["lengths"]
-    if not lengths:
-        return
-    names = [
-        n for n in next(iter(lengths.values()))["seconds"] if n != "matmul"
-    ]
-    bars(
-        {
-            name: [found["seconds"][name] for found in lengths.values()]
-            for name in names
-        },
-        [f"n = {length}" for length in lengths],
-        "seconds for a step of pre-training",
-        path,
+    names = list(next(iter(lengths.values()))["seconds"])
+    names.remove("matmul")
+    series = {
+        name: [found["seconds"][name] for found in lengths.values()]
+        for name in names
+    }
+    groups = [f"{length} tokens a row" for length in lengths]
+    label = "seconds for a pre-training step"
+    charts.draw_panels(
+        path, lambda axes: charts.bar_panel(axes, series, groups, label)
     )
 
 
-def table(figures):
+def summary(figures):
     """Rows of README's table."""
-    length = "256" if "256" in figures["lengths"] else None
-    found = figures["lengths"].get(length)
-    if found is None:
-        return []
+    found = figures["lengths"]["256"]
     size, batch_size = figures["settings"]["size"], found["batch_size"]
-    step = f"{size} size, batch {batch_size}, n = 256"
-    result = [
-        (
-            f"Pre-training step, {step}: share of the measured matmul peak",
-            shown(found["share_of_peak"]["AE+PAR"]),
-        ),
-        (
-            "Both objectives, of autoencoding alone "
-            f"({found['joint_to_ae_by_flops']:.2f} by operations)",
-            shown(found["joint_to_ae"]),
-        ),
-    ]
-    if "cloze" in found:
-        result.append(
-            (
-                "Both objectives, of a row for each factorization step",
-                shown(found["cloze"]["joint_to_cloze"], 3),
-            )
-        )
-    result += [
-        (f"Time of autoencoding, of {name}'s", shown(value))
+    step = f"Pre-training step, {size} size, {batch_size} rows of 256 tokens"
+    rows = [
+        (f"{step}, AE alone", faster_than(name, inverse(value)))
         for name, value in found["ae_to"].items()
     ]
-    return result
+    joint, share = found["joint_to_ae"], found["share_of_peak"]["AE+PAR"]
+    cloze = inverse(found["cloze"]["joint_to_cloze"])
+    return [
+        *rows,
+        (
+            f"{step}, AE and PAR",
+            f"{shown(joint)} times the time of AE alone, for "
+            f"{found['joint_to_ae_by_flops']:.2f} times the operations",
+        ),
+        (
+            f"{step}, AE and PAR",
+            f"{shown(share)} of the measured peak of matrix products",
+        ),
+        (
+            "One pass with pseudo masks",
+            faster_than("a row for each factorization step", cloze),
+        ),
+    ]
+
+
+def tables(figures):
+    """The table of docs/performance.md."""
+    steps = {
+        f"{found['batch_size']} rows of {length}": found
+        for length, found in figures["lengths"].items()
+    }
+    return {"training": seconds_table("pre-training step, base size", steps)}
+
+
+def seconds_table(title, steps):
+    """Seconds, share of the peak and memory of all contenders."""
+    rows = []
+    for step, found in steps.items():
+        for name, seconds in found["seconds"].items():
+            share = found["share_of_peak"].get(name)
+            share = shown(share) if share else ""
+            memory = f"{found['peak_mb'][name]['median']:,.0f}"
+            rows.append((step, name, shown(seconds), share, memory))
+    return (title, "", "seconds", "share of peak", "peak MB"), rows

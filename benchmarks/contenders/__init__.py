@@ -1,1 +1,0 @@
-"""What is measured: functions from settings to a step, see `alternating`."""
