@@ -80,8 +80,8 @@ COMMANDS = {
         "check and time an export in a process without this package",
     ),
     "show-mask": (
-        "unilmv2_tf.plots.show_mask",
-        "show_mask",
+        "unilmv2_tf.plots.masked_sentence",
+        "show_mask_command",
         "draw the attention mask of a masked sentence",
     ),
     "show-attention": (

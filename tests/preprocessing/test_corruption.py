@@ -4,8 +4,8 @@ import scipy.stats
 import tensorflow as tf
 
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-from unilmv2_tf.preprocessing import corrupt
-from unilmv2_tf.preprocessing.corruption import check_rates
+from unilmv2_tf.preprocessing.blockwise_masking import check_rates
+from unilmv2_tf.preprocessing.blockwise_masking import corrupt
 from unilmv2_tf.preprocessing.random_bits import mix
 
 NUM_ROWS, WIDTH = 2000, 20

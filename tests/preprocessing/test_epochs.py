@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from unilmv2_tf.preprocessing.epochs import renew_each_epoch
+from unilmv2_tf.preprocessing.fit_datasets import renew_each_epoch
 
 TEXTS = ["a", "b", "c", "d", "e"]
 

@@ -3,8 +3,8 @@
 import pytest
 
 from unilmv2_tf import UniLMv2Tokenizer
-from unilmv2_tf.preprocessing.gaps import GapRows
 from unilmv2_tf.preprocessing.gaps import fill_gaps
+from unilmv2_tf.preprocessing.gaps import rows_with_gaps
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -15,9 +15,8 @@ def test_gaps_are_single_tokens(special_tokens_in_strings):
         [*SPECIAL, "the", "fox", "."],
         special_tokens_in_strings=special_tokens_in_strings,
     )
-    make_rows = GapRows(tokenizer, 8)
     texts = ["The[MASK]fox.", "[MASK][MASK]", "", "the fox the fox ."]
-    rows = make_rows(texts)
+    rows = rows_with_gaps(texts, tokenizer, 8)
     assert rows["token_ids"].tolist() == [
         [2, 5, 4, 6, 7, 3, 0],
         [2, 4, 4, 3, 0, 0, 0],
@@ -26,8 +25,8 @@ def test_gaps_are_single_tokens(special_tokens_in_strings):
     ]
     assert (rows["padding_mask"] == (rows["token_ids"] > 0)).all()
     assert not rows["segment_ids"].any()
-    with pytest.raises(ValueError, match=r"'the the.*9 tokens, of at most 8"):
-        make_rows(["the", "the " * 7])
+    with pytest.raises(ValueError, match=r"'the the.*9 tokens, more than 8"):
+        rows_with_gaps(["the", "the " * 7], tokenizer, 8)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from unilmv2_tf.preprocessing.graph import graph_preprocessing
+from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
 
 
 class Doubler(keras.layers.Layer):

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from unilmv2_tf.preprocessing import PackingStatistics
 from unilmv2_tf.preprocessing import load_rows
 from unilmv2_tf.preprocessing import pack_documents
+from unilmv2_tf.preprocessing.packing import PackingStatistics
 
 CLS, SEP = 2, 3
 A, B, C, UNK = 5, 6, 7, 1
@@ -159,7 +159,7 @@ def test_a_corpus_without_text_is_an_error(texts, tokenizer):
     rows = rows_of(texts, tokenizer, 8)
     assert lists_of(rows) == []
     with pytest.raises(ValueError, match="documents have no text"):
-        load_rows(rows, tokenizer, verbose=False)
+        load_rows(rows, tokenizer)
 
 
 def test_rows_too_short_for_two_segments(tokenizer):
@@ -169,9 +169,7 @@ def test_rows_too_short_for_two_segments(tokenizer):
 
 def test_load_rows_and_statistics(tokenizer):
     texts = ["a b я", "", "я я", "c c c c", "b"]
-    arrays, statistics = load_rows(
-        rows_of(texts, tokenizer, 9), tokenizer, verbose=False
-    )
+    arrays, statistics = load_rows(rows_of(texts, tokenizer, 9), tokenizer)
     documents = [[A, B, UNK], [], [UNK, UNK], [C, C, C, C], [B]]
     expected = by_hand(documents, 9)
     assert list(arrays) == list(KEYS[:-1])
@@ -187,16 +185,13 @@ def test_load_rows_and_statistics(tokenizer):
         padding_share=pytest.approx(2 / 18),
     )
     assert str(statistics) == (
-        "4 documents, 10 tokens (30.00% unknown) in 2 rows; padding 11.11%, "
-        "0 documents truncated"
+        "4 documents, 10 tokens (30.00% unknown) in 2 rows; padding 11.11%"
     )
 
 
 def test_statistics_over_several_batches(tokenizer):
     texts = ["a b c"] * 2000
-    arrays, statistics = load_rows(
-        rows_of(texts, tokenizer, 8), tokenizer, verbose=False
-    )
+    arrays, statistics = load_rows(rows_of(texts, tokenizer, 8), tokenizer)
     assert statistics.documents == 2000
     assert statistics.tokens == 6000
     assert statistics.rows == len(arrays["token_ids"]) == 1200

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf.preprocessing import UniLMv2QuestionAnswererPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-from unilmv2_tf.preprocessing.window_batches import window_batches
+from unilmv2_tf.preprocessing.fit_datasets import window_batches
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = "the fox jump ##ed who ? . , cafe 東 f ##f ##i ss ##ss stra ##e a ##a"
@@ -257,7 +257,7 @@ def test_batches_of_windows():
     assert sorted(first) == sorted(second) == sorted(plain)
     assert shuffled() == [first, second]
     assert window_batches(PREPROCESSOR, expected[0]) is None
-    with pytest.raises(ValueError, match=r"as many.*\[4, 3\]"):
+    with pytest.raises(ValueError, match=r"same number.*\[4, 3\]"):
         window_batches(PREPROCESSOR, {**EXAMPLES, "context": ["a"] * 3})
 
 

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-from unilmv2_tf.preprocessing import assemble_rows
-from unilmv2_tf.preprocessing.rows import batched
-from unilmv2_tf.preprocessing.rows import unbatched
+from unilmv2_tf.preprocessing.packing import assemble_rows
+from unilmv2_tf.preprocessing.tensorflow_graph import batched
+from unilmv2_tf.preprocessing.tensorflow_graph import unbatched
 
 PAD, CLS, SEP = 0, 2, 3
 

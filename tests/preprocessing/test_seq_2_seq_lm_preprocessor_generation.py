@@ -1,5 +1,7 @@
 """The half of the preprocessor that serves generation."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,8 +11,9 @@ from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
 UNK, SEP, MASK = 1, 3, 4
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(tokenizer):
+    @functools.cache
     def make(tokenizer=tokenizer):
         return UniLMv2Seq2SeqLMPreprocessor(
             tokenizer, encoder_sequence_length=8, decoder_sequence_length=6

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from unilmv2_tf.preprocessing.spans import NO_SCORE
-from unilmv2_tf.preprocessing.spans import best_spans
+from unilmv2_tf.preprocessing.windows import NO_SCORE
+from unilmv2_tf.preprocessing.windows import best_spans
 from unilmv2_tf.preprocessing.windows import sliding_windows
 
 LENGTH, STRIDE = 14, 4

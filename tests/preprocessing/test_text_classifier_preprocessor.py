@@ -1,4 +1,5 @@
 import keras
+import keras_hub
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,6 +83,22 @@ def test_pairs_are_cut_as_token_by_token(tokenizer, sequence_length):
     assert lists(preprocessor(first[::14]))["token_ids"] == [
         row["token_ids"] for row in alone
     ]
+
+
+def test_truncate_as_kerashub(tokenizer):
+    letters = tokenizer.get_vocabulary()[5:31]
+    lengths = [(a, b) for a in range(1, 9) for b in range(1, 9)]
+    pairs = [(letters[:a], letters[12 : 12 + b]) for a, b in lengths]
+    sides = tuple([" ".join(text) for text in side] for side in zip(*pairs))
+    for truncate in ("round_robin", "waterfall"):
+        theirs = keras_hub.layers.MultiSegmentPacker(
+            12, CLS, SEP, pad_value=PAD, truncate=truncate
+        )
+        expected, _ = theirs(tuple(map(tokenizer, sides)))
+        ours = UniLMv2TextClassifierPreprocessor(tokenizer, 12, truncate)
+        # An empty second text has a [SEP] of its own in theirs.
+        rows = [row for row, pair in zip(expected, lengths) if all(pair)]
+        assert lists(ours(sides))["token_ids"] == np.array(rows).tolist()
 
 
 def test_the_same_in_every_form(preprocessor):
@@ -186,7 +203,7 @@ def test_config(tokenizer):
     "arguments, error, message",
     [
         ({"sequence_length": 4}, ValueError, "sequence_length=4"),
-        ({"truncate": "waterfall"}, TypeError, "truncate"),
+        ({"truncate": "left"}, ValueError, "truncate='left'"),
         ({"label_names": ["a"]}, ValueError, r"label_names=\['a'\]"),
         ({"label_names": ["a", "a"]}, ValueError, "different"),
         ({"label_names": "abc"}, ValueError, "label_names=abc"),

@@ -229,7 +229,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     [
         (b"", r"special tokens \[PAD\], \[UNK\], \[CLS\], \[SEP\], \[MASK\] "),
         (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe", r"special token \[MASK\] must"),
-        (b"[PAD]\nthe\n[UNK]\nthe\n", "'the' stands in lines 2 and 4"),
+        (b"[PAD]\nthe\n[UNK]\nthe\n", "'the' in lines 2 and 4"),
         (b"[PAD]\n\n[UNK]", "line 2 is ''"),
         (b"[PAD]\n[UNK]\nx\xff", "txt:3: not valid UTF-8: byte 2 .* 0xff"),
     ],

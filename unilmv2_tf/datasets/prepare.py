@@ -70,8 +70,8 @@ def prepare(
     ...     statistics = prepare(
     ...         text, path["v"], path["o"], sequence_length=8,
     ...         validation_share=0, num_workers=1)
-    train: 2 documents, 5 tokens (0.00% unknown) in 1 rows; padding 0.00%,
-    0 documents truncated; 1 shards
+    train: 2 documents, 5 tokens (0.00% unknown) in 1 rows; padding 0.00%;
+    1 shards
     ...
     """
     if num_workers is None:

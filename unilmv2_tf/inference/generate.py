@@ -237,7 +237,11 @@ def _json_line(item, results):
 def _ranked_lines(item, results):
     """The source, its texts with their scores, and an empty line."""
     from unilmv2_tf.inference.item_files import item_text
-    from unilmv2_tf.plots import format_ranked
 
-    texts, scores = zip(*results)
-    return format_ranked(item_text(item), texts, scores) + "\n\n"
+    scores = [f"{score:.3f}" for _, score in results]
+    width = max(map(len, scores))
+    lines = [
+        f"  {score:>{width}}  {text}".rstrip()
+        for (text, _), score in zip(results, scores)
+    ]
+    return "\n".join([item_text(item), *lines]) + "\n\n"

@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 
-from unilmv2_tf.preprocessing.labels import check_label_names
+from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
+    check_label_names,
+)
 
 
 def agreed_names(label_names, preprocessor):

@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from unilmv2_tf.preprocessing.gaps import GapRows
 from unilmv2_tf.preprocessing.gaps import fill_gaps
+from unilmv2_tf.preprocessing.gaps import rows_with_gaps
 
 # Below any score of a token that a gap may be filled with.
 _NO_TOKEN = -1e9
@@ -57,27 +57,18 @@ def infill(task, texts, num_steps=None, top_k=None, batch_size=32):
             )
     is_single = isinstance(texts, str)
     texts = [texts] if is_single else list(texts)
-    make_rows = _row_maker(task)
+    max_length = task.backbone.max_sequence_length
     results = []
     for first in range(0, len(texts), batch_size):
         batch = texts[first : first + batch_size]
-        gaps = _Gaps(make_rows(batch), tokenizer.mask_token_id)
+        rows = rows_with_gaps(batch, tokenizer, max_length)
+        gaps = _Gaps(rows, tokenizer.mask_token_id)
         gaps.fill(_predictor(task, gaps, top_k or 1), num_steps)
         results += [
             _result(text, gaps, row, tokenizer, top_k)
             for row, text in enumerate(batch)
         ]
     return results[0] if is_single else results
-
-
-def _row_maker(task):
-    # It is compiled when it is called first.
-    made = vars(task).get("_gap_rows")
-    tokenizer = task.preprocessor.tokenizer
-    if made is None or made.tokenizer is not tokenizer:
-        made = GapRows(tokenizer, task.backbone.max_sequence_length)
-        task._gap_rows = made
-    return made
 
 
 def _check_task(task):
@@ -99,7 +90,7 @@ class _Gaps:
     """The gaps of a batch, and when each of them was filled with what.
 
     Args:
-        rows: the dict that `GapRows` returns.
+        rows: the dict that `rows_with_gaps` returns.
         mask_token_id: int.
     """
 

@@ -8,10 +8,10 @@ from unilmv2_tf.models.answers import parts_of
 from unilmv2_tf.models.backbone import kernel_initializer
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.task import check_rows_fit
+from unilmv2_tf.preprocessing.fit_datasets import window_batches
 from unilmv2_tf.preprocessing.question_answerer_preprocessor import (
     UniLMv2QuestionAnswererPreprocessor,
 )
-from unilmv2_tf.preprocessing.window_batches import window_batches
 
 _MASKED = -1e9
 # Rows are shortened to a multiple of this.

@@ -10,7 +10,7 @@ from unilmv2_tf.models.class_labels import checked_number
 from unilmv2_tf.models.class_labels import weights_by_id
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.task import check_rows_fit
-from unilmv2_tf.preprocessing.epochs import shuffle_each_epoch
+from unilmv2_tf.preprocessing.fit_datasets import shuffle_each_epoch
 from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
     UniLMv2TextClassifierPreprocessor,
 )

@@ -1,21 +1,19 @@
-"""Pictures: who sees whom in a row, and how much, losses, scores, mistakes.
+"""Pictures: visibility in a masked row, attention, losses, scores, confusions.
 
-Matplotlib is loaded by the functions that draw with it, and its backend is
-left alone: they return figures that belong to no window.
+Matplotlib (`pip install 'unilmv2_tf[plots]'`) is imported when something is
+drawn. Figures belong to no window, and its backend is left alone.
 """
 
-from unilmv2_tf.plots.attention import plot_attention
-from unilmv2_tf.plots.confusion import plot_confusion
-from unilmv2_tf.plots.history import plot_history
-from unilmv2_tf.plots.mask import show_mask
-from unilmv2_tf.plots.ranked_list import format_ranked
-from unilmv2_tf.plots.row import visibility_matrix
-from unilmv2_tf.plots.scores import plot_scores
-from unilmv2_tf.plots.text_drawing import format_visibility
-from unilmv2_tf.plots.visibility import plot_visibility
+from unilmv2_tf.plots.attention_plots import plot_attention
+from unilmv2_tf.plots.mask_plots import format_visibility
+from unilmv2_tf.plots.mask_plots import plot_visibility
+from unilmv2_tf.plots.mask_plots import visibility_matrix
+from unilmv2_tf.plots.masked_sentence import show_mask
+from unilmv2_tf.plots.training_plots import plot_confusion
+from unilmv2_tf.plots.training_plots import plot_history
+from unilmv2_tf.plots.training_plots import plot_scores
 
 __all__ = [
-    "format_ranked",
     "format_visibility",
     "plot_attention",
     "plot_confusion",

@@ -1,28 +1,29 @@
-"""What the pictures have in common."""
+"""What all pictures share: Matplotlib, colors and atomic files."""
 
 import os
 
 from unilmv2_tf.filesystem import replacing
+from unilmv2_tf.optional_imports import optional_import
 
 TEXT_COLOR = "#2b2f36"
 QUIET_COLOR = "#7b828d"
 
 
+def new_figure(**options):
+    """Creates a figure that belongs to no window, with any backend."""
+    return optional_import("matplotlib.figure", "plots").Figure(
+        dpi=150, **options
+    )
+
+
 def save_figure(figure, path):
-    """Writes a figure, whole or not at all.
-
-    Args:
-        figure: a `matplotlib.figure.Figure`.
-        path: str or path; PNG unless its name ends otherwise. `None` writes
-            nothing.
-
-    Example:
+    """Writes a figure atomically, as PNG unless the path ends otherwise.
 
     >>> save_figure(figure=None, path=None)
     """
     if path is None:
         return
-    # The temporary name does not tell the format.
+    # The temporary file has another extension.
     extension = os.path.splitext(os.fspath(path))[1].lstrip(".")
     with replacing(path) as temporary:
         figure.savefig(temporary, format=extension.lower() or "png")

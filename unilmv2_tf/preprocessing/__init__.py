@@ -2,8 +2,6 @@
 
 from unilmv2_tf.preprocessing.blockwise_masking import blockwise_masking
 from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
-from unilmv2_tf.preprocessing.corruption import corrupt
-from unilmv2_tf.preprocessing.packing import PackingStatistics
 from unilmv2_tf.preprocessing.packing import load_rows
 from unilmv2_tf.preprocessing.packing import pack_documents
 from unilmv2_tf.preprocessing.pseudo_masked_lm_preprocessor import (
@@ -12,7 +10,6 @@ from unilmv2_tf.preprocessing.pseudo_masked_lm_preprocessor import (
 from unilmv2_tf.preprocessing.question_answerer_preprocessor import (
     UniLMv2QuestionAnswererPreprocessor,
 )
-from unilmv2_tf.preprocessing.rows import assemble_rows
 from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
     UniLMv2Seq2SeqLMPreprocessor,
 )
@@ -20,18 +17,21 @@ from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
     UniLMv2TextClassifierPreprocessor,
 )
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing.vocabulary import learn_vocabulary
+from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
+from unilmv2_tf.preprocessing.vocabulary import save_vocabulary
 
 __all__ = [
-    "PackingStatistics",
     "UniLMv2PseudoMaskedLMPreprocessor",
     "UniLMv2QuestionAnswererPreprocessor",
     "UniLMv2Seq2SeqLMPreprocessor",
     "UniLMv2TextClassifierPreprocessor",
     "UniLMv2Tokenizer",
-    "assemble_rows",
     "blockwise_masking",
-    "corrupt",
+    "learn_vocabulary",
     "load_rows",
+    "load_vocabulary",
     "num_mask_slots",
     "pack_documents",
+    "save_vocabulary",
 ]

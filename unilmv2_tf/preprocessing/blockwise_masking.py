@@ -1,27 +1,38 @@
+"""Which tokens are masked, in which order, and what the context shows instead.
+
+`blockwise_masking` is algorithm 1 of Bao et al., 2020, for whole batches.
+"""
+
 import math
 
-from unilmv2_tf.preprocessing.libraries import tf
+import numpy as np
+
 from unilmv2_tf.preprocessing.random_bits import uniform
 from unilmv2_tf.preprocessing.random_bits import uniform_integers
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
 
 # A span of whole words may have this many tokens for each of its words.
-_WHOLE_WORD_ROOM = 4
+_TOKENS_PER_WORD = 4
 
 
 def num_mask_slots(
-    sequence_length, mask_selection_rate=0.15, max_block=6, whole_words=False
-):
-    """The number of slots that hold any outcome of the masking of a row.
+    sequence_length: int,
+    mask_selection_rate: float = 0.15,
+    max_block: int = 6,
+    whole_words: bool = False,
+) -> int:
+    """Returns the largest number of tokens that may be masked in a row.
 
     Spans are masked until at least `mask_selection_rate` of the tokens are
     masked, and the last span may overshoot.
 
     Args:
         sequence_length: int. The length of the row.
-        mask_selection_rate: float. Defaults to `0.15`.
-        max_block: int. The longest span. Defaults to `6`.
-        whole_words: bool. Whether spans count words, which may be several
-            tokens long. Defaults to `False`.
+        mask_selection_rate: float. The least share of tokens that are masked.
+            Defaults to `0.15`.
+        max_block: int. The length of the longest span. Defaults to `6`.
+        whole_words: bool. Whether spans are counted in words, which may have
+            several tokens. Defaults to `False`.
 
     Returns:
         An int.
@@ -38,55 +49,53 @@ def num_mask_slots(
 
 
 def _longest_span(max_block, whole_words):
-    """The most tokens of a span; longer ones are not accepted."""
-    return max_block * (_WHOLE_WORD_ROOM if whole_words else 1)
+    return max_block * (_TOKENS_PER_WORD if whole_words else 1)
 
 
 def blockwise_masking(
     seeds,
     is_maskable,
     num_tokens,
-    mask_selection_rate=0.15,
-    block_probability=0.4,
-    min_block=2,
-    max_block=6,
+    mask_selection_rate: float = 0.15,
+    block_probability: float = 0.4,
+    min_block: int = 2,
+    max_block: int = 6,
     is_word_start=None,
 ):
     """Draws the spans that are masked, and the order of their prediction.
 
     For each row: draw a start uniformly; draw a length, with probability
     `block_probability` uniformly from `min_block .. max_block`, else 1; accept
-    the span if it lies in the text and none of its tokens is masked yet; go on
+    the span if it lies in the text and none of its tokens is masked yet; repeat
     until at least `mask_selection_rate` of the tokens are masked. The accepted
     spans, in the order of acceptance, are the factorization steps.
 
-    All rows of the batch are drawn at once. A row's proposals are made in
-    advance, and a proposal is accepted if it meets no accepted one before it:
-    whether it does is worked out for all of them in a few rounds. This is the
-    outcome of the sequential algorithm, not an approximation. Should the
-    proposals run out, which takes a high rate or a row of few words, single
-    tokens (or words) fill the rest in random order.
+    All rows of the batch are drawn at once. The proposals of a row are drawn in
+    advance, and a proposal is accepted if it overlaps no earlier accepted one,
+    which a few parallel rounds decide. This gives exactly the outcome of the
+    sequential algorithm. If the proposals run out, which takes a high rate or a
+    row of few words, single tokens (or words) in random order fill the rest.
 
     Args:
         seeds: uint64 tensor of shape `(batch,)`, see `random_bits.row_seeds`.
         is_maskable: bool tensor of shape `(batch, n)`, False on special tokens
-            and padding. `n` must be known in a graph.
-        num_tokens: int tensor of shape `(batch,)`. The tokens that the rate
-            refers to: the row without padding.
+            and padding. `n` must be static.
+        num_tokens: int tensor of shape `(batch,)`. The number of tokens that
+            the rate refers to: the row without padding.
         mask_selection_rate: float. Defaults to `0.15`.
         block_probability: float. Defaults to `0.4`.
         min_block: int. Defaults to `2`.
         max_block: int. Defaults to `6`.
         is_word_start: optional bool tensor of shape `(batch, n)`. If given,
             starts and lengths count whole words, and spans of more than
-            `4 * max_block` tokens are not accepted either.
+            `4 * max_block` tokens are rejected too.
 
     Returns:
         An int32 tensor of shape `(batch, n)`: the step at which each token is
         predicted, from 1, and 0 where it is not masked.
 
     Raises:
-        ValueError: if the length of the rows is unknown.
+        ValueError: if the length of the rows is not static.
 
     Example:
 
@@ -113,15 +122,17 @@ def blockwise_masking(
         32, math.ceil(1.25 * mask_selection_rate * sequence_length)
     )
     longest = _longest_span(max_block, is_word_start is not None)
+    lengths = _span_lengths(
+        seeds, num_proposals, block_probability, min_block, max_block
+    )
     start, end, is_valid = _propose(
-        seeds, is_maskable, num_tokens, num_proposals,
-        block_probability, min_block, max_block, is_word_start,
-    )  # fmt: skip
-    # Pairs of proposals are most of the work; smaller integers are faster.
-    place_type = tf.int16 if sequence_length < 2**15 else tf.int32
+        seeds, lengths, is_maskable, num_tokens, is_word_start
+    )
+    # Comparing pairs of proposals is most of the work, faster in int16.
+    dtype = tf.int16 if sequence_length < 2**15 else tf.int32
     is_accepted = _accept_in_order(
-        tf.cast(start, place_type),
-        tf.cast(end, place_type),
+        tf.cast(start, dtype),
+        tf.cast(end, dtype),
         is_valid & (end - start <= longest),
     )
 
@@ -149,72 +160,70 @@ def blockwise_masking(
     )  # fmt: skip
 
 
-def _propose(
-    seeds,
-    is_maskable,
-    num_tokens,
-    num_proposals,
-    block_probability,
-    min_block,
-    max_block,
-    is_word_start,
+def _span_lengths(
+    seeds, num_proposals, block_probability, min_block, max_block
 ):
-    """Starts and ends of the proposals, and whether they lie in the text."""
+    """Draws the lengths of the proposals, in tokens or words."""
     draw = tf.range(num_proposals)
-    start = uniform_integers(seeds, draw, num_tokens[:, tf.newaxis])
     is_block = uniform(seeds, draw + num_proposals) < block_probability
     block_length = min_block + uniform_integers(
         seeds, draw + 2 * num_proposals, max_block - min_block + 1
     )
-    length = tf.where(is_block, block_length, 1)
+    return tf.where(is_block, block_length, 1)
+
+
+def _propose(seeds, lengths, is_maskable, num_tokens, is_word_start):
+    """Draws starts; returns starts, ends, and whether spans lie in the text."""
+    draw = tf.range(lengths.shape[1])
+    start = uniform_integers(seeds, draw, num_tokens[:, tf.newaxis])
     if is_word_start is None:
-        end = start + length
-        starts_well = tf.ones_like(is_block)
+        end = start + lengths
+        starts_word = True
     else:
-        end, starts_well = _end_of_words(start, length, is_word_start)
+        end, starts_word = _end_of_words(start, lengths, is_word_start)
     sequence_length = is_maskable.shape[1]
-    inside = end <= sequence_length
+    is_inside = end <= sequence_length
     end = tf.minimum(end, sequence_length)
-    # In the text, and without a special token.
-    is_valid = inside & starts_well & _is_all(is_maskable, start, end)
+    is_valid = is_inside & starts_word & _all_in_span(is_maskable, start, end)
     return start, end, is_valid
 
 
 def _end_of_words(start, num_words, is_word_start):
-    """Where the words end; past the end of the row if there are too few."""
+    """The ends of spans, beyond the row if words are too few; valid starts."""
     sequence_length = is_word_start.shape[1]
     word_number = tf.cumsum(tf.cast(is_word_start, tf.int32), axis=1)
     next_word = tf.gather(word_number, start, batch_dims=1) + num_words
-    # The place where the next word starts, or the end of the row.
+    # The position where the next word starts, or the end of the row.
     end = tf.searchsorted(word_number, next_word)
     end = tf.where(
         next_word > word_number[:, -1:] + 1, sequence_length + 1, end
     )
-    starts_well = tf.gather(is_word_start, start, batch_dims=1)
-    return end, starts_well
+    starts_word = tf.gather(is_word_start, start, batch_dims=1)
+    return end, starts_word
 
 
 def _accept_in_order(start, end, is_valid):
-    """Accepts each proposal that meets no accepted one before it."""
+    """Accepts each proposal that overlaps no earlier accepted one."""
     num_proposals = start.shape[1]
-    meets = (start[:, :, tf.newaxis] < end[:, tf.newaxis, :]) & (
+    overlaps = (start[:, :, tf.newaxis] < end[:, tf.newaxis, :]) & (
         start[:, tf.newaxis, :] < end[:, :, tf.newaxis]
     )
     earlier = tf.linalg.band_part(
         tf.ones([num_proposals, num_proposals], tf.bool), -1, 0
     ) & ~tf.eye(num_proposals, dtype=tf.bool)
-    meets_earlier = meets & earlier
+    overlaps_earlier = overlaps & earlier
 
-    def meets_any(which):
-        return tf.reduce_any(meets_earlier & which[:, tf.newaxis, :], axis=2)
+    def overlaps_any(which):
+        return tf.reduce_any(overlaps_earlier & which[:, tf.newaxis, :], axis=2)
 
     def is_unsettled(accepted, open_):
         return tf.reduce_any(open_)
 
     def settle(accepted, open_):
-        # What meets nothing open before it is in; what meets it is out.
-        accepted |= open_ & ~meets_any(open_)
-        return accepted, open_ & ~accepted & ~meets_any(accepted)
+        # Accept what overlaps no earlier open proposal, reject what overlaps
+        # an accepted one, and repeat with the rest.
+        accepted |= open_ & ~overlaps_any(open_)
+        return accepted, open_ & ~accepted & ~overlaps_any(accepted)
 
     accepted, _ = tf.while_loop(
         is_unsettled, settle, [tf.zeros_like(is_valid), is_valid]
@@ -242,15 +251,15 @@ def _steps_by_position(start, end, is_accepted, sequence_length):
 def _fill_with_singles(
     steps, is_maskable, is_word_start, missing, longest, priority
 ):
-    """Masks free tokens or words, the smallest priority first."""
+    """Masks free tokens or words, in the order of a random priority."""
     sequence_length = is_maskable.shape[1]
     start = tf.range(sequence_length) + tf.zeros_like(steps)
     is_free = is_maskable & (steps == 0)
     if is_word_start is None:
         end = start + 1
     else:
-        end, starts_well = _end_of_words(start, 1, is_word_start)
-        is_free = starts_well & _is_all(is_free, start, end)
+        end, starts_word = _end_of_words(start, 1, is_word_start)
+        is_free = starts_word & _all_in_span(is_free, start, end)
         is_free &= end - start <= longest
     order = tf.argsort(tf.where(is_free, priority, 2.0), axis=1)
     start, end, is_free = (
@@ -264,11 +273,58 @@ def _fill_with_singles(
     return tf.where(more_steps > 0, last_step + more_steps, steps)
 
 
-def _is_all(what, start, end):
-    """Whether all tokens of spans are something."""
-    count = tf.cumsum(tf.cast(what, tf.int32), axis=1)
+def _all_in_span(condition, start, end):
+    """Whether a condition holds for all tokens of each span."""
+    count = tf.cumsum(tf.cast(condition, tf.int32), axis=1)
     count = tf.pad(count, [[0, 0], [1, 0]])
     num_inside = tf.gather(count, end, batch_dims=1) - tf.gather(
         count, start, batch_dims=1
     )
     return num_inside == end - start
+
+
+def corrupt(
+    token_ids,
+    seeds,
+    counters,
+    tokenizer,
+    mask_token_rate=0.8,
+    random_token_rate=0.1,
+):
+    """Replaces tokens by `[MASK]`, by a random ordinary token, or not at all.
+
+    `token_ids` and `counters` are of shape `(batch, m)`; each counter and the
+    next number after it are used. See Devlin et al., 2019, section 3.1.
+    """
+    special = set(tokenizer.special_token_ids)
+    ordinary = [
+        i for i in range(tokenizer.vocabulary_size()) if i not in special
+    ]
+    token_ids = tf.cast(token_ids, tf.int32)
+    chance = uniform(seeds, counters)
+    corrupted = token_ids
+    if ordinary:
+        drawn = uniform_integers(seeds, counters + 1, len(ordinary))
+        random_ids = tf.gather(np.array(ordinary, dtype="int32"), drawn)
+        is_random = chance < mask_token_rate + random_token_rate
+        corrupted = tf.where(is_random, random_ids, corrupted)
+    return tf.where(
+        chance < mask_token_rate, tokenizer.mask_token_id, corrupted
+    )
+
+
+def check_rates(**rates):
+    """Raises if a rate is outside `[0, 1]`, or two exceed 1 together."""
+    for name, rate in rates.items():
+        if not 0 <= rate <= 1:
+            raise ValueError(
+                f"`{name}` must be in [0, 1]. Received: {name}={rate}"
+            )
+    mask = rates.get("mask_token_rate", 0)
+    random = rates.get("random_token_rate", 0)
+    if mask + random > 1 + 1e-9:
+        raise ValueError(
+            "`mask_token_rate` and `random_token_rate` must add up to at most "
+            "1; the other masked tokens stay as they are. Received: "
+            f"mask_token_rate={mask}, random_token_rate={random}"
+        )

@@ -1,35 +1,21 @@
 """Tokens with the characters of the text that they came from."""
 
-from unilmv2_tf.preprocessing.libraries import tf
-from unilmv2_tf.preprocessing.libraries import tf_text
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
+from unilmv2_tf.preprocessing.tensorflow_graph import tf_text
 from unilmv2_tf.preprocessing.tokenizer import clean
-from unilmv2_tf.preprocessing.words import cut
-from unilmv2_tf.preprocessing.words import normalize
+from unilmv2_tf.preprocessing.tokenizer import normalize
+from unilmv2_tf.preprocessing.tokenizer import split_words
 
 
 def tokens_with_offsets(tokenizer, texts):
-    """Tokenizes texts, and tells where each token stands in them.
+    """Tokenizes texts and locates each token in them, in TensorFlow graph code.
 
-    This is TensorFlow graph code: call it inside of a `tf.function` or of a
-    `tf.data` pipeline.
+    Returns int32 ragged tensors of shape `(batch, tokens)`: the ids that
+    `tokenizer(texts)` gives, the first character of each token, and its end.
+    Offsets count the code points of the text before any normalization. An
+    accent stays with its letter, as do the letters of one Hangul syllable; the
+    pieces of a split ligature have the same characters.
 
-    Offsets count the code points of the text as it was before anything was
-    dropped, folded or decomposed. What belongs together stays together: an
-    accent with its letter, the letters of one Hangul syllable. So pieces that
-    split a ligature stand for the same characters.
-
-    Args:
-        tokenizer: a `UniLMv2Tokenizer` that cuts text (`split=True`).
-        texts: string tensor of shape `(batch,)`, UTF-8.
-
-    Returns:
-        A tuple of int32 ragged tensors of shape `(batch, tokens)`: the ids
-        that `tokenizer(texts)` gives, the first character of each token, and
-        the one after its last.
-
-    Example:
-
-    >>> import tensorflow as tf
     >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
     >>> tokenizer = UniLMv2Tokenizer(
     ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cafe", "##s", "f",
@@ -43,8 +29,8 @@ def tokens_with_offsets(tokenizer, texts):
     >>> list(zip(starts[0].numpy().tolist(), ends[0].numpy().tolist()))
     [(0, 5), (5, 6), (6, 7), (9, 10), (9, 12)]
     """
-    # 1. The text as a tokenizer sees it: its characters, and their owners,
-    #    the characters of the original text.
+    # 1. The characters of the normalized text, and their owners, the
+    #    characters of the original text.
     codes = tf.strings.unicode_decode(texts, "UTF-8")
     owners, owner_ends, base = _owners(tokenizer, codes)
 
@@ -52,12 +38,12 @@ def tokens_with_offsets(tokenizer, texts):
     normalized = _normalized(
         tokenizer, tf.strings.unicode_encode(codes, "UTF-8")
     )
-    words, starts = cut(
-        normalized, tokenizer.split_on_cjk, uncut=_uncut(tokenizer)
+    words, starts = split_words(
+        normalized, tokenizer.split_on_cjk, _unsplit_tokens(tokenizer)
     )
     first_character = _character_of_byte(normalized, starts)
 
-    # 3. Pieces, once for each different word.
+    # 3. The pieces of each distinct word.
     vocabulary, word_of_vocabulary = tf.unique(words.flat_values)
     pieces = _pieces(tokenizer, vocabulary)
     ids, first, last = (tf.gather(x, word_of_vocabulary) for x in pieces)
@@ -86,7 +72,7 @@ def _normalized(tokenizer, texts):
     )
 
 
-def _uncut(tokenizer):
+def _unsplit_tokens(tokenizer):
     if not tokenizer.special_tokens_in_strings:
         return ()
     own = tokenizer.get_config()["special_tokens"] or ()
@@ -98,17 +84,16 @@ def _strings_of(codes):
 
 
 def _owners(tokenizer, codes):
-    """Which character each character of the normalized text comes from.
+    """Maps characters of the normalized texts to their owners.
 
-    Returns:
-        A tuple of int64 tensors: for each character of all normalized texts
-        the number of its owner, counted through all texts; for each character
-        of all texts the number of the one after it, accents that were taken
-        off it skipped; and for each text the number of its first character.
+    Characters are counted through all texts. Returns the owner of each
+    normalized character; the end of each original character, which includes
+    the accents that were stripped after it; and the first character of each
+    text.
     """
-    # Normalizing the different characters alone is cheap.
-    different, index = tf.unique(codes.flat_values)
-    strings = _strings_of(different)
+    # Normalizing only the distinct characters is cheap.
+    distinct, index = tf.unique(codes.flat_values)
+    strings = _strings_of(distinct)
     normalized = _normalized(tokenizer, strings)
     lengths = tf.strings.length(normalized, "UTF8_CHAR")
     is_lost_accent = (lengths == 0) & (clean(strings) != "")
@@ -117,7 +102,7 @@ def _owners(tokenizer, codes):
     numbers = tf.range(tf.size(index, tf.int64))
     owners = tf.repeat(numbers, lengths)
 
-    # Accents follow the character that they were taken off.
+    # Stripped accents follow their letter.
     base = codes.row_splits[:-1]
     is_first = tf.math.unsorted_segment_max(
         tf.ones_like(base, tf.int32), base, tf.size(index, tf.int64) + 1
@@ -132,7 +117,7 @@ def _owners(tokenizer, codes):
 
 
 def _character_of_byte(texts, starts):
-    """Turns bytes of each text into characters, counted through all texts."""
+    """Turns byte offsets into characters, counted through all texts."""
     _, offsets = tf.strings.unicode_decode_with_offsets(texts, "UTF-8")
     sizes = tf.cast(tf.strings.length(texts), tf.int64)
     base = tf.cumsum(sizes, exclusive=True)
@@ -142,16 +127,8 @@ def _character_of_byte(texts, starts):
 
 
 def _pieces(tokenizer, words):
-    """Cuts words into pieces, and tells which characters each has.
-
-    Args:
-        tokenizer: the tokenizer.
-        words: string tensor of shape `(words,)`, normalized.
-
-    Returns:
-        A tuple of ragged tensors of shape `(words, pieces)`: ids, and the
-        first and the last character of each piece in its word.
-    """
+    """Returns the ids of the pieces of words, and their first and last
+    characters in the word."""
     ids = tokenizer(words)
     clusters, cluster_of_character = _clusters(words)
     num_clusters = tf.size(clusters.flat_values, tf.int64)
@@ -159,9 +136,9 @@ def _pieces(tokenizer, words):
     sizes = tf.cast(tf.strings.length(folded), tf.int64)
     piece_sizes = _piece_sizes(tokenizer, ids)
 
-    # The folded word is the pieces one after the other, and the clusters, so
-    # that each byte has its piece and its cluster. Not if the word is unknown;
-    # then, as a rule, the only piece has all clusters.
+    # The folded word is the concatenation of its pieces and of its clusters,
+    # which gives each byte its piece and its cluster. The only piece of an
+    # unknown word has all clusters.
     num_words = tf.size(words, tf.int64)
     joined = tf.strings.unsorted_segment_join(
         folded, clusters.value_rowids(), num_words
@@ -216,31 +193,28 @@ def _folded(tokenizer, texts):
 
 
 def _piece_sizes(tokenizer, ids):
-    """The bytes that each piece takes of its word, ragged as `ids`."""
+    """The number of bytes of each piece in its word, ragged as `ids`."""
     sizes = tf.constant(
         [len(token.encode()) for token in tokenizer.get_vocabulary()], tf.int64
     )
     sizes = tf.gather(sizes, ids.flat_values)
-    places = tf.range(tf.size(sizes, tf.int64))
-    is_first = places == tf.gather(ids.row_splits, ids.value_rowids())
+    positions = tf.range(tf.size(sizes, tf.int64))
+    is_first = positions == tf.gather(ids.row_splits, ids.value_rowids())
     suffix = len(tokenizer.suffix_indicator.encode())
     return ids.with_flat_values(tf.where(is_first, sizes, sizes - suffix))
 
 
 def _clusters(words):
-    """What folding the case doesn't take apart.
+    """Splits words into the units that case folding keeps apart.
 
-    A mark belongs to the character before it, a vowel of the Hangul alphabet
-    to a leading consonant, and a trailing consonant to a vowel: these may be
-    composed.
-
-    Returns:
-        A tuple of a ragged string tensor of shape `(words, clusters)`, and for
-        each character of all words the number of its cluster.
+    A mark belongs to the character before it, a Hangul vowel to a leading
+    consonant, and a trailing consonant to a vowel, because folding may compose
+    them. Returns the clusters of each word, and the cluster of each character
+    of all words.
     """
     codes = tf.strings.unicode_decode(words, "UTF-8")
-    different, index = tf.unique(codes.flat_values)
-    decomposed = tf_text.normalize_utf8(_strings_of(different), "NFKD")
+    distinct, index = tf.unique(codes.flat_values)
+    decomposed = tf_text.normalize_utf8(_strings_of(distinct), "NFKD")
 
     def matches(pattern):
         matching = tf.strings.regex_full_match(decomposed, f"(?s){pattern}")
@@ -259,8 +233,8 @@ def _clusters(words):
         | (matches(f"{vowel}.*") & shifted(matches(f".*{leading}")))
         | (matches(f"{trailing}.*") & shifted(matches(f".*{vowel}")))
     )
-    places = tf.range(tf.size(index, tf.int64))
-    is_first = places == tf.gather(codes.row_splits, codes.value_rowids())
+    positions = tf.range(tf.size(index, tf.int64))
+    is_first = positions == tf.gather(codes.row_splits, codes.value_rowids())
     begins = tf.cast(is_first | ~follows, tf.int64)
     ends = tf.pad(tf.cumsum(begins), [[1, 0]])
     cluster_of_character = ends[1:] - 1

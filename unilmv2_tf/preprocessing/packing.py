@@ -1,35 +1,71 @@
+"""Token ids become rows `[CLS] S1 [SEP] S2 [SEP]`, padded to one length."""
+
 import dataclasses
-import sys
 
 import keras
 import numpy as np
 
-from unilmv2_tf.preprocessing.libraries import tf
-from unilmv2_tf.preprocessing.rows import assemble_rows
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
 
 _ROWS_AT_ONCE = 256
 
 
-def pack_documents(documents, tokenizer, sequence_length, batch_size=512):
-    """Fills rows `[CLS] S1 [SEP] S2 [SEP]` with documents, dropping nothing.
+def assemble_rows(token_ids, num_tokens, num_first, tokenizer, sequence_length):
+    """Puts special tokens around two segments, and pads.
 
-    The documents' tokens, one document after the other, are cut into pieces
-    of `sequence_length - 3`: every token lands in just one row, and only the
-    last row has padding. A row's two segments are contiguous. They meet where
-    a document ends, at the end nearest to the middle of the row if there are
-    several, and in the middle if there is none.
+    `token_ids`, of shape `(batch, width)`, holds both segments one after the
+    other, `num_tokens` in all, of which `num_first` are the first segment. With
+    an empty second segment the row is `[CLS] S1 [SEP]`.
+
+        tokens         7 8 9 5 6             the first three are S1
+        token_ids      2 7 8 9 3 5 6 3 0 0   2 is [CLS], 3 [SEP], 0 [PAD]
+        segment_ids    0 0 0 0 0 1 1 1 0 0
+        padding_mask   1 1 1 1 1 1 1 1 0 0
+    """
+    num_tokens = tf.cast(num_tokens, tf.int32)[:, tf.newaxis]
+    num_first = tf.cast(num_first, tf.int32)[:, tf.newaxis]
+    position = tf.range(sequence_length)[tf.newaxis]
+    first_sep = num_first + 1
+    last = tf.where(num_tokens > num_first, num_tokens + 2, first_sep)
+
+    in_second = position > first_sep
+    source = tf.where(in_second, position - 2, position - 1)
+    width = tf.shape(token_ids)[1]
+    # An extra column, because a gather from an empty text fails.
+    padded = tf.pad(tf.cast(token_ids, tf.int32), [[0, 0], [0, 1]])
+    row = tf.gather(padded, tf.clip_by_value(source, 0, width), batch_dims=1)
+    is_sep = (position == first_sep) | (position == last)
+    row = tf.where(is_sep, tokenizer.sep_token_id, row)
+    row = tf.where(position == 0, tokenizer.cls_token_id, row)
+    is_token = position <= last
+    return {
+        "token_ids": tf.where(is_token, row, tokenizer.pad_token_id),
+        "segment_ids": tf.cast(in_second & is_token, tf.int32),
+        "padding_mask": tf.cast(is_token, tf.int32),
+    }
+
+
+def pack_documents(
+    documents, tokenizer, sequence_length: int, batch_size: int = 512
+):
+    """Fills rows `[CLS] S1 [SEP] S2 [SEP]` with documents, dropping no token.
+
+    The tokens of all documents, one document after the other, are cut into
+    pieces of `sequence_length - 3`, so only the last row has padding. The two
+    segments of a row meet at the document boundary nearest to its middle, or in
+    the middle if there is no boundary.
 
     Args:
-        documents: `tf.data.Dataset` of `{"text": string}`, unbatched.
-        tokenizer: a `UniLMv2Tokenizer`.
+        documents: An unbatched `tf.data.Dataset` of `{"text": string}`.
+        tokenizer: A `UniLMv2Tokenizer`.
         sequence_length: int. The length of the rows, at least 5.
-        batch_size: int. How many documents are tokenized at a time. Defaults
+        batch_size: int. The number of documents tokenized at a time. Defaults
             to `512`.
 
     Returns:
         A `tf.data.Dataset` of rows: dicts of `token_ids`, `segment_ids` and
         `padding_mask`, int32 of shape `(sequence_length,)`, and
-        `num_documents`, how many documents start in the row.
+        `num_documents`, the number of documents that start in the row.
 
     Raises:
         ValueError: if `sequence_length` is too short.
@@ -62,42 +98,20 @@ def pack_documents(documents, tokenizer, sequence_length, batch_size=512):
 def pack_text_batches(
     batches, tokenizer, sequence_length, num_parallel_calls=None
 ):
-    """Fills rows with texts that come in batches, as `pack_documents` does.
+    """As `pack_documents`, for batches of texts, and with batches of rows.
 
-    For corpora of any size: batches may have different sizes, and a long
-    document may come in several texts.
+    `batches` is a dataset of `{"text": string, "is_start": bool}`; a text
+    either starts a document or continues the text before it.
 
-    Args:
-        batches: `tf.data.Dataset` of `{"text": string, "is_start": bool}`,
-            both of shape `(texts,)`. A text is the start of a document or
-            goes on with the one before.
-        tokenizer: a `UniLMv2Tokenizer`.
-        sequence_length: int. The length of the rows, at least 5.
-        num_parallel_calls: int. How many batches are tokenized at the same
-            time. Defaults to `None`: TensorFlow decides.
-
-    Returns:
-        A `tf.data.Dataset` of batches of rows: what `pack_documents` returns,
-        with a first dimension.
-
-    Raises:
-        ValueError: if `sequence_length` is too short.
-
-    Example:
-
-    >>> import tensorflow as tf
     >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-    >>> from unilmv2_tf.preprocessing.packing import pack_text_batches
     >>> tokenizer = UniLMv2Tokenizer(
     ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"])
     >>> batches = tf.data.Dataset.from_tensors(
     ...     {"text": ["a b c", "a a", "c"], "is_start": [True, False, True]})
     >>> for rows in pack_text_batches(batches, tokenizer, sequence_length=7):
-    ...     print(rows["token_ids"].numpy())
-    ...     print(rows["num_documents"].numpy())
+    ...     print(rows["token_ids"].numpy(), rows["num_documents"].numpy())
     [[2 5 6 3 7 5 3]
-     [2 5 3 7 3 0 0]]
-    [1 1]
+     [2 5 3 7 3 0 0]] [1 1]
     """
     if sequence_length < 5:
         raise ValueError(
@@ -111,10 +125,10 @@ def pack_text_batches(
     def tokenize(batch):
         token_ids = tokenizer(batch["text"])
         is_start = batch["is_start"] & (token_ids.row_lengths() > 0)
-        places = tf.boolean_mask(token_ids.row_starts(), is_start)
+        positions = tf.boolean_mask(token_ids.row_starts(), is_start)
         starts = tf.scatter_nd(
-            places[:, tf.newaxis],
-            tf.ones_like(places, dtype=tf.int32),
+            positions[:, tf.newaxis],
+            tf.ones_like(positions, dtype=tf.int32),
             tf.shape(token_ids.flat_values, out_type=tf.int64),
         )
         return tf.cast(token_ids.flat_values, tf.int32), starts
@@ -126,65 +140,44 @@ def pack_text_batches(
         token_ids = tf.reshape(tf.pad(token_ids, padding), (-1, room))
         starts = tf.reshape(tf.pad(starts, padding), (-1, room))
         num_tokens = tf.minimum(size - tf.range(num_rows) * room, room)
-        return {
-            **assemble_rows(
-                token_ids, num_tokens, _seam(starts, num_tokens),
-                tokenizer, sequence_length,
-            ),
-            "num_documents": tf.reduce_sum(starts, axis=1),
-        }  # fmt: skip
+        num_first = _first_segment_lengths(starts, num_tokens)
+        rows = assemble_rows(
+            token_ids, num_tokens, num_first, tokenizer, sequence_length
+        )
+        return {**rows, "num_documents": tf.reduce_sum(starts, axis=1)}
 
     return (
         batches.map(tokenize, num_parallel_calls=num_parallel_calls)
-        # Many rows at once: an op for each would take longer than its work.
+        # An op for each row would take longer than its work.
         .rebatch(room * _ROWS_AT_ONCE)
         .map(assemble, num_parallel_calls=num_parallel_calls)
     )
 
 
-def _seam(starts, num_tokens):
-    """How many tokens of each row are in its first segment."""
+def _first_segment_lengths(starts, num_tokens):
     width = tf.shape(starts)[1]
     middle = ((num_tokens + 1) // 2)[:, tf.newaxis]
-    place = tf.range(width)[tf.newaxis]
-    is_seam = (starts > 0) & (place > 0)
-    distance = tf.where(is_seam, tf.abs(place - middle), width)
+    position = tf.range(width)[tf.newaxis]
+    is_boundary = (starts > 0) & (position > 0)
+    distance = tf.where(is_boundary, tf.abs(position - middle), width)
     nearest = tf.cast(tf.argmin(distance, axis=1), tf.int32)
-    return tf.where(tf.reduce_any(is_seam, axis=1), nearest, middle[:, 0])
+    return tf.where(tf.reduce_any(is_boundary, axis=1), nearest, middle[:, 0])
 
 
 @dataclasses.dataclass(frozen=True)
 class PackingStatistics:
-    """What became of a corpus.
-
-    Args:
-        documents: int. Documents with any text.
-        tokens: int. Their tokens, special ones not counted.
-        unknown_tokens: int. How many of them are `[UNK]`.
-        rows: int. The rows that hold them.
-        padding_share: float. The share of all places that is padding.
-        truncated_documents: int. Documents that lost tokens: none, ever.
-    """
+    """Counts of a packed corpus: documents with text, tokens, rows, padding."""
 
     documents: int
+    # Special tokens are not counted.
     tokens: int
     unknown_tokens: int
     rows: int
     padding_share: float
-    truncated_documents: int = 0
 
     @classmethod
     def of(cls, token_ids, num_documents, tokenizer):
-        """Counts what is in rows.
-
-        Args:
-            token_ids: integer array of shape `(rows, sequence_length)`.
-            num_documents: int. How many documents start in them.
-            tokenizer: a `UniLMv2Tokenizer`.
-
-        Returns:
-            `PackingStatistics`.
-        """
+        """Counts what an integer array of shape `(rows, length)` holds."""
         special = [
             tokenizer.cls_token_id,
             tokenizer.sep_token_id,
@@ -206,34 +199,30 @@ class PackingStatistics:
             self.padding_share * self.rows + other.padding_share * other.rows
         )
         return PackingStatistics(
-            documents=self.documents + other.documents,
-            tokens=self.tokens + other.tokens,
-            unknown_tokens=self.unknown_tokens + other.unknown_tokens,
-            rows=rows,
-            padding_share=padding / max(rows, 1),
-            truncated_documents=self.truncated_documents
-            + other.truncated_documents,
+            self.documents + other.documents,
+            self.tokens + other.tokens,
+            self.unknown_tokens + other.unknown_tokens,
+            rows,
+            padding / max(rows, 1),
         )
 
     def __str__(self):
         return (
             f"{self.documents:,} documents, {self.tokens:,} tokens "
             f"({self.unknown_tokens / max(self.tokens, 1):.2%} unknown) in "
-            f"{self.rows:,} rows; padding {self.padding_share:.2%}, "
-            f"{self.truncated_documents} documents truncated"
+            f"{self.rows:,} rows; padding {self.padding_share:.2%}"
         )
 
 
-def load_rows(rows, tokenizer, verbose=True):
-    """Reads rows into memory and says what they hold.
+def load_rows(rows, tokenizer):
+    """Reads rows into memory and counts what they hold.
 
     Args:
-        rows: the dataset that `pack_documents` returns.
-        tokenizer: the tokenizer that it was given.
-        verbose: bool. Whether to show progress on stderr. Defaults to `True`.
+        rows: The dataset that `pack_documents` returns.
+        tokenizer: The tokenizer that it was given.
 
     Returns:
-        A tuple of a dict of int32 arrays, of shape `(rows, sequence_length)`,
+        A tuple of a dict of int32 arrays of shape `(rows, sequence_length)`,
         and `PackingStatistics`.
 
     Raises:
@@ -249,20 +238,11 @@ def load_rows(rows, tokenizer, verbose=True):
     >>> documents = tf.data.Dataset.from_tensor_slices(
     ...     {"text": ["a b c", "a a", "", "c"]})
     >>> rows, statistics = load_rows(
-    ...     pack_documents(documents, tokenizer, 7), tokenizer, verbose=False)
+    ...     pack_documents(documents, tokenizer, 7), tokenizer)
     >>> print(statistics)
-    3 documents, 6 tokens (0.00% unknown) in 2 rows; padding 14.29%,
-    0 documents truncated
+    3 documents, 6 tokens (0.00% unknown) in 2 rows; padding 14.29%
     """
-    batches = []
-    num_rows = 0
-    for batch in rows.batch(512).prefetch(tf.data.AUTOTUNE):
-        batches.append({key: value.numpy() for key, value in batch.items()})
-        num_rows += len(batches[-1]["token_ids"])
-        if verbose and sys.stderr.isatty():
-            print(f"\r{num_rows:,} rows", end="", file=sys.stderr)
-    if verbose and sys.stderr.isatty():
-        print(file=sys.stderr)
+    batches = list(rows.batch(512).as_numpy_iterator())
     if not batches:
         raise ValueError(
             "`rows` must hold at least one row. Received an empty dataset: "

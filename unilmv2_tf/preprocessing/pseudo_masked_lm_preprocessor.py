@@ -3,32 +3,36 @@ import keras_hub
 import numpy as np
 
 from unilmv2_tf.preprocessing.blockwise_masking import blockwise_masking
+from unilmv2_tf.preprocessing.blockwise_masking import check_rates
+from unilmv2_tf.preprocessing.blockwise_masking import corrupt
 from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
-from unilmv2_tf.preprocessing.corruption import check_rates
-from unilmv2_tf.preprocessing.corruption import corrupt
-from unilmv2_tf.preprocessing.epochs import renew_each_epoch
-from unilmv2_tf.preprocessing.graph import graph_preprocessing
-from unilmv2_tf.preprocessing.libraries import tf
+from unilmv2_tf.preprocessing.fit_datasets import renew_each_epoch
+from unilmv2_tf.preprocessing.packing import assemble_rows
 from unilmv2_tf.preprocessing.random_bits import row_seeds
-from unilmv2_tf.preprocessing.rows import assemble_rows
-from unilmv2_tf.preprocessing.rows import batched
-from unilmv2_tf.preprocessing.rows import unbatched
+from unilmv2_tf.preprocessing.tensorflow_graph import batched
+from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
+from unilmv2_tf.preprocessing.tensorflow_graph import unbatched
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
-# Counters of a row's random numbers: spans take the small ones.
+# Counters of a row's random numbers: the spans use the small ones.
 _CORRUPTION_COUNTER = 1 << 20
+# Arguments of KerasHub's base class, and why this class refuses them.
+_REFUSED = {
+    "truncate": "a text is one sequence, cut off at its end",
+    "mask_selection_length": "`num_mask_slots` computes it",
+}
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
+class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.MaskedLMPreprocessor):
     """Turns texts into masked rows for pre-training.
 
     A text becomes a row `[CLS] S1 [SEP] S2 [SEP]` of two contiguous halves,
-    cut off if it is longer (`pack_documents` makes rows of documents without
-    dropping anything; rows are accepted here as well). Spans of it are masked
-    in the random order in which they will be predicted; no span crosses
-    `[SEP]`. With the pieces `7 8 9 10 11 12 13 14`, of which `13` is drawn
-    first, then `9 10`:
+    truncated if it is longer. Rows made by `pack_documents`, which drops no
+    token, are accepted as well. Spans of the row are masked in the random order
+    in which they will be predicted; no span crosses `[SEP]`. With the tokens
+    `7 8 9 10 11 12 13 14`, of which `13` is drawn first, then `9 10`:
 
         token_ids           2  7  8  4  4  3 11 12  4 14  3  0  0
         segment_ids         0  0  0  0  0  0  1  1  1  1  1  0  0
@@ -39,35 +43,35 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
         y                   9 10 13  0  0  0  0
         sample_weight       1  1  1  0  0  0  0
 
-    The masks are a function of `seed`, of the row and of an epoch number: the
-    same row gets the same mask whatever the batch size or the number of
-    parallel calls, and another one in another epoch.
+    The masks are a function of `seed`, the row and an epoch number: the same
+    row gets the same mask with any batch size and any number of parallel calls,
+    and another mask in another epoch.
 
     Args:
-        tokenizer: a `UniLMv2Tokenizer`.
+        tokenizer: A `UniLMv2Tokenizer`.
         sequence_length: int. The length of the rows. Defaults to `512`.
-        mask_selection_rate: float. The least share of tokens that are
-            masked. Defaults to `0.15`.
+        mask_selection_rate: float. The least share of tokens that are masked.
+            Defaults to `0.15`.
         block_probability: float. The probability that a span is longer than
             one token; 0 is fully autoregressive. Defaults to `0.4`.
-        min_block: int. The shortest of the longer spans. Defaults to `2`.
-        max_block: int. The longest span. Defaults to `6`.
-        mask_token_rate: float. The share of masked tokens that the context
-            shows as `[MASK]`. Defaults to `0.8`.
-        random_token_rate: float. The share that it shows as a random token;
-            the rest stays. Defaults to `0.1`.
-        whole_words: bool. Whether spans are of whole words. Defaults to
+        min_block: int. The least length of these longer spans. Defaults to `2`.
+        max_block: int. The length of the longest span. Defaults to `6`.
+        mask_token_rate: float. The share of masked tokens that are `[MASK]` in
+            the context. Defaults to `0.8`.
+        random_token_rate: float. The share of masked tokens that are a random
+            token in the context; the rest is unchanged. Defaults to `0.1`.
+        whole_words: bool. Whether spans consist of whole words. Defaults to
             `False`.
         seed: int. Defaults to `None`, a random seed.
-        **kwargs: see `keras_hub.models.Preprocessor`.
+        **kwargs: See `keras_hub.models.Preprocessor`.
 
     Call arguments:
-        x: strings, or a dict of `text`, or of rows: `token_ids`,
+        x: Strings, or a dict of `text`, or a dict of rows: `token_ids`,
             `segment_ids`, `padding_mask`. Either dict may have an `epoch`, an
             int for each example.
 
     Returns:
-        A tuple `(x, y, sample_weight)`; `y` are the true ids.
+        A tuple `(x, y, sample_weight)`; `y` holds the true ids.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -93,18 +97,23 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
     def __init__(
         self,
         tokenizer,
-        sequence_length=512,
-        mask_selection_rate=0.15,
-        block_probability=0.4,
-        min_block=2,
-        max_block=6,
-        mask_token_rate=0.8,
-        random_token_rate=0.1,
-        whole_words=False,
-        seed=None,
+        sequence_length: int = 512,
+        mask_selection_rate: float = 0.15,
+        block_probability: float = 0.4,
+        min_block: int = 2,
+        max_block: int = 6,
+        mask_token_rate: float = 0.8,
+        random_token_rate: float = 0.1,
+        whole_words: bool = False,
+        seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        for name, reason in _REFUSED.items():
+            if name in kwargs:
+                raise ValueError(
+                    f"`{name}` is no argument of this preprocessor: {reason}. "
+                    f"Received: {name}={kwargs[name]}"
+                )
         check_rates(
             mask_selection_rate=mask_selection_rate,
             block_probability=block_probability,
@@ -122,16 +131,19 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
                 "`[CLS]` and twice `[SEP]`. Received: "
                 f"sequence_length={sequence_length}"
             )
+        super().__init__(
+            tokenizer,
+            sequence_length=sequence_length,
+            mask_selection_rate=mask_selection_rate,
+            mask_token_rate=mask_token_rate,
+            random_token_rate=random_token_rate,
+            **kwargs,
+        )
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
-        self.tokenizer = tokenizer
-        self.sequence_length = sequence_length
-        self.mask_selection_rate = mask_selection_rate
         self.block_probability = block_probability
         self.min_block = min_block
         self.max_block = max_block
-        self.mask_token_rate = mask_token_rate
-        self.random_token_rate = random_token_rate
         self.whole_words = whole_words
         self.seed = seed
 
@@ -153,12 +165,14 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
     def _rows(self, texts):
         token_ids = self.tokenizer(texts)[:, : self.sequence_length - 3]
         num_tokens = token_ids.row_lengths()
-        # A single token is a segment of its own.
-        num_first = (num_tokens + 1) // 2
         return assemble_rows(
-            token_ids.to_tensor(), num_tokens, num_first,
-            self.tokenizer, self.sequence_length,
-        )  # fmt: skip
+            token_ids.to_tensor(),
+            num_tokens,
+            # A single token is one segment.
+            (num_tokens + 1) // 2,
+            self.tokenizer,
+            self.sequence_length,
+        )
 
     def _mask(self, rows, epoch):
         token_ids = tf.cast(rows["token_ids"], tf.int32)
@@ -220,19 +234,15 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
 
     def _is_word_start(self, token_ids):
         suffix = self.tokenizer.suffix_indicator
-        starts_word = np.array(
-            [
-                not token.startswith(suffix)
-                for token in self.tokenizer.get_vocabulary()
-            ]
-        )
-        return tf.gather(starts_word, token_ids)
+        vocabulary = self.tokenizer.get_vocabulary()
+        starts_word = [not token.startswith(suffix) for token in vocabulary]
+        return tf.gather(np.array(starts_word), token_ids)
 
-    def renew_each_epoch(self, x, batch_size=32):
+    def renew_each_epoch(self, x, batch_size: int = 32):
         """Makes a dataset of texts or rows that are masked anew in each pass.
 
         Args:
-            x: strings, a dict, or a batched dataset, see the call arguments.
+            x: Strings, a dict, or a batched dataset, see the call arguments.
             batch_size: int. For `x` that is not a dataset. Defaults to `32`.
 
         Returns:
@@ -242,15 +252,13 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.Preprocessor):
 
     def get_config(self):
         config = super().get_config()
+        for name in _REFUSED:
+            del config[name]
         config.update(
             {
-                "sequence_length": self.sequence_length,
-                "mask_selection_rate": self.mask_selection_rate,
                 "block_probability": self.block_probability,
                 "min_block": self.min_block,
                 "max_block": self.max_block,
-                "mask_token_rate": self.mask_token_rate,
-                "random_token_rate": self.random_token_rate,
                 "whole_words": self.whole_words,
                 "seed": self.seed,
             }

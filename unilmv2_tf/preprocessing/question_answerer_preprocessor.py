@@ -2,15 +2,15 @@ import keras
 import keras_hub
 import numpy as np
 
-from unilmv2_tf.preprocessing.answers import answer_characters
-from unilmv2_tf.preprocessing.answers import answer_tokens
-from unilmv2_tf.preprocessing.answers import check_answers
-from unilmv2_tf.preprocessing.graph import graph_preprocessing
-from unilmv2_tf.preprocessing.libraries import tf
 from unilmv2_tf.preprocessing.offsets import tokens_with_offsets
-from unilmv2_tf.preprocessing.rows import batched
-from unilmv2_tf.preprocessing.spans import best_spans
+from unilmv2_tf.preprocessing.tensorflow_graph import batched
+from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing.windows import answer_characters
+from unilmv2_tf.preprocessing.windows import answer_tokens
+from unilmv2_tf.preprocessing.windows import best_spans
+from unilmv2_tf.preprocessing.windows import check_answers
 from unilmv2_tf.preprocessing.windows import label_windows
 from unilmv2_tf.preprocessing.windows import sliding_windows
 
@@ -28,11 +28,11 @@ _SPAN_KEYS = (
 class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
     """Turns questions and passages into rows, and logits into answers.
 
-    A row is `[CLS] question [SEP] passage [SEP]`. A passage that is longer
-    gets several rows, windows that overlap; an answer is looked for, and
-    learned, in all of them. A question longer than `max_question_length` is
-    cut off. With the question `7`, the passage `10 11 12 13 14 15 16`, of
-    which `14 15` is the answer, and rows of nine tokens:
+    A row is `[CLS] question [SEP] passage [SEP]`. A long passage gets several
+    rows, overlapping windows that are all used in training and prediction. A
+    question longer than `max_question_length` is truncated. With the question
+    `7`, the passage `10 11 12 13 14 15 16`, the answer `14 15` and rows of nine
+    tokens:
 
         token_ids      2  7  3 10 11 12 13 14  3     start 0, end 0
                        2  7  3 12 13 14 15 16  3     start 5, end 6
@@ -41,28 +41,28 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
         padding_mask   1  1  1  1  1  1  1  1  1
                        1  1  1  1  1  1  1  1  1
 
-    Where a row doesn't hold the whole answer, or there is none, `[CLS]` is to
-    be pointed at. Answers are given in characters (code points) of the
-    passage as it was passed in, `text == context[start:end]`, and widened to
-    whole tokens. An answer that is not what stands in the passage at its
-    start, or has no token, is an error if this layer is called eagerly; in a
-    `tf.data` pipeline its example gets no row.
+    Where a row doesn't hold the whole answer, or there is none, the label is
+    the position of `[CLS]`. Answers are located in characters (code points) of
+    the passage as it was passed in, `text == context[start:end]`, and widened
+    to whole tokens. An answer that is not at its location, or has no token,
+    raises an error when this layer is called eagerly; a `tf.data` pipeline
+    drops the example.
 
     Args:
-        tokenizer: a `UniLMv2Tokenizer`.
+        tokenizer: A `UniLMv2Tokenizer`.
         sequence_length: int. The length of the rows. Defaults to `384`.
-        doc_stride: int. How many tokens a window moves; as far as no token of
-            the passage is skipped. Defaults to `128`.
+        doc_stride: int. The number of tokens between the starts of two windows,
+            at most the length of a window. Defaults to `128`.
         max_question_length: int. Defaults to `64`.
-        **kwargs: see `keras_hub.models.Preprocessor`.
+        **kwargs: See `keras_hub.models.Preprocessor`.
 
     Call arguments:
-        x: a dict of strings `question` and `context`, of one example or a
+        x: A dict of strings `question` and `context`, of one example or a
             batch.
-        y: optional dict of `answer_text` and `answer_start`, an int, or of the
-            ints `answer_start` and `answer_end`. No text, or -1 as the start,
-            means that there is no answer.
-        sample_weight: optional floats, one for each example.
+        y: Optional dict of `answer_text` and `answer_start`, an int, or of the
+            ints `answer_start` and `answer_end`. An empty text, or -1 as the
+            start, means that there is no answer.
+        sample_weight: Optional floats, one for each example.
 
     Returns:
         The rows of all examples, one after the other: a dict of `token_ids`,
@@ -101,20 +101,15 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
     def __init__(
         self,
         tokenizer,
-        sequence_length=384,
-        doc_stride=128,
-        max_question_length=64,
+        sequence_length: int = 384,
+        doc_stride: int = 128,
+        max_question_length: int = 64,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value in (
-            ("doc_stride", doc_stride),
-            ("max_question_length", max_question_length),
-        ):
-            if value < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 1. Received: {name}={value}"
-                )
+        _check_positive(
+            doc_stride=doc_stride, max_question_length=max_question_length
+        )
         if sequence_length < max_question_length + 4:
             raise ValueError(
                 "`sequence_length` must leave room for a token of the passage "
@@ -125,8 +120,8 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
             )
         if tokenizer is not None and not tokenizer.split:
             raise ValueError(
-                "`tokenizer` must cut text into words, or nobody knows where "
-                "they stand. Received: a tokenizer with split=False"
+                "`tokenizer` must split text into words, to locate answers. "
+                "Received: a tokenizer with split=False"
             )
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
@@ -147,20 +142,20 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
         )
 
     def windows(self, x, y=None):
-        """Makes the rows, with all that finding answers in them takes.
+        """Makes the rows, with what `best_answers` needs.
 
         Args:
-            x: see the call arguments.
-            y: see the call arguments.
+            x: See the call arguments.
+            y: See the call arguments.
 
         Returns:
             A dict of int32 tensors, all windows of all examples in order:
             `token_ids`, `segment_ids`, `padding_mask`, and `token_starts` and
             `token_ends`, the characters of each passage token, -1 elsewhere,
             of shape `(rows, sequence_length)`; `example_index`,
-            `window_start` (the number of the window's first token in the
+            `window_start` (the index of the window's first token in the
             passage) and `passage_length`, in tokens, of shape `(rows,)`. With
-            `y` also `start` and `end`, of shape `(rows,)`: places in the row.
+            `y` also `start` and `end`, positions of shape `(rows,)`.
 
         Raises:
             ValueError: if an answer doesn't fit its passage, called eagerly.
@@ -216,58 +211,38 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
         return rows, is_misfit
 
     def best_answers(
-        self, context, rows, logits, n_best=1, max_answer_length=30
+        self,
+        context,
+        rows,
+        logits,
+        n_best: int = 1,
+        max_answer_length: int = 30,
     ):
         """Finds the best answers to questions, as TensorFlow graph code.
 
         Args:
-            context: strings, as they were given to `windows`.
-            rows: the dict that `windows` returned.
-            logits: a dict of `start` and `end`, floats of shape
+            context: The strings that were given to `windows`.
+            rows: The dict that `windows` returned.
+            logits: A dict of `start` and `end`, floats of shape
                 `(rows, sequence_length)`.
-            n_best: int. How many answers to return for each question.
-                Defaults to `1`.
+            n_best: int. The number of answers for each question. Defaults to
+                `1`.
             max_answer_length: int. The longest answer in tokens. Defaults to
                 `30`.
 
         Returns:
             A dict of tensors of shape `(batch, n_best)`, best first: `text`,
-            which is `context[start:end]`, no two with the same `start` and
-            `end`; `score`, the sum of two logits; `probability`, the share of
-            `exp(score)` in the sum over all possible answers and none; `start`
-            and `end`, in characters. Where a passage has fewer answers, the
-            text is empty, the score -1e9, and `start` and `end` are -1. Of
-            shape `(batch,)` there are `null_score` and `null_probability`, for
-            there being no answer; the score is the lowest of a passage's
-            windows.
+            which is `context[start:end]`; `score`, the sum of two logits;
+            `probability`, the softmax of the scores of all possible answers and
+            of none; `start` and `end`, in characters. Where a passage has fewer
+            answers, the text is empty, the score -1e9, and `start` and `end`
+            are -1. `null_score` and `null_probability`, of shape `(batch,)`,
+            are those of no answer, in the window where they are lowest.
 
         Raises:
             ValueError: if `n_best` or `max_answer_length` is not positive.
-
-        Example:
-
-        >>> import numpy as np
-        >>> from unilmv2_tf.preprocessing import (
-        ...     UniLMv2QuestionAnswererPreprocessor, UniLMv2Tokenizer)
-        >>> tokenizer = UniLMv2Tokenizer(
-        ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "fox"])
-        >>> preprocessor = UniLMv2QuestionAnswererPreprocessor(
-        ...     tokenizer, sequence_length=7, max_question_length=1)
-        >>> rows = preprocessor.windows({"question": "?", "context": "A Fox"})
-        >>> logits = np.eye(7, dtype="float32")[[4]]
-        >>> answers = preprocessor.best_answers(
-        ...     "A Fox", rows, {"start": logits, "end": logits})
-        >>> answers["text"].numpy().tolist(), answers["score"].numpy().tolist()
-        ([[b'Fox']], [[2.0]])
         """
-        for name, value in (
-            ("n_best", n_best),
-            ("max_answer_length", max_answer_length),
-        ):
-            if value < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 1. Received: {name}={value}"
-                )
+        _check_positive(n_best=n_best, max_answer_length=max_answer_length)
         rows = {key: row for key, row in rows.items() if key in _SPAN_KEYS}
         return self._best_answers(
             (context, rows, logits),
@@ -306,3 +281,11 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
             }
         )
         return config
+
+
+def _check_positive(**values):
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(
+                f"`{name}` must be at least 1. Received: {name}={value}"
+            )

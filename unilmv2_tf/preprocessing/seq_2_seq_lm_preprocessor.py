@@ -2,15 +2,16 @@ import keras
 import keras_hub
 import numpy as np
 
-from unilmv2_tf.preprocessing.corruption import check_rates
-from unilmv2_tf.preprocessing.corruption import corrupt
-from unilmv2_tf.preprocessing.epochs import renew_each_epoch
-from unilmv2_tf.preprocessing.graph import graph_preprocessing
-from unilmv2_tf.preprocessing.libraries import tf
+from unilmv2_tf.preprocessing.blockwise_masking import check_rates
+from unilmv2_tf.preprocessing.blockwise_masking import corrupt
+from unilmv2_tf.preprocessing.fit_datasets import renew_each_epoch
+from unilmv2_tf.preprocessing.packing import assemble_rows
 from unilmv2_tf.preprocessing.random_bits import row_seeds
 from unilmv2_tf.preprocessing.random_bits import uniform
-from unilmv2_tf.preprocessing.rows import batched
-from unilmv2_tf.preprocessing.rows import unbatched
+from unilmv2_tf.preprocessing.tensorflow_graph import batched
+from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
+from unilmv2_tf.preprocessing.tensorflow_graph import unbatched
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
 
@@ -19,11 +20,10 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
     """Turns pairs of texts into rows for sequence-to-sequence fine-tuning.
 
     The source becomes `[CLS] source [SEP]`, the target `target [SEP]`, each
-    cut off at its length; an empty source is `[CLS] [SEP]`. The target is
-    predicted at pseudo masks; while training, some of the target tokens that
-    the later ones read are replaced too, so that generation has seen imperfect
-    prefixes. With the target
-    `11 12 13` and its third token drawn for replacement:
+    truncated to its length; an empty source is `[CLS] [SEP]`. The target is
+    predicted at pseudo masks. Some of the target tokens that later ones attend
+    to are replaced, so that the model learns to continue imperfect prefixes.
+    With the target `11 12 13` and its third token drawn for replacement:
 
         encoder_token_ids     2 7 8 9 3 0      2 is [CLS], 3 [SEP], 0 [PAD]
         encoder_padding_mask  1 1 1 1 1 0
@@ -34,28 +34,27 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         y                     11 12 13  3  0
         sample_weight          1  1  1  1  0
 
-    What is random is a function of `seed`, of the pair and of an epoch number,
-    whatever the batch size or the number of parallel calls.
+    Replacements are a function of `seed`, the pair and an epoch number, with
+    any batch size and any number of parallel calls.
 
     Args:
-        tokenizer: a `UniLMv2Tokenizer`.
+        tokenizer: A `UniLMv2Tokenizer`.
         encoder_sequence_length: int. Defaults to `464`.
-        decoder_sequence_length: int. Defaults to `48`; both are the paper's
-            for question generation, and fill 512 positions.
-        target_mask_rate: float. The share of target tokens that are replaced,
-            by what stands in their pseudo slot. Defaults to `0.5`.
+        decoder_sequence_length: int. Defaults to `48`. Both defaults are the
+            paper's for question generation, and fill 512 positions.
+        target_mask_rate: float. The share of target tokens that are replaced by
+            the content of their pseudo slot. Defaults to `0.5`.
         mask_token_rate: float. The share of pseudo slots that hold the pseudo
             mask. Defaults to `0.8`.
-        random_token_rate: float. The share that hold a random token; the rest
-            holds the true one. Defaults to `0.1`.
+        random_token_rate: float. The share of pseudo slots that hold a random
+            token; the rest holds the true one. Defaults to `0.1`.
         seed: int. Defaults to `None`, a random seed.
-        truncation_side: `"right"` or `"left"`. Where a source that is too long
-            is cut; `"left"` keeps its end. Targets are always cut at their
-            end. Defaults to `"right"`.
-        **kwargs: see `keras_hub.models.Seq2SeqLMPreprocessor`.
+        truncation_side: `"right"` or `"left"`. The side on which a long source
+            is truncated. Targets always lose their end. Defaults to `"right"`.
+        **kwargs: See `keras_hub.models.Seq2SeqLMPreprocessor`.
 
     Call arguments:
-        x: a dict of strings, `encoder_text` and `decoder_text`; it may have an
+        x: A dict of strings, `encoder_text` and `decoder_text`; it may have an
             `epoch`, an int for each pair.
 
     Returns:
@@ -88,13 +87,13 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
     def __init__(
         self,
         tokenizer,
-        encoder_sequence_length=464,
-        decoder_sequence_length=48,
-        target_mask_rate=0.5,
-        mask_token_rate=0.8,
-        random_token_rate=0.1,
-        seed=None,
-        truncation_side="right",
+        encoder_sequence_length: int = 464,
+        decoder_sequence_length: int = 48,
+        target_mask_rate: float = 0.5,
+        mask_token_rate: float = 0.8,
+        random_token_rate: float = 0.1,
+        seed: int | None = None,
+        truncation_side: str = "right",
         **kwargs,
     ):
         super().__init__(
@@ -144,8 +143,12 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         )
         labels = self.tokenizer(x["decoder_text"])
         labels = labels[:, : self.decoder_sequence_length - 1]
+        sep = tf.fill(
+            [labels.nrows(), 1],
+            tf.constant(self.tokenizer.sep_token_id, labels.dtype),
+        )
         labels, target_mask = self._pad(
-            self._append_sep(labels), self.decoder_sequence_length
+            tf.concat([labels, sep], axis=1), self.decoder_sequence_length
         )
         seeds = row_seeds(
             tf.concat([source, labels], axis=1),
@@ -155,22 +158,27 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         )
         slots = tf.range(self.decoder_sequence_length)
         pseudo = corrupt(
-            labels, seeds, 2 * slots, self.tokenizer,
-            self.mask_token_rate, self.random_token_rate,
-        )  # fmt: skip
-        # The pseudo mask may have an entry of its own in the vocabulary; in
-        # the text that is read back a gap is [MASK].
-        is_gap = pseudo == self.tokenizer.mask_token_id
+            labels,
+            seeds,
+            2 * slots,
+            self.tokenizer,
+            self.mask_token_rate,
+            self.random_token_rate,
+        )
+        # Replaced target tokens are `[MASK]`; only the pseudo slots hold the
+        # pseudo mask, which may have an entry of its own in the vocabulary.
+        is_mask = pseudo == self.tokenizer.mask_token_id
         drawn = uniform(seeds, 2 * self.decoder_sequence_length + slots)
         target = tf.where(drawn < self.target_mask_rate, pseudo, labels)
-        pseudo = tf.where(is_gap, self.tokenizer.pseudo_token_id, pseudo)
+        pseudo = tf.where(is_mask, self.tokenizer.pseudo_token_id, pseudo)
+        pad = self.tokenizer.pad_token_id
         outputs = (
             {
                 "encoder_token_ids": source,
                 "encoder_padding_mask": source_mask,
-                "decoder_token_ids": self._blank(target, target_mask),
+                "decoder_token_ids": tf.where(target_mask > 0, target, pad),
                 "decoder_padding_mask": target_mask,
-                "pseudo_token_ids": self._blank(pseudo, target_mask),
+                "pseudo_token_ids": tf.where(target_mask > 0, pseudo, pad),
                 "decoder_steps": (slots + 1) * target_mask,
             },
             labels,
@@ -182,19 +190,19 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         self,
         x,
         *,
-        encoder_sequence_length=None,
-        decoder_sequence_length=None,
-        sequence_length=None,
+        encoder_sequence_length: int | None = None,
+        decoder_sequence_length: int | None = None,
+        sequence_length: int | None = None,
     ):
         """Turns sources into the integers that `generate_step` takes.
 
         Args:
-            x: strings, or a dict of `encoder_text` and, optionally,
-                `decoder_text`: how each target has to begin.
+            x: Strings, or a dict of `encoder_text` and, optionally,
+                `decoder_text`, the prefix of each target.
             encoder_sequence_length: int. Defaults to that of the layer.
-            decoder_sequence_length: int, the longest target with its `[SEP]`.
-                Defaults to that of the layer.
-            sequence_length: an alias of `decoder_sequence_length`.
+            decoder_sequence_length: int. The length of the longest target with
+                its `[SEP]`. Defaults to that of the layer.
+            sequence_length: An alias of `decoder_sequence_length`.
 
         Returns:
             A dict of `encoder_token_ids`, `encoder_padding_mask`,
@@ -238,28 +246,24 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         """Turns generated integers back into texts.
 
         Args:
-            x: the dict that `generate_step` returns.
+            x: The dict that `generate_step` returns.
 
         Returns:
             A list of strings, or of lists of strings for several sequences
-            each, or a string for one example; with more than ids
-            a dict of `generated_text` and of the `scores` and `log_probs` of
-            the sampler.
+            each, or a string for one example. If the sampler returns `scores`
+            and `log_probs`, a dict of these and of `generated_text`.
         """
         token_ids = _to_numpy(x["decoder_token_ids"])
         is_text = _to_numpy(x["decoder_padding_mask"]).astype(bool)
         is_text &= ~np.isin(token_ids, self._stripped_ids())
         texts = self._detokenize(token_ids, is_text)
-        about_texts = [name for name in ("scores", "log_probs") if name in x]
-        if not about_texts:
-            return texts
-        return {
-            "generated_text": texts,
-            **{name: x[name] for name in about_texts},
+        scores = {
+            name: x[name] for name in ("scores", "log_probs") if name in x
         }
+        return {"generated_text": texts, **scores} if scores else texts
 
     def _stripped_ids(self):
-        # An unknown word is text: better to show it than to lose it.
+        # `[UNK]` stays: the reader should see that a word is missing.
         special = set(self.tokenizer.special_token_ids)
         return sorted(special - {self.tokenizer.unk_token_id})
 
@@ -272,11 +276,11 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         return self.tokenizer.detokenize(token_ids[is_text].tolist())
 
     def detokenize_in_graph(self, token_ids, padding_mask):
-        """As `generate_postprocess`, as TensorFlow graph code, for exports.
+        """`generate_postprocess` as TensorFlow graph code, for exports.
 
         Args:
             token_ids: int tensor of shape `(batch, length)`.
-            padding_mask: bool tensor of the same shape.
+            padding_mask: bool tensor of shape `(batch, length)`.
 
         Returns:
             A string tensor of shape `(batch,)`.
@@ -288,11 +292,11 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
             tf.ragged.boolean_mask(token_ids, is_text)
         )
 
-    def renew_each_epoch(self, x, batch_size=32):
+    def renew_each_epoch(self, x, batch_size: int = 32):
         """Makes a dataset of pairs whose targets are masked anew in each pass.
 
         Args:
-            x: a dict of strings, or a batched dataset of such dicts.
+            x: A dict of strings, or a batched dataset of such dicts.
             batch_size: int. For `x` that is not a dataset. Defaults to `32`.
 
         Returns:
@@ -307,19 +311,15 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
             token_ids = token_ids[:, -length:]
         else:
             token_ids = token_ids[:, :length]
-        cls = tf.fill(
-            [token_ids.nrows(), 1],
-            tf.constant(self.tokenizer.cls_token_id, token_ids.dtype),
+        num_tokens = token_ids.row_lengths()
+        rows = assemble_rows(
+            token_ids.to_tensor(),
+            num_tokens,
+            num_tokens,
+            self.tokenizer,
+            sequence_length,
         )
-        token_ids = self._append_sep(tf.concat([cls, token_ids], axis=1))
-        return self._pad(token_ids, sequence_length)
-
-    def _append_sep(self, token_ids):
-        sep = tf.fill(
-            [token_ids.nrows(), 1],
-            tf.constant(self.tokenizer.sep_token_id, token_ids.dtype),
-        )
-        return tf.concat([token_ids, sep], axis=1)
+        return rows["token_ids"], rows["padding_mask"]
 
     def _pad(self, token_ids, sequence_length):
         padded = token_ids.to_tensor(
@@ -329,9 +329,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
             token_ids.row_lengths(), sequence_length, dtype=tf.int32
         )
         return tf.cast(padded, tf.int32), mask
-
-    def _blank(self, token_ids, mask):
-        return tf.where(mask > 0, token_ids, self.tokenizer.pad_token_id)
 
     def get_config(self):
         config = super().get_config()

@@ -2,14 +2,16 @@ import keras
 import keras_hub
 from keras import ops
 
-from unilmv2_tf.preprocessing.graph import graph_preprocessing
-from unilmv2_tf.preprocessing.labels import check_label_names
-from unilmv2_tf.preprocessing.labels import label_ids
-from unilmv2_tf.preprocessing.libraries import tf
-from unilmv2_tf.preprocessing.rows import assemble_rows
-from unilmv2_tf.preprocessing.rows import batched
-from unilmv2_tf.preprocessing.rows import unbatched
+from unilmv2_tf.preprocessing.packing import assemble_rows
+from unilmv2_tf.preprocessing.tensorflow_graph import batched
+from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
+from unilmv2_tf.preprocessing.tensorflow_graph import to_backend
+from unilmv2_tf.preprocessing.tensorflow_graph import unbatched
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
+
+# Names of classes that an error message lists.
+_NUM_SHOWN = 20
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -18,10 +20,8 @@ class UniLMv2TextClassifierPreprocessor(
 ):
     """Turns texts, or pairs of texts, into rows for classification.
 
-    A text becomes `[CLS] A [SEP]`, a pair `[CLS] A [SEP] B [SEP]`. A pair that
-    is too long loses tokens at the end of its longer text until both fit; of
-    texts of one length the second loses the first token. With the tokens
-    `7 8 9 10` and `5 6`, in rows of eight:
+    A text becomes `[CLS] A [SEP]`, a pair `[CLS] A [SEP] B [SEP]`. With the
+    tokens `7 8 9 10` and `5 6`, in rows of eight:
 
         token_ids     2 7 8 9 3 5 6 3        2 is [CLS], 3 [SEP]
         segment_ids   0 0 0 0 0 1 1 1
@@ -31,20 +31,23 @@ class UniLMv2TextClassifierPreprocessor(
     first of a pair `[CLS] [SEP] B [SEP]`, as the second `[CLS] A [SEP]`.
 
     Args:
-        tokenizer: a `UniLMv2Tokenizer`.
+        tokenizer: A `UniLMv2Tokenizer`.
         sequence_length: int. The length of the rows, special tokens included.
             Defaults to `512`.
+        truncate: `"round_robin"` or `"waterfall"`. Which tokens of a long pair
+            are kept: alternately one of each text, or those of the first text
+            first. Defaults to `"round_robin"`, the rule of BERT.
         label_names: list of strings, the classes in the order of their ids.
             With them, labels may be strings. Defaults to `None`.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
-        x: texts, pairs of texts as a tuple of two (a lone tuple is a pair, not
+        x: Texts, pairs of texts as a tuple of two (a lone tuple is a pair, not
             a text and its label), or a dict: `text`, or `text_a` and `text_b`;
             other keys are ignored. One example or a batch.
-        y: names of classes, which become int32 ids, or numbers, which pass as
-            they are. Defaults to `None`.
-        sample_weight: passed on. Defaults to `None`.
+        y: Names of classes, which become int32 ids, or numbers, which are
+            passed through. Defaults to `None`.
+        sample_weight: Passed through. Defaults to `None`.
 
     Returns:
         A dict of `token_ids`, `segment_ids` and `padding_mask`, int32 tensors
@@ -75,25 +78,35 @@ class UniLMv2TextClassifierPreprocessor(
     tokenizer_cls = UniLMv2Tokenizer
 
     def __init__(
-        self, tokenizer, sequence_length=512, label_names=None, **kwargs
+        self,
+        tokenizer,
+        sequence_length: int = 512,
+        truncate: str = "round_robin",
+        label_names: list[str] | None = None,
+        **kwargs,
     ):
-        if "truncate" in kwargs:
-            raise TypeError(
-                "`UniLMv2TextClassifierPreprocessor` has no argument "
-                "`truncate`: the longer text of a pair loses tokens."
-            )
         if sequence_length < 5:
             raise ValueError(
                 "`sequence_length` must be at least 5: a pair of tokens and "
                 "three special ones. Received: "
                 f"sequence_length={sequence_length}"
             )
-        super().__init__(tokenizer, sequence_length=sequence_length, **kwargs)
+        if truncate not in ("round_robin", "waterfall"):
+            raise ValueError(
+                "`truncate` must be 'round_robin' or 'waterfall'. Received: "
+                f"truncate={truncate!r}"
+            )
+        super().__init__(
+            tokenizer,
+            sequence_length=sequence_length,
+            truncate=truncate,
+            **kwargs,
+        )
         self.label_names = label_names
 
     @property
-    def label_names(self):
-        """List of the names of the classes, or `None`."""
+    def label_names(self) -> list[str] | None:
+        """The names of the classes, or `None`."""
         return None if self._label_names is None else [*self._label_names]
 
     @label_names.setter
@@ -113,14 +126,13 @@ class UniLMv2TextClassifierPreprocessor(
         return keras.utils.pack_x_y_sample_weight(rows, labels, sample_weight)
 
     def label_ids(self, y):
-        """Turns labels into what a model is trained on.
+        """Maps names of classes to ids; numbers are passed through.
 
         Args:
-            y: names of classes, or numbers; one or a batch.
+            y: Names of classes, or numbers; one or a batch.
 
         Returns:
-            A tensor of the same shape: int32 ids for names; numbers as they
-            are.
+            A tensor of the same shape: int32 ids for names.
 
         Raises:
             ValueError: if there are names, but not among `label_names`.
@@ -136,9 +148,8 @@ class UniLMv2TextClassifierPreprocessor(
         >>> preprocessor.label_ids(["yes", "no", "yes"]).numpy().tolist()
         [1, 0, 1]
         """
-        if isinstance(y, tf.Tensor):
-            labels = y
-        else:
+        labels = y
+        if not isinstance(y, tf.Tensor):
             if ops.is_tensor(y):
                 return y
             labels = tf.convert_to_tensor(y)
@@ -151,12 +162,8 @@ class UniLMv2TextClassifierPreprocessor(
                     "UniLMv2TextClassifierPreprocessor(..., label_names=[...])."
                 )
             with tf.device("cpu"):
-                labels = label_ids(labels, self._label_names)
-        if not tf.executing_eagerly() or (
-            keras.backend.backend() == "tensorflow"
-        ):
-            return labels
-        return ops.convert_to_tensor(labels.numpy())
+                labels = _ids_of_names(labels, self._label_names)
+        return to_backend(labels) if tf.executing_eagerly() else labels
 
     @graph_preprocessing
     def _rows(self, segments):
@@ -171,23 +178,25 @@ class UniLMv2TextClassifierPreprocessor(
                 self.tokenizer(segments["text_a"]),
                 self.tokenizer(segments["text_b"]),
                 self.sequence_length,
+                self.truncate,
             )
         rows = assemble_rows(
-            token_ids, num_tokens, num_first,
-            self.tokenizer, self.sequence_length,
-        )  # fmt: skip
+            token_ids,
+            num_tokens,
+            num_first,
+            self.tokenizer,
+            self.sequence_length,
+        )
         return unbatched(rows) if is_single else rows
 
     def get_config(self):
         config = super().get_config()
-        # An option of KerasHub's packer, which is not used here.
-        del config["truncate"]
         config["label_names"] = self.label_names
         return config
 
 
 def _segments(x):
-    """A dict of `text`, or of `text_a` and `text_b`."""
+    """Returns a dict of `text`, or of `text_a` and `text_b`."""
     if isinstance(x, tuple):
         if len(x) not in (1, 2):
             raise ValueError(
@@ -207,27 +216,76 @@ def _segments(x):
     )
 
 
-def _joined(first, second, sequence_length):
-    """Both texts of each pair one after the other, cut to what fits."""
+def _joined(first, second, sequence_length, truncate):
+    """Concatenates both texts of each pair, truncated to what fits."""
+    num_first = tf.cast(first.row_lengths(), tf.int32)
     num_second = tf.cast(second.row_lengths(), tf.int32)
     # A second text brings a third special token.
     room = sequence_length - 2 - tf.cast(num_second > 0, tf.int32)
-    num_first = tf.minimum(
-        tf.cast(first.row_lengths(), tf.int32),
-        tf.maximum(room - num_second, (room + 1) // 2),
-    )
+    if truncate == "round_robin":
+        half = (room + 1) // 2
+        num_first = tf.minimum(num_first, tf.maximum(room - num_second, half))
+    else:
+        num_first = tf.minimum(num_first, room)
     num_second = tf.minimum(num_second, room - num_first)
 
     first = first[:, :sequence_length].to_tensor()
     second = second[:, :sequence_length].to_tensor()
     width = tf.shape(first)[1]
     num_tokens = num_first + num_second
-    place = tf.range(tf.reduce_max(tf.concat([[0], num_tokens], axis=0)))
-    in_second = place >= num_first[:, tf.newaxis]
+    position = tf.range(tf.reduce_max(tf.concat([[0], num_tokens], axis=0)))
+    in_second = position >= num_first[:, tf.newaxis]
     source = tf.where(
-        in_second, place - num_first[:, tf.newaxis] + width, place
+        in_second, position - num_first[:, tf.newaxis] + width, position
     )
     texts = tf.concat([first, second], axis=1)
-    # Slots after the last token of a row point anywhere.
+    # Positions after the last token of a row may be out of range.
     source = tf.minimum(source, tf.shape(texts)[1] - 1)
     return tf.gather(texts, source, batch_dims=1), num_tokens, num_first
+
+
+def check_label_names(label_names):
+    """Returns the names of the classes as a tuple, or `None`.
+
+    >>> check_label_names(["bad", "good"])
+    ('bad', 'good')
+    """
+    if label_names is None:
+        return None
+    names = () if isinstance(label_names, str) else tuple(label_names)
+    if (
+        len(set(names)) < 2
+        or len(set(names)) < len(names)
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError(
+            "`label_names` must be at least two different strings, in the "
+            f"order of their ids. Received: label_names={label_names}. For "
+            "regression leave it out."
+        )
+    return names
+
+
+def _ids_of_names(labels, label_names):
+    """Maps names of classes to int32 ids, in a graph or eagerly."""
+    # A lookup table would have a state, which graphs and exports must track.
+    is_label = labels[..., tf.newaxis] == tf.constant(label_names)
+    is_known = tf.reduce_any(is_label, axis=-1)
+    # A single label is a scalar, which has no boolean mask.
+    unknown = tf.reshape(labels, [-1])[~tf.reshape(is_known, [-1])]
+    before = "`y` must hold names of classes. Received: y="
+    shown = ", ".join(label_names[:_NUM_SHOWN])
+    if len(label_names) > _NUM_SHOWN:
+        shown += f", ... ({len(label_names)} in all)"
+    after = f". The names are: {shown}."
+    if tf.executing_eagerly():
+        if len(unknown):
+            label = unknown[0].numpy().decode(errors="replace")
+            raise ValueError(before + label + after)
+        return tf.argmax(is_label, axis=-1, output_type=tf.int32)
+    first = tf.strings.reduce_join(unknown[:1])
+    check = tf.debugging.Assert(
+        tf.reduce_all(is_known), [tf.strings.join([before, first, after])]
+    )
+    with tf.control_dependencies([check]):
+        return tf.argmax(is_label, axis=-1, output_type=tf.int32)

@@ -1,18 +1,34 @@
+"""The WordPiece tokenizer, and how it cleans text and splits it into words.
+
+White space, control and format characters separate words; punctuation
+characters and CJK ideographs are words of their own. Case is folded after the
+split: an ellipsis is one word of three dots.
+"""
+
+import re
 import unicodedata
 
 import keras
 import keras_hub
 
-from unilmv2_tf.preprocessing.libraries import tf
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
+from unilmv2_tf.preprocessing.tensorflow_graph import tf_text
 
-# Spaces that KerasHub takes for letters, and what it takes for spaces although
-# nobody sees it. TensorFlow Text would even drop what follows a NUL.
+# Spaces that KerasHub takes for letters.
 _SPACES = (
     r"[\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}"
     r"\x{3000}]"
 )
+# Invisible characters that KerasHub takes for spaces. TensorFlow Text would
+# even drop what follows a NUL.
 _INVISIBLE = (
     r"[\x{0}-\x{8}\x{B}\x{C}\x{E}-\x{1F}\x{7F}-\x{9F}\p{Cf}\p{Co}\x{FFFD}]"
+)
+_SEPARATOR = r"[\s\p{Cc}\p{Cf}]"
+_PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
+_IDEOGRAPH = (
+    r"[\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}"
+    r"\x{20000}-\x{2A6DF}\x{2A700}-\x{2CEAF}\x{2F800}-\x{2FA1F}]"
 )
 
 
@@ -22,23 +38,22 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
 
     The vocabulary must hold `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`.
     The pseudo mask `[P]` of the paper has no entry of its own in released
-    checkpoints: the `[MASK]` embedding stands for it. A model pre-trained from
-    scratch may give it one, with `pseudo_token`. Spaces of any kind separate
-    words, and invisible characters are dropped, as BERT does it.
+    checkpoints: `[MASK]` serves as both. A model pre-trained from scratch may
+    have one, named by `pseudo_token`. As in BERT, all kinds of white space
+    separate words, and invisible characters are dropped.
 
     Args:
         vocabulary: list of strings, or the path of a file with one token a
             line.
         lowercase: bool. Whether to lowercase the text. Defaults to `True`.
-        pseudo_token: string. The token that stands for `[P]`. Defaults to
+        pseudo_token: string. The token that serves as `[P]`. Defaults to
             `"[MASK]"`.
-        special_tokens_in_strings: bool. Whether special tokens in texts become
-            their ids, instead of being split as any other text. Defaults to
-            `False`.
-        strip_accents: bool. Whether to take accents off letters. Defaults to
-            `None`: as `lowercase`, which is how BERT's uncased vocabularies
-            were made.
-        **kwargs: see `keras_hub.tokenizers.WordPieceTokenizer`.
+        special_tokens_in_strings: bool. Whether special tokens in texts are
+            mapped to their ids, instead of being split like other text.
+            Defaults to `False`.
+        strip_accents: bool. Whether to remove accents from letters. Defaults to
+            `None`, the value of `lowercase`, as in BERT's vocabularies.
+        **kwargs: See `keras_hub.tokenizers.WordPieceTokenizer`.
 
     Raises:
         ValueError: if the vocabulary lacks a special token or holds a token
@@ -62,14 +77,14 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
     def __init__(
         self,
         vocabulary=None,
-        lowercase=True,
-        pseudo_token="[MASK]",
-        special_tokens_in_strings=False,
-        strip_accents=None,
+        lowercase: bool = True,
+        pseudo_token: str = "[MASK]",
+        special_tokens_in_strings: bool = False,
+        strip_accents: bool | None = None,
         **kwargs,
     ):
-        # KerasHub's own way to declare special tokens; there is no public one,
-        # and without it a masker may mask them.
+        # KerasHub has no public way to declare special tokens, and without it
+        # its masked language model preprocessing may mask them.
         for token, name in (
             ("[PAD]", "pad_token"),
             ("[UNK]", "unk_token"),
@@ -92,12 +107,12 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
     def set_vocabulary(self, vocabulary):
         if vocabulary is not None and not isinstance(vocabulary, str):
             vocabulary = list(vocabulary)
-            _check_no_duplicates(vocabulary)
+            check_no_duplicates(vocabulary)
         try:
             super().set_vocabulary(vocabulary)
         except RuntimeError:
-            # TensorFlow Text doesn't say which token of a file is there twice.
-            _check_no_duplicates(self.vocabulary)
+            # TensorFlow Text doesn't name the duplicate token of a file.
+            check_no_duplicates(self.vocabulary)
             raise
 
     def tokenize(self, inputs):
@@ -111,8 +126,21 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         return config
 
 
-class _Cleaning(dict):
-    """A table for `str.translate`, made as characters are met."""
+def check_no_duplicates(tokens, name="`vocabulary`"):
+    """Raises if a token occurs twice."""
+    first_line = {}
+    for line, token in enumerate(tokens, start=1):
+        if token in first_line:
+            raise ValueError(
+                f"{name} must not hold a token twice. Received: {token!r} in "
+                f"lines {first_line[token]} and {line}. Remove one of them, "
+                "unless the model was trained with both."
+            )
+        first_line[token] = line
+
+
+class _CleaningTable(dict):
+    """A table for `str.translate`, filled as characters occur."""
 
     def __missing__(self, code):
         category = unicodedata.category(chr(code))
@@ -126,19 +154,14 @@ class _Cleaning(dict):
         return self[code]
 
 
-_CLEANING = _Cleaning()
+_CLEANING_TABLE = _CleaningTable()
 
 
 def clean(texts):
-    """Makes spaces of all kinds plain, and drops what nobody sees.
+    """Makes all white space plain and drops invisible characters.
 
-    Args:
-        texts: string, list of strings, array, tensor or ragged tensor.
-
-    Returns:
-        The same, cleaned; integers as they are.
-
-    Example:
+    `texts` is a string, a list, an array, a tensor or a ragged tensor; integers
+    are returned as they are.
 
     >>> clean("a\\u200b\\u3000b")
     'a b'
@@ -146,28 +169,51 @@ def clean(texts):
     if isinstance(texts, bytes):
         texts = texts.decode("utf-8", errors="replace")
     if isinstance(texts, str):
-        return texts.translate(_CLEANING)
+        return texts.translate(_CLEANING_TABLE)
     if isinstance(texts, (list, tuple)):
         return [clean(text) for text in texts]
     if not isinstance(texts, (tf.Tensor, tf.RaggedTensor)):
         texts = tf.convert_to_tensor(texts)
     if texts.dtype != tf.string:
         return texts
-    texts = tf.ragged.map_flat_values(
-        tf.strings.regex_replace, texts, _SPACES, " "
-    )
-    return tf.ragged.map_flat_values(
-        tf.strings.regex_replace, texts, _INVISIBLE, ""
-    )
+    for pattern, replacement in ((_SPACES, " "), (_INVISIBLE, "")):
+        texts = tf.ragged.map_flat_values(
+            tf.strings.regex_replace, texts, pattern, replacement
+        )
+    return texts
 
 
-def _check_no_duplicates(vocabulary):
-    first_line = {}
-    for line, token in enumerate(vocabulary, start=1):
-        if token in first_line:
-            raise ValueError(
-                "`vocabulary` must not hold a token twice. Received: "
-                f"{token!r} in lines {first_line[token]} and {line}. Remove "
-                "one of them, if the model was not trained with both."
-            )
-        first_line[token] = line
+def normalize(texts, strip_accents=True, split_on_cjk=True):
+    """Strips accents and puts spaces around CJK ideographs, in a graph.
+
+    Every other character is kept; only the order of accents may change.
+
+    >>> normalize(tf.constant("Caf\\u00e9")).numpy()
+    b'Cafe'
+    """
+    if split_on_cjk:
+        texts = tf.strings.regex_replace(texts, _IDEOGRAPH, r" \0 ")
+    if strip_accents:
+        texts = tf_text.normalize_utf8(texts, "NFD")
+        texts = tf.strings.regex_replace(texts, r"\p{Mn}", "")
+    return texts
+
+
+def split_words(texts, split_on_cjk=True, unsplit=()):
+    """Splits normalized texts into words; returns also their byte offsets.
+
+    The strings in `unsplit` are words wherever they occur.
+
+    >>> words, starts = split_words(tf.constant(["A fox, jumping"]))
+    >>> words.to_list()[0], starts.to_list()[0]
+    ([b'A', b'fox', b',', b'jumping'], [0, 2, 5, 7])
+    """
+    patterns = [re.escape(token) for token in unsplit]
+    patterns.append(_PUNCTUATION)
+    if split_on_cjk:
+        patterns.append(_IDEOGRAPH)
+    kept = "|".join(patterns)
+    words, starts, _ = tf_text.regex_split_with_offsets(
+        texts, f"{kept}|{_SEPARATOR}", kept
+    )
+    return words, starts

@@ -5,52 +5,55 @@ import itertools
 import os
 
 from unilmv2_tf.filesystem import write_text
-from unilmv2_tf.preprocessing.libraries import tf
-from unilmv2_tf.preprocessing.libraries import tf_text
-from unilmv2_tf.preprocessing.words import cut
-from unilmv2_tf.preprocessing.words import normalize
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
+from unilmv2_tf.preprocessing.tensorflow_graph import tf_text
+from unilmv2_tf.preprocessing.tokenizer import check_no_duplicates
+from unilmv2_tf.preprocessing.tokenizer import normalize
+from unilmv2_tf.preprocessing.tokenizer import split_words
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 _TEXTS_AT_ONCE = 256
-# A pair of pieces that occurs less often is not merged.
+# Pairs of pieces that occur less often are not merged.
 _MIN_FREQUENCY = 2
-# The shares of the text's characters that the vocabulary covers where it has
-# the room, and that it covers or is refused.
+# The share of the text's characters that the vocabulary covers if its size
+# allows it, and the share below which it is refused.
 _WANTED_COVERAGE = 0.99999
 _LEAST_COVERAGE = 0.99
-# KerasHub's tokenizer takes longer words for unknown ones.
+# KerasHub's tokenizer maps longer words to `[UNK]`.
 _MAX_WORD_BYTES = 100
-# The planes of private use: one code point for each symbol of the alphabet.
+# The private use planes have a code point for each symbol of the alphabet.
 _FIRST_CODE = 0xF0000
 _CODES = 0x1FFFE
 
 
 def learn_vocabulary(
-    documents, vocabulary_size=8000, lowercase=True, strip_accents=None
-):
+    documents,
+    vocabulary_size: int = 8000,
+    lowercase: bool = True,
+    strip_accents: bool | None = None,
+) -> list[str]:
     """Learns a WordPiece vocabulary for `UniLMv2Tokenizer`.
 
-    Words are cut and normalized as KerasHub's WordPiece tokenizer does it;
-    byte-pair merges are learned by the library `tokenizers`. The same text
-    gives the same vocabulary in every process.
+    Words are normalized and split as the tokenizer does it; the library
+    `tokenizers` learns byte-pair merges. The same text gives the same
+    vocabulary in every process.
 
     Args:
-        documents: a `tf.data.Dataset` of scalar strings or of dictionaries of
+        documents: A `tf.data.Dataset` of scalar strings or of dictionaries of
             them (all keys are used), or an iterable of strings.
-        vocabulary_size: int. The number of tokens, with the five special ones.
-            The result has exactly so many, or fewer where the text is too
-            small to have more pieces that occur twice. Defaults to `8000`.
+        vocabulary_size: int. The number of tokens, including the five special
+            ones. The result is smaller if the text has fewer pieces that occur
+            twice. Defaults to `8000`.
         lowercase: bool. Whether the tokenizer will lowercase. Defaults to
             `True`.
         strip_accents: bool. Whether the tokenizer will strip accents.
-            Defaults to `None`: as `lowercase`, as in `UniLMv2Tokenizer`.
+            Defaults to `None`, the value of `lowercase`.
 
     Returns:
-        A list of strings without repetition: `[PAD]`, `[UNK]`, `[CLS]`,
-        `[SEP]`, `[MASK]`, the characters of the text (those so rare that they
-        make up one in 100,000 together are left out), then pieces in the
-        order in which they were learned, common ones first.
+        A list of distinct strings: `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`,
+        `[MASK]`, the characters of the text (except the rarest, one in 100,000
+        in total), then pieces in the order in which they were learned.
 
     Raises:
         ValueError: if there is no text, or `vocabulary_size` is too small for
@@ -82,13 +85,11 @@ def learn_vocabulary(
 
 
 def save_vocabulary(vocabulary, path):
-    """Writes a vocabulary to a file, one token a line.
-
-    The file appears complete or not at all.
+    """Writes a vocabulary to a file atomically, one token a line.
 
     Args:
-        vocabulary: list of strings. Checked as `load_vocabulary` does it.
-        path: string or path. Its folder is made if need be.
+        vocabulary: list of strings. Checked as in `load_vocabulary`.
+        path: string or path. Its folder is created if it doesn't exist.
 
     Raises:
         ValueError: if the vocabulary is not valid.
@@ -107,7 +108,7 @@ def save_vocabulary(vocabulary, path):
     write_text(path, "".join(token + "\n" for token in vocabulary))
 
 
-def load_vocabulary(path):
+def load_vocabulary(path) -> list[str]:
     """Reads a vocabulary, one token a line, and checks it.
 
     Args:
@@ -121,13 +122,6 @@ def load_vocabulary(path):
         ValueError: if the file is not UTF-8, has an empty line, holds a token
             twice or lacks a special token; the message names lines and
             tokens.
-
-    Example:
-
-    >>> load_vocabulary("no/such/vocabulary.txt")
-    Traceback (most recent call last):
-    ...
-    FileNotFoundError: ...no/such/vocabulary.txt...
     """
     path = os.fspath(path)
     if not os.path.exists(path):
@@ -152,7 +146,6 @@ def load_vocabulary(path):
 
 
 def _check(vocabulary, name):
-    first_line = {}
     for number, token in enumerate(vocabulary, start=1):
         if not isinstance(token, str):
             raise ValueError(
@@ -162,17 +155,11 @@ def _check(vocabulary, name):
         if not token.strip() or "\n" in token or "\r" in token:
             raise ValueError(
                 f"{name}: line {number} is {token!r}: a token must not be "
-                "empty or hold a line break. Remove the line, if the model "
-                "was not trained with it"
+                "empty or hold a line break. Remove the line, unless the model "
+                "was trained with it."
             )
-        if token in first_line:
-            raise ValueError(
-                f"{name}: the token {token!r} stands in lines "
-                f"{first_line[token]} and {number}. Remove one of them, if the "
-                "model was not trained with both"
-            )
-        first_line[token] = number
-    missing = [token for token in SPECIAL_TOKENS if token not in first_line]
+    check_no_duplicates(vocabulary, name)
+    missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
     if missing:
         raise ValueError(
             f"{name}: the special token{'s' if len(missing) > 1 else ''} "
@@ -182,11 +169,11 @@ def _check(vocabulary, name):
 
 
 def _count_words(documents, lowercase, strip_accents):
-    """A mapping from word to its number of occurrences in the text."""
+    """Counts the words of the text."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def split(texts):
-        words, _ = cut(normalize(texts, strip_accents))
+        words, _ = split_words(normalize(texts, strip_accents))
         words = words.flat_values
         return tf_text.case_fold_utf8(words) if lowercase else words
 
@@ -196,8 +183,8 @@ def _count_words(documents, lowercase, strip_accents):
     words = {}
     for word, count in counts.items():
         text = word.decode("utf-8", "replace")
-        # Words that a vocabulary cannot hold: too long for the tokenizer, with
-        # a space that folding made, or mistaken for the middle of a word.
+        # A vocabulary cannot hold words that are too long for the tokenizer,
+        # that got a space by case folding, or that look like suffixes.
         if (
             len(word) <= _MAX_WORD_BYTES
             and text.split() == [text]
@@ -229,7 +216,7 @@ def _batches(documents):
 
 
 def _choose_alphabet(words, room):
-    """The symbols (single pieces: `a` or `##a`) that words are built from."""
+    """Chooses the symbols (`a` or `##a`) that pieces consist of."""
     counts = collections.Counter()
     for word, count in words.items():
         for symbol in _symbols(word):
@@ -257,14 +244,14 @@ def _symbols(word):
 
 
 def _learn_pieces(words, alphabet, vocabulary_size):
-    """The alphabet and the pieces merged from it, in the order of learning.
+    """Returns the alphabet and the pieces merged from it, in learning order.
 
-    The trainer numbers the symbols of its alphabet by code point but those
-    inside of words as they come, which is another order in every process,
-    and these numbers break ties. Hence a code point of its own for every
-    symbol: the trainer sees words without insides.
+    The trainer breaks ties by the numbers of its symbols. It numbers its
+    alphabet by code point, but symbols inside of words in an order that differs
+    between processes. So every symbol gets a code point of its own, and words
+    have no suffix symbols.
     """
-    # Imported here: only learning needs it.
+    # Only learning needs this library.
     import tokenizers
 
     codes = {symbol: _code(index) for index, symbol in enumerate(alphabet)}
@@ -297,6 +284,6 @@ def _learn_pieces(words, alphabet, vocabulary_size):
 
 
 def _code(index):
-    # The last two code points of a plane are no characters.
+    # The last two code points of a plane are not characters.
     plane, place = divmod(index, 0xFFFE)
     return chr(_FIRST_CODE + 0x10000 * plane + place)

@@ -1,53 +1,32 @@
-"""Rows for passages of any length: windows that slide over the passage."""
+"""Windows over passages for question answering: rows, labels, best answers."""
 
-from unilmv2_tf.preprocessing.libraries import tf
-from unilmv2_tf.preprocessing.rows import assemble_rows
+import numpy as np
+
+from unilmv2_tf.preprocessing.packing import assemble_rows
+from unilmv2_tf.preprocessing.tensorflow_graph import tf
+
+# Minus infinity, in a form that a server can send.
+NO_SCORE = -1e9
 
 
 def sliding_windows(questions, passages, tokenizer, sequence_length, stride):
-    """Makes rows `[CLS] question [SEP] part of the passage [SEP]`.
+    """Makes rows `[CLS] question [SEP] window of the passage [SEP]`.
 
-    A passage that doesn't fit gets as many rows as it takes, each `stride`
-    tokens after the one before. The last ends where the passage ends. With
-    rows of nine tokens and a stride of two, the question `7` and the passage
-    `10 11 12 13 14 15 16` give
+    `questions` is a ragged tensor of ids of shape `(batch, tokens)`, `passages`
+    a tuple of such tensors: ids, first characters and ends of the tokens. Each
+    window starts `stride` tokens after the one before, but skips no token; the
+    last ends where the passage ends. With rows of nine tokens and a stride of
+    two, the question `7` and the passage `10 11 12 13 14 15 16` give
 
         token_ids      2  7  3 10 11 12 13 14  3      2 is [CLS], 3 [SEP]
                        2  7  3 12 13 14 15 16  3
         segment_ids    0  0  0  1  1  1  1  1  1
                        0  0  0  1  1  1  1  1  1
-        window_start   0  2                           the first token's number
+        window_start   0  2                           index of the first token
 
-    Args:
-        questions: int ragged tensor of shape `(batch, tokens)`; there is room
-            for at least one token of the passage beside each.
-        passages: a tuple of int32 ragged tensors of shape `(batch, tokens)`:
-            ids, first characters, ends.
-        tokenizer: a `UniLMv2Tokenizer`.
-        sequence_length: int. The length of the rows.
-        stride: int. How far the window moves; as far as no token is skipped.
-
-    Returns:
-        A dict of int32 tensors: `token_ids`, `segment_ids`, `padding_mask`,
-        `token_starts`, `token_ends` of shape `(rows, sequence_length)`, the
-        latter two -1 outside of the passage; `example_index`, `window_start`
-        and `passage_length`, in tokens, of shape `(rows,)`.
-
-    Example:
-
-    >>> import tensorflow as tf
-    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    >>> passage = tf.ragged.constant([[10, 11, 12, 13, 14, 15, 16]])
-    >>> starts = tf.ragged.constant([[0, 2, 4, 6, 8, 10, 12]])
-    >>> rows = sliding_windows(
-    ...     tf.ragged.constant([[7]]), (passage, starts, starts + 1),
-    ...     tokenizer, sequence_length=9, stride=2)
-    >>> rows["token_ids"].numpy().tolist()
-    [[2, 7, 3, 10, 11, 12, 13, 14, 3], [2, 7, 3, 12, 13, 14, 15, 16, 3]]
-    >>> rows["token_starts"].numpy()[1].tolist()
-    [-1, -1, -1, 4, 6, 8, 10, 12, -1]
+    Returns a dict of int32 tensors: rows, `token_starts` and `token_ends` (-1
+    outside of the passage), and of shape `(rows,)` `example_index`,
+    `window_start` and `passage_length`, in tokens.
     """
     question_lengths = tf.cast(questions.row_lengths(), tf.int32)
     passage_lengths = tf.cast(passages[0].row_lengths(), tf.int32)
@@ -61,16 +40,17 @@ def sliding_windows(questions, passages, tokenizer, sequence_length, stride):
     num_first = tf.gather(question_lengths, example)
     passage_length = tf.gather(passage_lengths, example)
     num_passage = tf.minimum(passage_length - start, tf.gather(room, example))
-    # The row without its special tokens.
-    place = tf.range(sequence_length - 3)[tf.newaxis]
-    in_passage = place - num_first[:, tf.newaxis]
+    # Positions in the row without its special tokens.
+    position = tf.range(sequence_length - 3)[tf.newaxis]
+    in_passage = position - num_first[:, tf.newaxis]
     is_passage = (in_passage >= 0) & (in_passage < num_passage[:, tf.newaxis])
     in_passage += start[:, tf.newaxis]
     passage_ids, token_starts, token_ends = (
-        _taken(values, example, in_passage, is_passage) for values in passages
+        _gather_ragged(values, example, in_passage, is_passage)
+        for values in passages
     )
-    question_ids = _taken(
-        questions, example, place, place < num_first[:, tf.newaxis]
+    question_ids = _gather_ragged(
+        questions, example, position, position < num_first[:, tf.newaxis]
     )
     rows = assemble_rows(
         tf.where(is_passage, passage_ids, question_ids),
@@ -79,52 +59,284 @@ def sliding_windows(questions, passages, tokenizer, sequence_length, stride):
         tokenizer,
         sequence_length,
     )
+    # Two special tokens precede the passage, one follows it.
+    specials = [[0, 0], [2, 1]]
     return {
         **rows,
-        # `[CLS]` and `[SEP]` stand before the passage, `[SEP]` after it.
-        "token_starts": _beside_special_tokens(token_starts),
-        "token_ends": _beside_special_tokens(token_ends),
+        "token_starts": tf.pad(token_starts, specials, constant_values=-1),
+        "token_ends": tf.pad(token_ends, specials, constant_values=-1),
         "example_index": example,
         "window_start": start,
         "passage_length": passage_length,
     }
 
 
+def _gather_ragged(ragged, example, position, is_wanted):
+    # An extra value, because a gather from an empty tensor fails.
+    values = tf.pad(tf.cast(ragged.flat_values, tf.int32), [[0, 1]])
+    start = tf.cast(tf.gather(ragged.row_starts(), example), tf.int32)
+    index = tf.where(is_wanted, start[:, tf.newaxis] + position, 0)
+    return tf.where(is_wanted, tf.gather(values, index), -1)
+
+
 def label_windows(rows, first_token, last_token):
-    """Finds answers in rows.
+    """Returns the `start` and `end` of the answers in the windows.
 
-    Args:
-        rows: the dict that `sliding_windows` returns.
-        first_token: int32 tensor of shape `(batch,)`. The number of the
-            answer's first token in the passage, -1 if there is no answer.
-        last_token: int32 tensor of shape `(batch,)`.
-
-    Returns:
-        A dict of `start` and `end`, int32 of shape `(rows,)`: the places of
-        the first and the last token in the row, both 0, which is `[CLS]`,
-        where the row doesn't hold the whole answer.
+    `first_token` and `last_token`, of shape `(batch,)`, count the tokens of the
+    passage; -1 is no answer. Where a window does not hold the whole answer,
+    both labels are 0, the position of `[CLS]`.
     """
     is_passage = tf.cast(rows["token_starts"] >= 0, tf.int32)
-    first_place = tf.argmax(is_passage, axis=1, output_type=tf.int32)
+    first_position = tf.argmax(is_passage, axis=1, output_type=tf.int32)
     first = tf.gather(first_token, rows["example_index"])
     last = tf.gather(last_token, rows["example_index"])
     window_start = rows["window_start"]
     window_end = window_start + tf.reduce_sum(is_passage, axis=1)
     is_held = (first >= window_start) & (last < window_end) & (first >= 0)
     return {
-        name: tf.where(is_held, token - window_start + first_place, 0)
+        name: tf.where(is_held, token - window_start + first_position, 0)
         for name, token in (("start", first), ("end", last))
     }
 
 
-def _taken(ragged, example, place, is_wanted):
-    """Values of ragged rows, -1 where none is wanted."""
-    # A gather needs something to gather from.
-    values = tf.pad(tf.cast(ragged.flat_values, tf.int32), [[0, 1]])
-    start = tf.cast(tf.gather(ragged.row_starts(), example), tf.int32)
-    index = tf.where(is_wanted, start[:, tf.newaxis] + place, 0)
-    return tf.where(is_wanted, tf.gather(values, index), -1)
+def answer_characters(context, y):
+    """Returns the first character and the end of answers, and which misfit.
+
+    `y` holds `answer_start` and either `answer_text` or `answer_end`. Both
+    results are -1 where there is no answer.
+
+    >>> first, end, is_misfit = answer_characters(
+    ...     tf.constant(["the fox", "the fox", "the fox"]),
+    ...     {"answer_text": tf.constant(["fox", "", "fox"]),
+    ...      "answer_start": tf.constant([4, 0, 3])})
+    >>> first.numpy().tolist(), end.numpy().tolist()
+    ([4, -1, 3], [7, -1, 6])
+    >>> is_misfit.numpy().tolist()
+    [False, False, True]
+    """
+    start = tf.cast(y["answer_start"], tf.int32)
+    length = tf.strings.length(context, "UTF8_CHAR")
+    if "answer_text" in y:
+        text = y["answer_text"]
+        size = tf.strings.length(text, "UTF8_CHAR")
+        end = start + size
+        is_answer = (start >= 0) & (size > 0)
+        found = tf.strings.substr(
+            context, tf.clip_by_value(start, 0, length), size, "UTF8_CHAR"
+        )
+        is_misfit = found != text
+    else:
+        end = tf.cast(y["answer_end"], tf.int32)
+        is_answer = start >= 0
+        is_misfit = (end <= start) | (end > length)
+    return (
+        tf.where(is_answer, start, -1),
+        tf.where(is_answer, end, -1),
+        is_answer & is_misfit,
+    )
 
 
-def _beside_special_tokens(values):
-    return tf.pad(values, [[0, 0], [2, 1]], constant_values=-1)
+def answer_tokens(passages, start, end):
+    """Returns the first and the last token of answers, and which have none.
+
+    >>> starts = tf.ragged.constant([[0, 4]])
+    >>> first, last, has_no_token = answer_tokens(
+    ...     (None, starts, starts + 3), tf.constant([5]), tf.constant([6]))
+    >>> first.numpy().tolist(), last.numpy().tolist()
+    ([1], [1])
+    """
+    _, token_starts, token_ends = passages
+    row = token_starts.value_rowids()
+
+    def count(is_counted):
+        return tf.math.unsorted_segment_sum(
+            tf.cast(is_counted, tf.int32), row, tf.size(start)
+        )
+
+    first = count(token_ends.flat_values <= tf.gather(start, row))
+    last = count(token_starts.flat_values < tf.gather(end, row)) - 1
+    is_answer = start >= 0
+    return (
+        tf.where(is_answer, first, -1),
+        tf.where(is_answer, last, -1),
+        is_answer & (last < first),
+    )
+
+
+def check_answers(x, y, misfits):
+    """Raises with the first answer that is not in its passage."""
+    if not np.any(misfits):
+        return
+    index = int(np.argmax(misfits))
+    context = _example(x["context"], index)
+    answer = {key: _example(value, index) for key, value in y.items()}
+    start = int(answer["answer_start"])
+    if "answer_text" in answer:
+        end = start + len(answer["answer_text"])
+    else:
+        end = int(answer["answer_end"])
+    raise ValueError(
+        "`y` must locate the answer in its context, in characters: "
+        "`context[answer_start:answer_end]` is the answer, and holds a word. "
+        f"Received: {answer}, where context[{start}:{end}] is "
+        f"{context[start:end]!r}, and {int(np.sum(misfits))} of "
+        f"{np.size(misfits)} such examples. Count code points of the text as "
+        "it is passed in, not bytes; -1 means that there is no answer."
+    )
+
+
+def _example(values, index):
+    value = np.reshape(np.asarray(values, dtype=object), [-1])[index]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value if isinstance(value, str) else int(value)
+
+
+def best_spans(
+    rows,
+    start_logits,
+    end_logits,
+    batch_size,
+    stride,
+    n_best=1,
+    max_answer_length=30,
+):
+    """Finds the spans of each passage with the highest scores.
+
+    The score of a span is the start logit of its first token plus the end logit
+    of its last token. Windows overlap: a span is scored in the window with the
+    most context, which is the smaller of its left and right context; in the
+    first such window (Devlin et al., 2019, section 4.2 and the code for SQuAD).
+    Spans of the same characters count once.
+
+    Returns tensors of shape `(batch, n_best)`, best first: `score`, `start`,
+    `end` (characters; -1 and `NO_SCORE` where there are fewer spans) and
+    `probability`, the softmax over all spans and the null score. The latter,
+    `null_score`, is the smallest score of `[CLS]` among the windows.
+    """
+    start_logits = tf.cast(start_logits, tf.float32)
+    end_logits = tf.cast(end_logits, tf.float32)
+    last = _last_positions(rows, max_answer_length)
+    scores = tf.where(
+        _is_scored_here(rows, last, stride),
+        start_logits[:, :, tf.newaxis] + tf.gather(end_logits, last, axis=1),
+        NO_SCORE,
+    )
+    ends = tf.gather(rows["token_ends"], last, axis=1)
+    starts = tf.broadcast_to(
+        rows["token_starts"][:, :, tf.newaxis], tf.shape(ends)
+    )
+    # 1. The best of each window, 2. of each passage.
+    best_of_windows = _distinct_best(
+        *(_flat(values) for values in (scores, starts, ends)), n_best
+    )
+    best_scores, best_starts, best_ends = _distinct_best(
+        *(
+            _flat(_by_passage(rows, values, batch_size, default))
+            for values, default in zip(best_of_windows, (NO_SCORE, -1, -1))
+        ),
+        n_best,
+    )
+    index = rows["example_index"]
+    null_scores = tf.math.unsorted_segment_min(
+        start_logits[:, 0] + end_logits[:, 0], index, batch_size
+    )
+    log_total = _log_sum_exp(_flat(scores), index, batch_size, null_scores)
+    return {
+        "score": best_scores,
+        "start": best_starts,
+        "end": best_ends,
+        "probability": tf.exp(best_scores - log_total[:, tf.newaxis]),
+        "null_score": null_scores,
+        "null_probability": tf.exp(null_scores - log_total),
+    }
+
+
+def _last_positions(rows, max_answer_length):
+    """The last position of the span with each first position and length."""
+    length = rows["token_starts"].shape[1]
+    lengths = tf.range(min(max_answer_length, length))
+    # The last position of a row, where no passage reaches, stands for all
+    # positions beyond.
+    return tf.minimum(tf.range(length)[:, tf.newaxis] + lengths, length - 1)
+
+
+def _is_scored_here(rows, last, stride):
+    """Whether spans lie in the passage, with the most context in this window.
+
+    With `left` tokens before a span and `right` after it, the previous window
+    has `left + stride` and, if it reaches beyond the span, `right_before`; the
+    next one has `left - stride` and more than `right`. The smaller numbers
+    decide, which gives two bounds on the last position of the span.
+    """
+    is_passage = rows["token_starts"] >= 0
+    length = is_passage.shape[1]
+    size = tf.math.count_nonzero(
+        is_passage, axis=1, dtype=tf.int32, keepdims=True
+    )
+    first_position = tf.argmax(
+        tf.cast(is_passage, tf.int32), axis=1, output_type=tf.int32
+    )[:, tf.newaxis]
+    room = length - 1 - first_position
+    stride = tf.minimum(stride, room)
+    start = rows["window_start"][:, tf.newaxis]
+    is_last_window = start + size >= rows["passage_length"][:, tf.newaxis]
+
+    left = tf.range(length) - first_position
+    # The previous window is better unless `right_before < left`.
+    lowest = tf.where(start > 0, room - stride - left, 0)
+    # The next window is better unless `left - stride <= right`.
+    excess = tf.where(is_last_window, 0, tf.maximum(left - stride, 0))
+    highest = size - 1 - excess
+    lowest, highest = (
+        tf.where(is_passage, bound + first_position, none)[:, :, tf.newaxis]
+        for bound, none in ((lowest, 0), (highest, -1))
+    )
+    return (lowest <= last) & (last <= highest)
+
+
+def _flat(values):
+    return tf.reshape(values, [-1, tf.reduce_prod(tf.shape(values)[1:])])
+
+
+def _by_passage(rows, values, batch_size, default):
+    """Puts the windows of each passage side by side."""
+    return tf.RaggedTensor.from_value_rowids(
+        values,
+        tf.cast(rows["example_index"], tf.int64),
+        tf.cast(batch_size, tf.int64),
+        validate=False,
+    ).to_tensor(default)
+
+
+def _distinct_best(scores, starts, ends, n_best):
+    """Removes the best span with its duplicates, `n_best` times."""
+    found = []
+    for _ in range(n_best):
+        best = tf.argmax(scores, axis=1)[:, tf.newaxis]
+        score, start, end = (
+            tf.gather(x, best, batch_dims=1) for x in (scores, starts, ends)
+        )
+        is_taken = (starts == start) & (ends == end)
+        scores = tf.where(is_taken, NO_SCORE, scores)
+        is_span = score > NO_SCORE / 2
+        found.append(
+            (
+                tf.where(is_span, score, NO_SCORE),
+                tf.where(is_span, start, -1),
+                tf.where(is_span, end, -1),
+            )
+        )
+    return tuple(tf.concat(parts, axis=1) for parts in zip(*found))
+
+
+def _log_sum_exp(scores, index, batch_size, null_scores):
+    """Over all spans of each passage and its null score."""
+    of_windows = tf.reduce_logsumexp(scores, axis=1)
+    highest = tf.maximum(
+        tf.math.unsorted_segment_max(of_windows, index, batch_size), null_scores
+    )
+    total = tf.math.unsorted_segment_sum(
+        tf.exp(of_windows - tf.gather(highest, index)), index, batch_size
+    )
+    return highest + tf.math.log(total + tf.exp(null_scores - highest))

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from unilmv2_tf.preprocessing.rows import assemble_rows
+from unilmv2_tf.preprocessing.packing import assemble_rows
 from unilmv2_tf.serving.inputs import default_buckets
 from unilmv2_tf.serving.inputs import readable
 from unilmv2_tf.serving.inputs import shortened

@@ -1,43 +1,47 @@
-"""One sentence, masked as pre-training masks it."""
+"""A sentence masked as in pre-training, drawn: `unilmv2 show-mask`."""
 
 import numpy as np
 from keras import ops
 
-from unilmv2_tf.plots.text_drawing import format_visibility
-from unilmv2_tf.plots.visibility import plot_visibility
+from unilmv2_tf.plots.mask_plots import format_visibility
+from unilmv2_tf.plots.mask_plots import plot_visibility
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
+from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing import learn_vocabulary
+from unilmv2_tf.preprocessing import load_vocabulary
+from unilmv2_tf.preprocessing.vocabulary import SPECIAL_TOKENS
 
-# Draws of which one is shown.
+# Draws among which `show_mask` chooses.
 _NUM_DRAWS = 64
 
 
 def show_mask(
-    text,
+    text: str,
     tokenizer,
-    mask_selection_rate=0.4,
-    block_probability=0.4,
-    sequence_length=24,
-    whole_words=False,
-    seed=0,
+    mask_selection_rate: float = 0.4,
+    block_probability: float = 0.4,
+    sequence_length: int = 24,
+    whole_words: bool = False,
+    seed: int = 0,
     path=None,
 ):
-    """Masks a sentence as pre-training does, and draws who sees whom.
+    """Masks a sentence as pre-training does, and draws which token sees which.
 
-    Of several draws the first is shown that has at least two factorization
-    steps, and among them a span of several tokens, if there is one.
+    Among several draws it shows the first with at least two factorization
+    steps and, if possible, a span of several tokens.
 
     Args:
-        text: string. What does not fit into the row is cut off.
-        tokenizer: a `UniLMv2Tokenizer`.
+        text: string. Truncated to what fits into the row.
+        tokenizer: A `UniLMv2Tokenizer`.
         mask_selection_rate: float. The least share of tokens that are masked;
             more than in pre-training (0.15), to see more. Defaults to `0.4`.
         block_probability: float. The probability that a span is longer than
             one token. Defaults to `0.4`.
         sequence_length: int. The longest row. Defaults to `24`.
-        whole_words: bool. Whether spans are of whole words. Defaults to
+        whole_words: bool. Whether spans consist of whole words. Defaults to
             `False`.
         seed: int. Defaults to `0`.
-        path: str or path. A file to write the picture to. Defaults to `None`.
+        path: string or path. The picture file. Defaults to `None`.
 
     Returns:
         A tuple of the drawing as text, a string, and as a
@@ -78,13 +82,12 @@ def show_mask(
     has_span = (x["mask_steps"] > 0).sum(axis=1) > num_steps
     draw = int(np.argmax(2 * np.minimum(num_steps, 2) + has_span))
     example = _named({name: rows[draw] for name, rows in x.items()}, tokenizer)
-    summary = _summary(**example)
-    grid = format_visibility(**example)
-    return f"{summary}\n\n{grid}", plot_visibility(**example, path=path)
+    drawing = f"{_summary(**example)}\n\n{format_visibility(**example)}"
+    return drawing, plot_visibility(**example, path=path)
 
 
 def _named(example, tokenizer):
-    """Words for the ids of one masked row; the steps in their order."""
+    """Converts a masked row to arguments of `plot_visibility`."""
     is_token = example["padding_mask"] > 0
     context = example["token_ids"][is_token]
     used = np.flatnonzero(example["mask_steps"])
@@ -108,8 +111,59 @@ def _summary(tokens, steps, target_positions, context_tokens):
     for step in sorted(set(steps)):
         predicted = [
             tokens[position]
-            for position, its_step in zip(target_positions, steps)
-            if its_step == step
+            for position, target_step in zip(target_positions, steps)
+            if target_step == step
         ]
         lines.append((f"step {step}", predicted))
     return "\n".join(f"{name:<8} {' '.join(words)}" for name, words in lines)
+
+
+def show_mask_command(
+    text: str,
+    output: str = "mask.png",
+    vocabulary: str | None = None,
+    mask_selection_rate: float = 0.4,
+    block_probability: float = 0.4,
+    seed: int = 0,
+):
+    """Draws which token sees which when a sentence is masked.
+
+    Args:
+        text: The sentence.
+        output: The PNG file to write.
+        vocabulary: A vocabulary file. Without one, the words of the sentence
+            are the vocabulary.
+        mask_selection_rate: The least share of tokens that are masked.
+        block_probability: The probability that a span is longer than one token.
+        seed: The random seed of the masking.
+    """
+    if not text.strip():
+        raise ValueError(
+            "`text` must hold at least one word. Received an empty text."
+        )
+    if vocabulary is None:
+        tokenizer = _tokenizer_of_words(text)
+    else:
+        tokenizer = UniLMv2Tokenizer(load_vocabulary(vocabulary))
+    drawing, _ = show_mask(
+        text,
+        tokenizer,
+        mask_selection_rate,
+        block_probability,
+        sequence_length=40,
+        seed=seed,
+        path=output,
+    )
+    print(drawing)
+    print(f"\nwritten to {output}")
+
+
+def _tokenizer_of_words(text):
+    # Pieces that occur twice are merged, so the repeated text has all words.
+    # Shorter pieces go, because they might come up as random tokens.
+    tokens = learn_vocabulary([text, text], vocabulary_size=4096)
+    token_ids = np.unique(UniLMv2Tokenizer(tokens)(text))
+    words = [tokens[token_id] for token_id in token_ids]
+    return UniLMv2Tokenizer(
+        [*SPECIAL_TOKENS, *(w for w in words if w not in SPECIAL_TOKENS)]
+    )

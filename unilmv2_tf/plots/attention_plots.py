@@ -1,45 +1,50 @@
-"""What generated tokens attend to."""
+"""The attention of target tokens to their source."""
 
 from keras import ops
 
 from unilmv2_tf.models.target_attention import target_attention
 from unilmv2_tf.plots.figures import QUIET_COLOR
 from unilmv2_tf.plots.figures import TEXT_COLOR
+from unilmv2_tf.plots.figures import new_figure
 from unilmv2_tf.plots.figures import save_figure
 
 _CELL_INCHES = 0.3
-# Cells get smaller where a picture would be larger.
+# Cells are smaller in pictures that would exceed it.
 _MAX_INCHES = 24.0
 
 
 def plot_attention(
-    model, source, target=None, layer=-1, head=None, path=None, title=None
+    model,
+    source: str,
+    target: str | None = None,
+    layer: int = -1,
+    head: int | None = None,
+    path=None,
+    title: str | None = None,
 ):
-    """Draws what the tokens of a target attend to in the source.
+    """Draws the attention of the tokens of a target to the source.
 
-    These are the model's own attention probabilities, of the pass in which each
-    token is predicted at its pseudo mask. What a row lacks to 1 is attention
-    to the target itself, the tokens before and the pseudo mask: the number
-    behind the row.
+    These are the attention probabilities of the pass in which each token is
+    predicted at its pseudo mask. The number beside a row is the rest of its
+    attention, to the target tokens before it and the pseudo mask itself.
 
     Args:
-        model: a `UniLMv2Seq2SeqLM` with a preprocessor.
-        source: string. What doesn't fit in the model's rows is cut.
-        target: string. Defaults to `None`: it is generated.
+        model: A `UniLMv2Seq2SeqLM` with a preprocessor.
+        source: string. Truncated to the model's row length.
+        target: string. Defaults to `None`, the text that the model generates.
         layer: int. The Transformer layer; negative ones count from the last.
             Defaults to `-1`.
         head: int. The attention head. Defaults to `None`, the mean of all.
-        path: str or path. A file to write the picture to, PNG unless its name
-            ends otherwise. Defaults to `None`.
+        path: string or path. The picture file, PNG unless its name ends
+            otherwise. Defaults to `None`.
         title: string. Defaults to `None`, layer and head.
 
     Returns:
-        A `matplotlib.figure.Figure`, whose first image holds a row for each
+        A `matplotlib.figure.Figure`, whose first image has a row for each
         target token and a column for each source token.
 
     Raises:
-        ValueError: if the model takes no text, or there is no such layer or
-            head.
+        ValueError: if the model has no preprocessor, or no such layer or head.
 
     Example:
 
@@ -62,7 +67,7 @@ def plot_attention(
     """
     if model.preprocessor is None:
         raise ValueError(
-            "`model` must have a preprocessor, which takes texts apart. "
+            "`model` must have a preprocessor, to tokenize texts. "
             "Received: model.preprocessor=None. Integers go to "
             "`unilmv2_tf.models.target_attention`."
         )
@@ -95,7 +100,7 @@ def plot_attention(
 
 
 def _token_ids(model, source, target):
-    """The ids of both without padding, the target with its `[SEP]`."""
+    """The ids of source and target, without padding, `[SEP]` included."""
     preprocessor = model.preprocessor
     if target is not None:
         x, labels, _ = preprocessor(
@@ -107,7 +112,7 @@ def _token_ids(model, source, target):
         stop_token_ids = (preprocessor.tokenizer.end_token_id,)
         x = {**x, **model.generate_step(x, stop_token_ids=stop_token_ids)}
     x = {name: ops.convert_to_numpy(x[name]) for name in x}
-    # Of several sequences the best.
+    # The first of several sequences is the best.
     length = x["decoder_token_ids"].shape[-1]
     target_ids = x["decoder_token_ids"].reshape(-1, length)[0]
     is_target = x["decoder_padding_mask"].reshape(-1, length)[0].astype(bool)
@@ -119,63 +124,44 @@ def _token_ids(model, source, target):
 
 
 def _draw(probabilities, columns, rows, title):
-    from matplotlib.figure import Figure
-
     cell = min(_CELL_INCHES, _MAX_INCHES / max(len(columns), len(rows)))
     font_size = min(9.0, 60 * cell)
     letter = 0.0095 * font_size
     beside = letter * max(map(len, rows)) + 2.2
     below = letter * max(map(len, columns)) + 1.1
-    figure = Figure(
-        figsize=(
-            max(cell * len(columns) + beside, 0.1 * len(title) + 0.5),
-            max(cell * len(rows), 2 * _CELL_INCHES) + below,
-        ),
-        dpi=150,
-        layout="constrained",
-    )
+    width = max(cell * len(columns) + beside, 0.1 * len(title) + 0.5)
+    height = max(cell * len(rows), 2 * _CELL_INCHES) + below
+    figure = new_figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(
         probabilities, cmap="Blues", vmin=0, aspect="auto", interpolation="none"
     )
-    # A dollar sign in a text begins no formula.
+    # A dollar sign in a text starts no formula.
     style = {"color": TEXT_COLOR, "parse_math": False, "fontsize": font_size}
     axes.set_xticks(range(len(columns)), columns, rotation=90, **style)
     axes.set_yticks(range(len(rows)), rows, **style)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    _write_shares(axes, 1 - probabilities.sum(axis=1), font_size)
-    figure.colorbar(image, ax=axes, pad=0.02)
-    axes.set_title(
-        title,
-        loc="left",
-        pad=18,
-        fontweight="bold",
-        fontsize=10,
-        parse_math=False,
-    )
-    return figure
-
-
-def _write_shares(axes, shares, font_size):
-    """The rest of each row behind it, under a heading."""
-    for row, share in enumerate(shares):
+    style = {"textcoords": "offset points", "color": QUIET_COLOR}
+    for row, share in enumerate(1 - probabilities.sum(axis=1)):
         axes.annotate(
             f"{max(share, 0):.0%}",
             (1, row),
             xycoords=("axes fraction", "data"),
             xytext=(4, 0),
-            textcoords="offset points",
             va="center",
-            color=QUIET_COLOR,
             fontsize=font_size,
+            **style,
         )
     axes.annotate(
         "to the target",
         (1, 1),
         xycoords="axes fraction",
         xytext=(4, 4),
-        textcoords="offset points",
-        color=QUIET_COLOR,
         fontsize=8,
+        **style,
     )
+    figure.colorbar(image, ax=axes, pad=0.02)
+    style = {"fontweight": "bold", "fontsize": 10, "parse_math": False}
+    axes.set_title(title, loc="left", pad=18, **style)
+    return figure

@@ -1,0 +1,368 @@
+"""Which token sees which in a masked row, as a matrix, a picture and text."""
+
+import dataclasses
+import unicodedata
+
+import numpy as np
+from keras import ops
+
+from unilmv2_tf.layers import step_visibility
+from unilmv2_tf.optional_imports import optional_import
+from unilmv2_tf.plots.figures import QUIET_COLOR
+from unilmv2_tf.plots.figures import TEXT_COLOR
+from unilmv2_tf.plots.figures import new_figure
+from unilmv2_tf.plots.figures import save_figure
+
+# Of the segments context, revealed, pseudo.
+_COLORS = ("#8db2de", "#2a9d76", "#dd7a2e")
+_LEGEND = (
+    "context, step 0: the text with its masks [M]",
+    "revealed, step i: the masked tokens themselves",
+    "pseudo masks, step \N{MINUS SIGN}i: P(x) predicts x",
+    "A row's cells are filled where its token attends.",
+)
+_HIDDEN_COLOR = "#eef0f3"
+
+
+@dataclasses.dataclass(frozen=True)
+class _LabeledRow:
+    """A label and a step for each slot; `bounds` separate the segments."""
+
+    labels: list
+    steps: np.ndarray
+    bounds: tuple
+
+    @property
+    def segments(self):
+        return np.digitize(np.arange(len(self.labels)), self.bounds)
+
+    @property
+    def visible(self):
+        visible = step_visibility(self.steps, self.steps)
+        return np.array(ops.convert_to_numpy(visible))
+
+    @property
+    def runs(self):
+        """Ranges (start, end) of slots with the same segment and step."""
+        kinds = list(zip(self.segments, self.steps))
+        starts = [
+            slot
+            for slot, kind in enumerate(kinds)
+            if slot == 0 or kinds[slot - 1] != kind
+        ]
+        return list(zip(starts, [*starts[1:], len(kinds)]))
+
+
+def _make_row(tokens, steps, target_positions, context_tokens=None):
+    tokens, steps = list(tokens), [int(step) for step in steps]
+    positions = [int(position) for position in target_positions]
+    if len(steps) != len(positions):
+        raise ValueError(
+            "`steps` and `target_positions` must have an entry for each masked "
+            f"token. Received: {len(steps)} steps, {len(positions)} positions"
+        )
+    if any(step < 1 for step in steps):
+        raise ValueError(
+            "`steps` must be above 0, the step of the context. "
+            f"Received: steps={steps}"
+        )
+    if any(not 0 <= position < len(tokens) for position in positions):
+        raise ValueError(
+            f"`target_positions` must be in [0, {len(tokens)}), positions of "
+            f"`tokens`. Received: target_positions={positions}"
+        )
+    if context_tokens is None:
+        context_tokens = [
+            "[M]" if position in positions else token
+            for position, token in enumerate(tokens)
+        ]
+    targets = [tokens[position] for position in positions]
+    n, m = len(context_tokens), len(steps)
+    return _LabeledRow(
+        labels=[*context_tokens, *targets, *(f"P({t})" for t in targets)],
+        steps=np.array([0] * n + steps + [-s for s in steps], dtype="int32"),
+        bounds=(n, n + m),
+    )
+
+
+def visibility_matrix(steps, context_length: int) -> np.ndarray:
+    """Computes which token sees which in a row of three segments.
+
+    Args:
+        steps: sequence of m ints above 0, the factorization steps of the
+            masked tokens.
+        context_length: int. The number of context tokens.
+
+    Returns:
+        A bool array of shape `(context_length + 2 * m, context_length + 2 *
+        m)`, True where the query (row) may attend to the key (column). The
+        segments are context, revealed tokens and pseudo masks.
+
+    Example:
+
+    >>> from unilmv2_tf.plots import visibility_matrix
+    >>> visibility_matrix([1, 2], context_length=1).astype(int)
+    array([[1, 0, 0, 0, 0],
+           [1, 1, 0, 0, 0],
+           [1, 1, 1, 0, 0],
+           [1, 0, 0, 1, 0],
+           [1, 1, 0, 0, 1]])
+
+    Reference:
+        Bao et al., 2020, section 3.2, figure 5.
+    """
+    tokens = [""] * max(context_length, 1)
+    row = _make_row(tokens, steps, [0] * len(steps), [""] * context_length)
+    return row.visible
+
+
+def format_visibility(
+    tokens, steps, target_positions, context_tokens=None
+) -> str:
+    """Draws which token sees which as plain text.
+
+    Rows are queries, columns keys; `#` marks visible keys. Column labels are
+    written from top to bottom.
+
+    Args:
+        tokens: list of strings, the original text.
+        steps: sequence of m ints above 0, the factorization steps of the
+            masked tokens.
+        target_positions: sequence of m ints, the positions of the masked
+            tokens in `tokens`.
+        context_tokens: list of strings, the context as the model reads it.
+            Defaults to `None`, `tokens` with `[M]` at `target_positions`.
+
+    Returns:
+        A string of several lines.
+
+    Raises:
+        ValueError: if steps and positions do not fit together.
+
+    Example:
+
+    >>> from unilmv2_tf.plots import format_visibility
+    >>> print(format_visibility(["a", "b"], steps=[1], target_positions=[0]))
+                  |   | P
+              [   |   | (
+              M   |   | a
+              ] b | a | )
+    ---------------------
+     0  [M]   # # | . | .
+     0  b     # # | . | .
+    ---------------------
+     1  a     # # | # | .
+    ---------------------
+    -1  P(a)  # # | . | #
+    """
+    row = _make_row(tokens, steps, target_positions, context_tokens)
+    step_width = max(len(str(step)) for step in row.steps)
+    label_width = max(_width(label) for label in row.labels)
+
+    def line(step, label, cells):
+        cells = [_padded(cell, 2) for cell in cells]
+        for bound in reversed(row.bounds):
+            cells.insert(bound, "| ")
+        label = _padded(label, label_width)
+        return f"{step:>{step_width}}  {label}  {''.join(cells)}".rstrip()
+
+    columns = [_letters(label) for label in row.labels]
+    height = max(map(len, columns))
+    columns = [[""] * (height - len(column)) + column for column in columns]
+    lines = [line("", "", letters) for letters in zip(*columns)]
+    for query, marks in enumerate(np.where(row.visible, "#", ".")):
+        if query == 0 or query in row.bounds:
+            lines.append("-" * len(line("", "", marks)))
+        lines.append(line(row.steps[query], row.labels[query], marks))
+    return "\n".join(lines)
+
+
+def _letters(label):
+    """Splits a label, accents with their letters."""
+    letters = []
+    for character in label:
+        if letters and unicodedata.combining(character):
+            letters[-1] += character
+        else:
+            letters.append(character)
+    return letters
+
+
+def _width(text):
+    """The number of terminal columns of a text."""
+    return sum(
+        2 if unicodedata.east_asian_width(letter[0]) in "WF" else 1
+        for letter in _letters(text)
+    )
+
+
+def _padded(text, width):
+    return text + " " * (width - _width(text))
+
+
+def plot_visibility(
+    tokens,
+    steps,
+    target_positions,
+    context_tokens=None,
+    title: str | None = None,
+    path=None,
+):
+    """Draws which token sees which in a masked row.
+
+    Rows are queries, columns keys; a cell is filled, in the color of the key's
+    segment, where the query attends to the key.
+
+    Args:
+        tokens: list of strings, the original text.
+        steps: sequence of m ints above 0, the factorization steps of the
+            masked tokens.
+        target_positions: sequence of m ints, the positions of the masked
+            tokens in `tokens`.
+        context_tokens: list of strings, the context as the model reads it;
+            for sequence-to-sequence training the source, of which `tokens` is
+            the continuation. Defaults to `None`, `tokens` with `[M]` at
+            `target_positions`.
+        title: string. Defaults to `None`.
+        path: string or path. The picture file, PNG unless its name ends
+            otherwise. Defaults to `None`.
+
+    Returns:
+        A `matplotlib.figure.Figure`, whose only image holds 0 in hidden cells
+        and 1, 2 or 3 by the key's segment elsewhere.
+
+    Raises:
+        ValueError: if steps and positions do not fit together.
+
+    Example:
+
+    >>> from unilmv2_tf.plots import plot_visibility
+    >>> figure = plot_visibility(
+    ...     ["x1", "x2", "x3", "x4", "x5", "x6"], steps=[1, 1, 2],
+    ...     target_positions=[3, 4, 1])
+    >>> figure.axes[0].images[0].get_array().shape
+    (12, 12)
+
+    Reference:
+        Bao et al., 2020, figures 4 and 5.
+    """
+    colors = optional_import("matplotlib.colors", "plots")
+    row = _make_row(tokens, steps, target_positions, context_tokens)
+    size = len(row.labels)
+    layout = _Layout(row, title)
+    figure = new_figure(figsize=layout.figsize, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.imshow(
+        np.where(row.visible, row.segments + 1, 0),
+        cmap=colors.ListedColormap([_HIDDEN_COLOR, *_COLORS]),
+        vmin=0,
+        vmax=3,
+        extent=(0, size, size, 0),
+        interpolation="none",
+        aspect="auto",
+    )
+    axes.set_xlim(*layout.xlim)
+    axes.set_ylim(*layout.ylim)
+    _draw_grid(axes, row)
+    _draw_labels(axes, row, layout)
+    _draw_steps(axes, row, layout)
+    _draw_legend(axes, layout, title)
+    save_figure(figure, path)
+    return figure
+
+
+class _Layout:
+    """Sizes in units of a cell, so that nothing depends on a renderer."""
+
+    def __init__(self, row, title):
+        size = len(row.labels)
+        cell = 0.34 if size <= 16 else 0.27 if size <= 32 else 0.22
+        self.font_size = min(10.0, 37.0 * cell)
+        # The mean width of a letter is about 0.6 of the font size.
+        self.letter = 0.6 * self.font_size / 72 / cell
+        self.line = 1.5 * self.font_size / 72 / cell
+        labels = self.letter * max(len(label) for label in row.labels)
+        self.strip = labels + 0.45
+        before = self.strip + 0.75
+        right = max(
+            size + 8 * self.letter + 0.8,
+            self.letter * max(len(line) for line in _LEGEND) + 1.2,
+            self.letter * 1.15 * len(title or ""),
+        )
+        top = before + (1.6 * self.line if title else 0.3)
+        self.legend = size + 0.6 + 1.4 * self.line
+        bottom = self.legend + 4.3 * self.line
+        self.xlim = (-before - 0.3, right)
+        self.ylim = (bottom, -top)
+        self.figsize = (
+            cell * (self.xlim[1] - self.xlim[0]),
+            cell * (self.ylim[0] - self.ylim[1]),
+        )
+
+
+def _draw_grid(axes, row):
+    size = len(row.labels)
+    # Dark lines last, because white ones would cut them.
+    for positions, color, width in (
+        (np.arange(size + 1), "white", 1.2),
+        ([start for start, _ in row.runs[1:]], "white", 2.4),
+        (row.bounds, TEXT_COLOR, 1.0),
+    ):
+        axes.hlines(positions, 0, size, color=color, linewidth=width)
+        axes.vlines(positions, 0, size, color=color, linewidth=width)
+
+
+def _draw_labels(axes, row, layout):
+    # A dollar sign in a text starts no formula.
+    style = {
+        "fontsize": layout.font_size,
+        "color": TEXT_COLOR,
+        "parse_math": False,
+    }
+    left = {"ha": "right", "va": "center_baseline", **style}
+    above = {"ha": "center", "va": "bottom", "rotation": 90, **style}
+    for slot, label in enumerate(row.labels):
+        axes.text(-0.25, slot + 0.5, label, **left)
+        axes.text(slot + 0.5, -0.25, label, **above)
+    edges = [0, *row.bounds, len(row.labels)]
+    for start, end, color in zip(edges, edges[1:], _COLORS):
+        if start < end:
+            ends, side = (start + 0.12, end - 0.12), [-layout.strip - 0.3] * 2
+            line = {"color": color, "linewidth": 4, "solid_capstyle": "butt"}
+            axes.plot(ends, side, **line)
+            axes.plot(side, ends, **line)
+
+
+def _draw_steps(axes, row, layout):
+    size = len(row.labels)
+    style = {"fontsize": layout.font_size, "color": QUIET_COLOR}
+    small = {**style, "fontsize": 0.9 * layout.font_size}
+    line = {"color": QUIET_COLOR, "linewidth": 0.8}
+    for start, end in row.runs:
+        step = f"{row.steps[start]}".replace("-", "\N{MINUS SIGN}")
+        ends, side = (start + 0.15, end - 0.15), [size + 0.3] * 2
+        axes.plot(side, ends, **line)
+        axes.plot(ends, side, **line)
+        middle = (start + end) / 2
+        axes.text(
+            size + 0.55, middle, f"step {step}", va="center_baseline", **style
+        )
+        axes.text(middle, size + 0.5, step, ha="center", va="top", **small)
+    axes.text(-0.25, size + 0.5, "step", ha="right", va="top", **style)
+
+
+def _draw_legend(axes, layout, title):
+    left = layout.xlim[0] + 0.4
+    style = {"fontsize": layout.font_size, "color": TEXT_COLOR}
+    for index, line in enumerate(_LEGEND):
+        middle = layout.legend + layout.line * (index + 0.5)
+        if index < len(_COLORS):
+            axes.plot(
+                left + 0.3, middle, "s", markersize=8, color=_COLORS[index]
+            )
+        axes.text(left + 0.9, middle, line, va="center_baseline", **style)
+    if title:
+        style["fontsize"] *= 1.15
+        style.update(fontweight="bold", va="top", parse_math=False)
+        axes.text(left, layout.ylim[1] + 0.4, title, **style)
