@@ -1,6 +1,7 @@
-"""Atomic writes of files and folders."""
+"""Atomic writes and checksums of files and folders."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import uuid
@@ -45,3 +46,21 @@ def write_text(path, text):
         open(temporary, "w", encoding="utf-8", newline="\n") as file,
     ):
         file.write(text)
+
+
+def file_checksum(path):
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_checksum(path):
+    """The SHA-256 of the names and the contents of the files in a folder."""
+    digest = hashlib.sha256()
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            line = f"{os.path.relpath(file, path)} {file_checksum(file)}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,11 +1,14 @@
-"""PyTorch files written by hand, since PyTorch is no dependency."""
+"""The golden model, and PyTorch files written by hand."""
 
+import json
 import pickle
 import zipfile
 
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
+from safetensors.numpy import save_file
 
 STORAGES = {
     "float32": "FloatStorage",
@@ -21,10 +24,45 @@ STORAGES = {
 }
 
 
+@pytest.fixture
+def case(golden_dir):
+    return golden_dir / "tiny_relpos"
+
+
+@pytest.fixture
+def config(case):
+    return json.loads((case / "config.json").read_text())
+
+
+@pytest.fixture
+def tensors(case):
+    """The authors' file, fused projections."""
+    return load_file(case / "model.safetensors")
+
+
+@pytest.fixture
+def bert_tensors(case):
+    """The same weights under Hugging Face's names."""
+    return load_file(case / "hf_bert.safetensors")
+
+
+@pytest.fixture
+def save(tmp_path, config):
+    """Writes tensors and the golden configuration into a folder."""
+
+    def write(tensors, **changes):
+        save_file(
+            {name: values.copy() for name, values in tensors.items()},
+            tmp_path / "model.safetensors",
+        )
+        (tmp_path / "config.json").write_text(json.dumps({**config, **changes}))
+        return tmp_path
+
+    return write
+
+
 class BinWriter:
     """Writes the zip archive and the pickle as `torch.save` lays them out."""
-
-    dtypes = tuple(STORAGES)
 
     def plain(self, value):
         """Operations that push a number, string, tuple or bool."""
@@ -65,13 +103,11 @@ class BinWriter:
         )
         return b"\x80\x02}(" + items + b"u."
 
-    def write(self, path, data_pkl, storages=(), **options):
-        """The archive; options: compression, byteorder, extra members."""
-        compression = options.get("compression", zipfile.ZIP_STORED)
-        with zipfile.ZipFile(path, "w", compression) as archive:
+    def write(self, path, data_pkl, storages=(), byteorder=None):
+        with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("archive/data.pkl", data_pkl)
-            if "byteorder" in options:
-                archive.writestr("archive/byteorder", options["byteorder"])
+            if byteorder:
+                archive.writestr("archive/byteorder", byteorder)
             for key, content in dict(storages).items():
                 archive.writestr(f"archive/data/{key}", content)
             archive.writestr("archive/version", "3\n")

@@ -14,7 +14,9 @@ from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2TextClassifier
-from unilmv2_tf.checkpoints import load_official
+from unilmv2_tf.checkpoints import load_checkpoint
+from unilmv2_tf.checkpoints import resize_positions
+from unilmv2_tf.checkpoints.readers import read_tensors
 from unilmv2_tf.cli import main
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -34,24 +36,23 @@ def vocabulary(tmp_path_factory):
     return str(path)
 
 
-@pytest.fixture
-def case(golden_dir):
-    return golden_dir / "tiny_relpos"
+def run_convert(source, output, *arguments):
+    command = ["convert", str(source), "--output", str(output), *arguments]
+    assert main(command) == 0
+    return str(output)
 
 
-@pytest.fixture
-def convert(vocabulary, tmp_path):
-    """Converts, and gives the folder."""
+@pytest.fixture(scope="module")
+def preset(golden_dir, vocabulary, tmp_path_factory):
+    """The golden model, as the authors' fine-tuning saves it, as a preset."""
+    folder = tmp_path_factory.mktemp("preset") / "preset"
+    source = golden_dir / "tiny_relpos" / "s2s_ft_saved"
+    return run_convert(source, folder, "--vocabulary", vocabulary)
 
-    def run(source, *arguments, name="out"):
-        output = str(tmp_path / name)
-        command = ["convert", str(source), "--output", output, *arguments]
-        if "word" not in str(source) and not os.path.exists(f"{source}/assets"):
-            command += ["--vocabulary", vocabulary]
-        assert main(command) == 0
-        return output
 
-    return run
+def assert_same_weights(model, other):
+    for one, two in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
 
 
 def fails(capsys, *arguments):
@@ -62,25 +63,32 @@ def fails(capsys, *arguments):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_all_forms_in_and_out(form, case, convert):
-    preset = convert(case / form)
-    task = UniLMv2Seq2SeqLM.from_preset(preset)
-    expected = load_official(case, UniLMv2Seq2SeqLM, pseudo_token_id=4)
-    for one, two in zip(task.weights, expected.weights, strict=True):
-        np.testing.assert_array_equal(one.numpy(), two.numpy())
+def test_all_forms_become_presets(form, case, vocabulary, tmp_path):
+    folder = tmp_path / "out"
+    run_convert(case / form, folder, "--vocabulary", vocabulary)
+    task = UniLMv2Seq2SeqLM.from_preset(str(folder))
+    expected = load_checkpoint(case, UniLMv2Seq2SeqLM, pseudo_token_id=4)
+    assert_same_weights(task, expected)
     assert task.pseudo_token_id == 4
-    official = convert(preset, "--layout", "s2s_ft", name="official")
-    back = load_official(official, UniLMv2Seq2SeqLM, pseudo_token_id=4)
-    for one, two in zip(back.weights, expected.weights, strict=True):
-        np.testing.assert_array_equal(one.numpy(), two.numpy())
 
 
-def test_every_tensor_is_in_the_report(case, convert, capsys):
-    preset = convert(case / "s2s_ft_saved")
+def test_presets_become_checkpoints(case, preset, tmp_path):
+    """Names, tensors and values are those of the file that went in."""
+    folder = run_convert(preset, tmp_path / "out", "--layout", "s2s_ft")
+    before = read_tensors(case / "s2s_ft_saved" / "pytorch_model.bin")
+    after = read_tensors(f"{folder}/model.safetensors")
+    fused = {name for name in before if "qkv_linear" in name}
+    assert not fused and before.keys() == after.keys()
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], values)
+
+
+def test_every_tensor_is_in_the_report(case, vocabulary, tmp_path, capsys):
+    folder = run_convert(
+        case / "s2s_ft_saved", tmp_path / "out", "--vocabulary", vocabulary
+    )
     report = capsys.readouterr().out
-    rows = json.loads((pathlib.Path(preset) / "conversion.json").read_text())
-    from unilmv2_tf.checkpoints.readers import read_tensors
-
+    rows = json.loads((tmp_path / "out" / "conversion.json").read_text())
     tensors = read_tensors(case / "s2s_ft_saved" / "pytorch_model.bin")
     assert {row["source"] for row in rows} == tensors.keys()
     for row in rows:
@@ -88,32 +96,28 @@ def test_every_tensor_is_in_the_report(case, convert, capsys):
         assert starred.replace("layer.1", "layer.*") in report
     assert "decoder_weight" in report and "tied" in report
     assert "buffer of the label smoothing" in report
-    card = (pathlib.Path(preset) / "README.md").read_text()
+    card = pathlib.Path(folder, "README.md").read_text()
     assert "s2s-ft, saved" in card and "keras-hub" in card
 
 
-@pytest.mark.parametrize("method, row", [("cyclic", 6), ("interpolate", None)])
-def test_positions(method, row, case, convert):
-    arguments = ["--positions", "70", "--position_method", method]
-    short = UniLMv2Backbone.from_preset(convert(case, name="short"))
-    for source in (case, convert(case, name="first")):
-        to_preset = [*arguments, "--target", "preset", "--overwrite", "true"]
-        longer = UniLMv2Backbone.from_preset(convert(source, *to_preset))
-        table, old = (
-            backbone.embeddings.position_embedding.embeddings.numpy()
-            for backbone in (longer, short)
-        )
-        assert table.shape == (70, 32)
-        if row:
-            np.testing.assert_array_equal(table[64:], old[:row])
-        else:
-            np.testing.assert_allclose(table[-1], old[-1], atol=1e-6)
+def test_positions_of_checkpoints_and_presets(
+    case, preset, vocabulary, tmp_path
+):
+    old = UniLMv2Backbone.from_preset(preset)
+    old = old.embeddings.position_embedding.embeddings.numpy()
+    for source, method in ((case, "cyclic"), (preset, "interpolate")):
+        folder = run_convert(
+            source, tmp_path / method, "--positions", "70", "--target",
+            "preset", "--position_method", method, "--vocabulary", vocabulary,
+        )  # fmt: skip
+        longer = UniLMv2Backbone.from_preset(folder)
+        table = longer.embeddings.position_embedding.embeddings.numpy()
+        np.testing.assert_array_equal(table, resize_positions(old, 70, method))
 
 
-def test_a_preset_serves_every_task(case, convert):
-    preset = convert(case)
+def test_a_preset_serves_every_task(case, preset):
     masked_lm = UniLMv2PseudoMaskedLM.from_preset(preset)
-    expected = load_official(case, UniLMv2PseudoMaskedLM, pseudo_token_id=4)
+    expected = load_checkpoint(case, UniLMv2PseudoMaskedLM, pseudo_token_id=4)
     np.testing.assert_array_equal(
         masked_lm.language_model_head.output_bias.numpy(),
         expected.language_model_head.output_bias.numpy(),
@@ -122,8 +126,8 @@ def test_a_preset_serves_every_task(case, convert):
     assert classifier.predict(["word1 word2"], verbose=0).shape == (1, 2)
 
 
-def test_beam_settings_and_labels_survive_presets(case, convert, tmp_path):
-    task = UniLMv2Seq2SeqLM.from_preset(convert(case))
+def test_beam_settings_survive_presets(preset, tmp_path):
+    task = UniLMv2Seq2SeqLM.from_preset(preset)
     sampler = BeamSearchSampler(
         num_beams=3,
         length_penalty=0.7,
@@ -135,16 +139,16 @@ def test_beam_settings_and_labels_survive_presets(case, convert, tmp_path):
     task.save_to_preset(tmp_path / "beams")
     back = UniLMv2Seq2SeqLM.from_preset(str(tmp_path / "beams"))
     assert back.sampler.get_config() == sampler.get_config()
-    classifier = UniLMv2TextClassifier(
-        task.backbone,
-        preprocessor=UniLMv2TextClassifier.default_preprocessor(
-            task.preprocessor.tokenizer, 64
-        ),
-        label_names=["no", "yes"],
+
+
+@pytest.mark.slow
+def test_labels_survive_presets_and_checkpoints(preset, tmp_path):
+    classifier = UniLMv2TextClassifier.from_preset(
+        preset, label_names=["no", "yes"]
     )
     classifier.save_to_preset(tmp_path / "labels")
-    official = convert(tmp_path / "labels", name="official")
-    again = convert(official, "--lowercase", "true", name="again")
+    folder = run_convert(tmp_path / "labels", tmp_path / "checkpoint")
+    again = run_convert(folder, tmp_path / "again", "--lowercase", "true")
     back = UniLMv2TextClassifier.from_preset(again)
     assert back.label_names == ["no", "yes"]
     texts = ["word1 word2 word3", "word4"]
@@ -154,9 +158,9 @@ def test_beam_settings_and_labels_survive_presets(case, convert, tmp_path):
 
 
 @pytest.mark.parametrize("hub", ["hf", "kaggle"])
-def test_handles_of_our_presets(hub, case, convert, monkeypatch):
+def test_handles_of_our_presets(hub, preset, monkeypatch):
     """No network here: the hub's client answers from a folder."""
-    preset = pathlib.Path(convert(case))
+    preset = pathlib.Path(preset)
     asked = []
 
     def find(handle, filename):
@@ -209,7 +213,7 @@ def test_mistakes_on_the_command_line(case, vocabulary, tmp_path, capsys):
     known = ["--vocabulary", vocabulary]
     assert "vocabulary" in fails(capsys, "convert", case, *out)
     assert "does not exist" in fails(capsys, "convert", "nope", *out)
-    assert "preset or official" in fails(
+    assert "preset or checkpoint" in fails(
         capsys, "convert", case, *out, *known, "--target", "keras"
     )
     assert "positive integer" in fails(
@@ -233,21 +237,19 @@ def test_mistakes_on_the_command_line(case, vocabulary, tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
-def test_inspect(case, convert, capsys):
+def test_inspect(case, preset, capsys):
     assert main(["inspect", str(case / "pytorch_model.bin")]) == 0
     text = capsys.readouterr().out
     assert "fused projections" in text and "SHA-256" in text
-    preset = convert(case)
-    capsys.readouterr()
     described = []
     for path in (case / "pytorch_model.bin", preset):
         assert main(["inspect", str(path), "--json_output", "true"]) == 0
         described.append(json.loads(capsys.readouterr().out))
     checkpoint, of_preset = described
     # The file has no key biases, 2 layers of 32.
-    whole = checkpoint["parameters"]["in all"]
+    whole = checkpoint["parameters"]["total"]
     task = UniLMv2Seq2SeqLM.from_preset(preset)
-    assert whole == of_preset["parameters"]["in all"] == task.count_params()
+    assert whole == of_preset["parameters"]["total"] == task.count_params()
     assert checkpoint["dtypes"].keys() == {"float32"}
     assert of_preset["vocabulary"]["tokens"] == 101
     assert of_preset["vocabulary"]["first"][:2] == ["[PAD]", "[UNK]"]

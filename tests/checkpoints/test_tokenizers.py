@@ -27,7 +27,7 @@ def test_where_it_is_found(tmp_path):
 def test_case_by_settings_then_by_name_then_by_letters(tmp_path):
     write(tmp_path / "vocab.txt", "Word")
     path = tmp_path / "weights.bin"
-    with pytest.warns(UserWarning, match="a cased one"):
+    with pytest.warns(UserWarning, match="assumed to be cased"):
         assert not load_tokenizer(path, 6).lowercase
     assert load_tokenizer(path, 6, lowercase=True).lowercase
     assert load_tokenizer(tmp_path / "my-uncased.bin", 6).lowercase

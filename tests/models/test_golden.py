@@ -11,7 +11,7 @@ from keras import ops
 from unilmv2_tf import BeamSearchSampler
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2Seq2SeqLM
-from unilmv2_tf.checkpoints import load_official
+from unilmv2_tf.checkpoints import load_checkpoint
 from unilmv2_tf.layers import BlockAttentionBias
 from unilmv2_tf.models import SmoothedCrossEntropy
 from unilmv2_tf.models.cached_decoder import CachedDecoder
@@ -45,7 +45,7 @@ def meta(case):
 
 @pytest.fixture(scope="module")
 def task(case, meta):
-    return load_official(
+    return load_checkpoint(
         case / "model.safetensors",
         UniLMv2Seq2SeqLM,
         config=case / "config.json",
@@ -396,7 +396,7 @@ def test_beam_search_step_by_step(task, golden, meta, variant):
 
 
 def test_backbone_alone(case, golden):
-    backbone = load_official(
+    backbone = load_checkpoint(
         case / "pytorch_model.bin",
         UniLMv2Backbone,
         config=case / "config.json",

@@ -7,7 +7,7 @@ import tensorflow as tf
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf import UniLMv2TextClassifierPreprocessor
-from unilmv2_tf.checkpoints import load_official
+from unilmv2_tf.checkpoints import load_checkpoint
 
 NAMES = ["cat", "dog"]
 # A toy rule: what the text is about.
@@ -53,7 +53,7 @@ def cross_entropies(logits, ids):
 def test_golden(golden_dir):
     case = golden_dir / "tiny_relpos"
     golden = np.load(case / "golden.npz")
-    backbone = load_official(
+    backbone = load_checkpoint(
         case / "model.safetensors", UniLMv2Backbone, case / "config.json"
     )
     classifier = UniLMv2TextClassifier(backbone, num_classes=3)

@@ -15,7 +15,7 @@ from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
-from unilmv2_tf.checkpoints import load_official
+from unilmv2_tf.checkpoints import load_checkpoint
 from unilmv2_tf.models import target_attention
 from unilmv2_tf.plots import plot_attention
 
@@ -96,7 +96,7 @@ def dense_pass(task, source, target):
 def golden_task(golden_dir):
     case = golden_dir / "tiny_relpos"
     meta = json.loads((case / "meta.json").read_text())
-    return load_official(
+    return load_checkpoint(
         case / "model.safetensors",
         UniLMv2Seq2SeqLM,
         config=case / "config.json",

@@ -1,7 +1,13 @@
-"""The authors' and BERT-like checkpoints."""
+"""Checkpoints of UniLM, Hugging Face, Google and KerasHub, in and out."""
 
-from unilmv2_tf.checkpoints.official import load_official
-from unilmv2_tf.checkpoints.positions import resize_positions
-from unilmv2_tf.checkpoints.saving import save_official
+from unilmv2_tf.checkpoints.loading import load_checkpoint
+from unilmv2_tf.checkpoints.loading import resize_positions
+from unilmv2_tf.checkpoints.model_card import write_model_card
+from unilmv2_tf.checkpoints.saving import save_checkpoint
 
-__all__ = ["load_official", "resize_positions", "save_official"]
+__all__ = [
+    "load_checkpoint",
+    "resize_positions",
+    "save_checkpoint",
+    "write_model_card",
+]

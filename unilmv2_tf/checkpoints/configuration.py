@@ -1,7 +1,21 @@
-"""The authors' configuration keys and our constructor arguments."""
+"""Configurations of Hugging Face's keys, and the arguments of our models."""
 
 import math
 import numbers
+import pathlib
+import re
+import warnings
+
+from unilmv2_tf.checkpoints.layouts import INTERMEDIATE
+from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
+from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
+from unilmv2_tf.checkpoints.layouts import SEGMENT_EMBEDDINGS
+from unilmv2_tf.checkpoints.layouts import WORD_EMBEDDINGS
+from unilmv2_tf.models import UniLMv2Backbone
+from unilmv2_tf.models import UniLMv2PseudoMaskedLM
+from unilmv2_tf.models import UniLMv2QuestionAnswerer
+from unilmv2_tf.models import UniLMv2Seq2SeqLM
+from unilmv2_tf.models import UniLMv2TextClassifier
 
 _SIZES = {
     "vocab_size": "vocabulary_size",
@@ -20,211 +34,350 @@ _ACTIVATIONS = {
     "gelu_fast": True,
     "gelu_pytorch_tanh": True,
 }
-# Far above any real model: a damaged number must not end in hours of work.
-_MAXIMUM = 10**9
-_MAXIMA = {"num_hidden_layers": 1000, "max_rel_pos": 10**6}
 _SEGMENTS = {
     "source_type_id": "source_segment_id",
     "target_type_id": "target_segment_id",
 }
+# The class of Hugging Face's with the head of the task.
+_ARCHITECTURES = {
+    UniLMv2Backbone: "BertModel",
+    UniLMv2PseudoMaskedLM: "BertForMaskedLM",
+    UniLMv2Seq2SeqLM: "BertForMaskedLM",
+    UniLMv2TextClassifier: "BertForSequenceClassification",
+    UniLMv2QuestionAnswerer: "BertForQuestionAnswering",
+}
+
+# === Configuration -> arguments ===
 
 
-def _whole(config, key, minimum):
-    maximum = _MAXIMA.get(key, _MAXIMUM)
+def _integer(config, key, minimum):
     value = config.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        value = "no such key" if key not in config else repr(value)
-    elif minimum <= value <= maximum:
-        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value >= minimum:
+            return value
+    received = repr(value) if key in config else "no such key"
     raise ValueError(
-        f"The configuration must hold an integer of at least {minimum} and at "
-        f"most {maximum:,} under {key!r}. Received: {value}"
+        f"The configuration must hold an integer of at least {minimum} under "
+        f"{key!r}. Received: {received}"
     )
 
 
-def _real(config, key, default, below=math.inf):
+def _number(config, key, default, below=math.inf):
     value = config.get(key, default)
-    if (
-        not isinstance(value, numbers.Real)
-        or isinstance(value, bool)
-        or not 0 <= value < below
-    ):
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < below:
         raise ValueError(
-            f"The configuration must hold a number of at least 0 and below "
+            "The configuration must hold a number of at least 0 and below "
             f"{below} under {key!r}. Received: {value!r}"
         )
     return float(value)
 
 
-def _approximate_gelu(config):
-    activation = config.get("hidden_act", "gelu")
-    if not isinstance(activation, str) or activation not in _ACTIVATIONS:
+def _one_of(config, key, default, accepted):
+    value = config.get(key, default)
+    if not isinstance(value, str) or value not in accepted:
         raise ValueError(
-            "The configuration must have one of these under 'hidden_act': "
-            f"{', '.join(_ACTIVATIONS)}. Received: {activation!r}"
+            "The configuration must have one of these under "
+            f"{key!r}: {', '.join(accepted)}. Received: {value!r}"
         )
-    return _ACTIVATIONS[activation]
-
-
-def _check_positions(config):
-    kind = config.get("position_embedding_type", "absolute")
-    if kind != "absolute":
-        raise ValueError(
-            'The configuration must have "position_embedding_type": '
-            f'"absolute": no other is implemented. Received: {kind!r}'
-        )
-
-
-def _dropout(config):
-    dropout = _real(config, "hidden_dropout_prob", 0.1, below=1)
-    attention = _real(config, "attention_probs_dropout_prob", dropout, below=1)
-    if attention != dropout:
-        raise ValueError(
-            "The model has one dropout rate, so hidden_dropout_prob and "
-            f"attention_probs_dropout_prob must agree. Received: {dropout} "
-            f"and {attention}. Pass config= as a dict with the rate you want "
-            "under both keys; without training they make no difference."
-        )
-    return dropout
+    return value
 
 
 def backbone_arguments(config):
-    """Translates an official configuration to `UniLMv2Backbone` arguments.
-
-    Args:
-        config: dict of official keys. Required are `vocab_size`,
-            `hidden_size`, `num_hidden_layers`, `num_attention_heads`,
-            `intermediate_size`, `max_position_embeddings`, `type_vocab_size`,
-            and `max_rel_pos` where `rel_pos_bins` is above 0. Optional are
-            `rel_pos_bins` (0), `layer_norm_eps` (1e-12), `hidden_act`
-            ("gelu", or "gelu_new" for its tanh approximation) and
-            `hidden_dropout_prob` (0.1), with which
-            `attention_probs_dropout_prob` must agree, as there is one dropout
-            rate. Other keys are not looked at.
-
-    Returns:
-        A dict.
-
-    Raises:
-        ValueError: if a value is absent or out of range, named by its
-            official key.
-
-    Example:
-
-    >>> arguments = backbone_arguments({
-    ...     "vocab_size": 101, "hidden_size": 32, "num_hidden_layers": 2,
-    ...     "num_attention_heads": 4, "intermediate_size": 64,
-    ...     "max_position_embeddings": 64, "type_vocab_size": 2})
-    >>> arguments["hidden_dim"], arguments["num_relative_buckets"]
-    (32, 0)
-    """
-    _check_positions(config)
+    """Translates a complete configuration to arguments of `UniLMv2Backbone`."""
+    _one_of(config, "position_embedding_type", "absolute", ("absolute",))
+    dropout = _number(config, "hidden_dropout_prob", 0.1, below=1)
+    attention_dropout = _number(
+        config, "attention_probs_dropout_prob", dropout, below=1
+    )
+    if attention_dropout != dropout:
+        raise ValueError(
+            "The model has one dropout rate, so hidden_dropout_prob and "
+            "attention_probs_dropout_prob must agree. Received: "
+            f"{dropout} and {attention_dropout}. Pass config= as a dict with "
+            "the rate you want under both keys; without training they make no "
+            "difference."
+        )
+    activation = _one_of(config, "hidden_act", "gelu", _ACTIVATIONS)
+    buckets = _integer({"rel_pos_bins": 0, **config}, "rel_pos_bins", 0)
     arguments = {
-        argument: _whole(config, key, minimum=1)
-        for key, argument in _SIZES.items()
+        **{name: _integer(config, key, 1) for key, name in _SIZES.items()},
+        "dropout": dropout,
+        "layer_norm_epsilon": _number(config, "layer_norm_eps", 1e-12),
+        "approximate_gelu": _ACTIVATIONS[activation],
+        "num_relative_buckets": buckets,
     }
-    arguments["dropout"] = _dropout(config)
-    arguments["layer_norm_epsilon"] = _real(config, "layer_norm_eps", 1e-12)
-    arguments["approximate_gelu"] = _approximate_gelu(config)
-    buckets = _whole({"rel_pos_bins": 0, **config}, "rel_pos_bins", minimum=0)
-    arguments["num_relative_buckets"] = buckets
     if buckets:
-        arguments["max_relative_distance"] = _whole(config, "max_rel_pos", 1)
+        arguments["max_relative_distance"] = _integer(config, "max_rel_pos", 1)
     return arguments
 
 
-def segment_arguments(config):
-    """Translates the segment ids of source and target.
+def head_arguments(cls, config, arrays):
+    """What configuration and tensors tell about the arguments of a task."""
+    if issubclass(cls, UniLMv2Seq2SeqLM):
+        return _segment_arguments(config)
+    if issubclass(cls, UniLMv2TextClassifier) and "classifier.weight" in arrays:
+        num_classes = len(arrays["classifier.weight"])
+        names = label_names(config)
+        if len(names) == num_classes > 1:
+            return {"num_classes": num_classes, "label_names": names}
+        return {"num_classes": num_classes}
+    return {}
 
-    Args:
-        config: dict of official keys, of which `source_type_id` and
-            `target_type_id` are optional here.
 
-    Returns:
-        A dict with `source_segment_id` and `target_segment_id`, each only if
-        the configuration names it.
-
-    Raises:
-        ValueError: if an id is not a whole number below `type_vocab_size`.
-
-    Example:
-
-    >>> segment_arguments({"type_vocab_size": 6, "target_type_id": 5})
-    {'target_segment_id': 5}
-    """
+def _segment_arguments(config):
     arguments = {}
-    for key, argument in _SEGMENTS.items():
-        if key in config:
-            segment = _whole(config, key, minimum=0)
-            if segment >= config["type_vocab_size"]:
-                raise ValueError(
-                    f"{key!r} must be below type_vocab_size="
-                    f"{config['type_vocab_size']}. Received: {segment}"
-                )
-            arguments[argument] = segment
+    for key in _SEGMENTS.keys() & config.keys():
+        segment = _integer(config, key, 0)
+        if segment >= config["type_vocab_size"]:
+            raise ValueError(
+                f"{key!r} must be below type_vocab_size="
+                f"{config['type_vocab_size']}. Received: {segment}"
+            )
+        arguments[_SEGMENTS[key]] = segment
     return arguments
+
+
+def _default_labels(count):
+    return [f"LABEL_{number}" for number in range(count)]
 
 
 def label_names(config):
-    """Reads the names of classes.
-
-    Args:
-        config: dict of official keys. `id2label` is optional.
-
-    Returns:
-        A list of strings, empty if there are no names, or only the ones that
-        Hugging Face's code makes up ("LABEL_0").
-
-    Raises:
-        ValueError: if `id2label` is not a dict of the numbers from 0.
-
-    Example:
+    """The names of classes; empty where Hugging Face's defaults stand.
 
     >>> label_names({"id2label": {"1": "yes", "0": "no"}})
     ['no', 'yes']
     """
     labels = config.get("id2label") or {}
-    if not isinstance(labels, dict) or set(map(str, labels)) != set(
-        map(str, range(len(labels)))
-    ):
+    numbers_from_0 = {str(number) for number in range(len(labels))}
+    if not isinstance(labels, dict) or set(map(str, labels)) != numbers_from_0:
         raise ValueError(
             "'id2label' must give a name to each number from 0. Received: "
             f"{labels!r:.80}"
         )
     by_number = {int(number): str(name) for number, name in labels.items()}
     names = [by_number[number] for number in range(len(labels))]
-    made_up = [f"LABEL_{number}" for number in range(len(names))]
-    return [] if names == made_up else names
+    return [] if names == _default_labels(len(names)) else names
 
 
-def official_config(backbone):
-    """Translates a backbone's arguments to the authors' keys.
+# === Model -> configuration ===
 
-    Args:
-        backbone: a `UniLMv2Backbone`.
 
-    Returns:
-        A dict that `backbone_arguments` translates back.
-
-    Example:
-
-    >>> from unilmv2_tf.models import UniLMv2Backbone
-    >>> backbone = UniLMv2Backbone.from_preset(
-    ...     "unilmv2_tiny", load_weights=False)
-    >>> config = official_config(backbone)
-    >>> config["hidden_size"], config["rel_pos_bins"], config["max_rel_pos"]
-    (128, 32, 128)
-    """
-    config = {
-        key: getattr(backbone, argument) for key, argument in _SIZES.items()
+def model_config(model):
+    """Describes a model, head included, by Hugging Face's keys."""
+    backbone = getattr(model, "backbone", model)
+    config = {key: getattr(backbone, name) for key, name in _SIZES.items()}
+    config |= {
+        "hidden_act": "gelu_new" if backbone.approximate_gelu else "gelu",
+        "hidden_dropout_prob": backbone.dropout,
+        "attention_probs_dropout_prob": backbone.dropout,
+        "layer_norm_eps": backbone.layer_norm_epsilon,
+        "initializer_range": 0.02,
+        "pad_token_id": 0,
+        # No other library has the relative bias, so a model with one must not
+        # be taken for BERT.
+        "model_type": "unilm" if backbone.num_relative_buckets else "bert",
+        "architectures": [
+            name
+            for cls, name in _ARCHITECTURES.items()
+            if isinstance(model, cls)
+        ],
     }
-    config["hidden_act"] = "gelu_new" if backbone.approximate_gelu else "gelu"
-    config["hidden_dropout_prob"] = backbone.dropout
-    config["attention_probs_dropout_prob"] = backbone.dropout
-    config["layer_norm_eps"] = backbone.layer_norm_epsilon
-    config["initializer_range"] = 0.02
-    config["pad_token_id"] = 0
     if backbone.num_relative_buckets:
         config["rel_pos_bins"] = backbone.num_relative_buckets
         config["max_rel_pos"] = backbone.max_relative_distance
+    if isinstance(model, UniLMv2Seq2SeqLM):
+        config |= {key: getattr(model, name) for key, name in _SEGMENTS.items()}
+    if isinstance(model, UniLMv2TextClassifier):
+        names = model.label_names or _default_labels(model.num_classes)
+        config["id2label"] = {str(n): name for n, name in enumerate(names)}
+        config["label2id"] = {name: n for n, name in enumerate(names)}
     return config
+
+
+# === What a configuration leaves open ===
+
+_CASED, _UNCASED = 28996, 30522
+_KNOWN_SIZES = {
+    "base": (12, 768, 12, 3072),
+    "large": (24, 1024, 16, 4096),
+    "l12-h384": (12, 384, 12, 1536),
+}
+# Published checkpoints: vocabulary, whether there is a relative bias, and the
+# segments of source and target. UniLM 1 distinguishes its three kinds of
+# training by segments, of which the last two are those of a source and a
+# target.
+_KNOWN_MODELS = {
+    "unilm-base-cased": (_CASED, False, (4, 5)),
+    "unilm-large-cased": (_CASED, False, (4, 5)),
+    "unilm1-base-cased": (_CASED, False, (4, 5)),
+    "unilm1-large-cased": (_CASED, False, (4, 5)),
+    "unilm1.2-base-uncased": (_UNCASED, False, (0, 1)),
+    "unilm2-base-uncased": (_UNCASED, True, (0, 1)),
+    "unilm2-large-uncased": (_UNCASED, True, (0, 1)),
+    "unilm2-large-cased": (_CASED, True, (0, 1)),
+    "minilm-l12-h384-uncased": (_UNCASED, False, (0, 1)),
+    "bert-base-cased": (_CASED, False, (0, 1)),
+    "bert-base-uncased": (_UNCASED, False, (0, 1)),
+    "bert-large-cased": (_CASED, False, (0, 1)),
+    "bert-large-uncased": (_UNCASED, False, (0, 1)),
+}
+# BERT has no tensor from which the number of heads follows. Each of these
+# hidden sizes has one published family, Google's miniatures and MiniLM.
+_USUAL_HEADS = {128: 2, 256: 4, 384: 12, 512: 8, 768: 12, 1024: 16}
+_LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
+
+
+def known_config(path):
+    """Looks a published checkpoint up by the name of its file or folder.
+
+    >>> known_config("unilm2-large-uncased.bin")["hidden_size"]
+    1024
+    >>> known_config("weights.bin")
+    """
+    path = pathlib.Path(path)
+    for name in (path.name, path.parent.name):
+        name = re.sub(r"\.(bin|pt|pth|safetensors)$", "", name.lower())
+        if name in _KNOWN_MODELS:
+            break
+    else:
+        return None
+    vocabulary_size, is_relative, segments = _KNOWN_MODELS[name]
+    size = next(size for size in _KNOWN_SIZES if f"-{size}-" in name)
+    layers, hidden, heads, intermediate = _KNOWN_SIZES[size]
+    config = {
+        "vocab_size": vocabulary_size,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": intermediate,
+        "layer_norm_eps": 1e-12,
+        "hidden_dropout_prob": 0.1,
+        "source_type_id": segments[0],
+        "target_type_id": segments[1],
+    }
+    return config | (
+        {"rel_pos_bins": 32, "max_rel_pos": 128} if is_relative else {}
+    )
+
+
+def _sizes_of_tensors(arrays):
+    sizes = {}
+    for name, keys in (
+        (WORD_EMBEDDINGS, ("vocab_size", "hidden_size")),
+        (POSITION_EMBEDDINGS, ("max_position_embeddings",)),
+        (SEGMENT_EMBEDDINGS, ("type_vocab_size",)),
+        (INTERMEDIATE, ("intermediate_size",)),
+        (RELATIVE_TABLE, ("num_attention_heads", "rel_pos_bins")),
+    ):
+        if name in arrays and arrays[name].ndim == 2:
+            sizes.update(zip(keys, arrays[name].shape))
+    layers = [int(found[1]) for found in map(_LAYER.match, arrays) if found]
+    if layers:
+        sizes["num_hidden_layers"] = max(layers) + 1
+    return sizes
+
+
+def _check_sizes(config, sizes, origin, remedy):
+    """Before a model is built: a wrong size may be an enormous one."""
+    for key, expected in config.items():
+        if key in sizes and sizes[key] != expected:
+            raise ValueError(
+                f"{origin} has {key} {expected!r}, but the tensors have "
+                f"{sizes[key]}. {remedy}"
+            )
+    if config.get("rel_pos_bins") and "rel_pos_bins" not in sizes:
+        raise ValueError(
+            f"{origin} has rel_pos_bins {config['rel_pos_bins']!r}, but the "
+            "file holds no relative table (bert.rel_pos_bias.weight or "
+            f"bert.encoder.rel_pos_bias.weight). {remedy}"
+        )
+
+
+def complete_config(config, arrays, path):
+    """Fills what a configuration leaves open.
+
+    It is read off the shapes of the tensors. Where there is no configuration
+    at all (`None`), the rest comes from the name of a published checkpoint, or
+    is assumed to be as usual, with a warning.
+
+    >>> import numpy as np
+    >>> complete_config({"num_attention_heads": 4},
+    ...                 {WORD_EMBEDDINGS: np.zeros((99, 8))}, "weights.bin")
+    {'vocab_size': 99, 'hidden_size': 8, 'num_attention_heads': 4}
+    """
+    sizes = _sizes_of_tensors(arrays)
+    if config is not None:
+        _check_sizes(
+            config,
+            sizes,
+            "The configuration",
+            "Pass the configuration that belongs to the file.",
+        )
+        return {**sizes, **config}
+    known = known_config(path)
+    if known is None:
+        return _with_usual_values(sizes)
+    _check_sizes(
+        known,
+        sizes,
+        f"By its name, {str(path)!r}",
+        "Rename it, or pass the configuration that belongs to it, config=.",
+    )
+    completed = {**known, **sizes}
+    if completed["target_type_id"] >= completed.get("type_vocab_size", 0):
+        completed.update(source_type_id=0, target_type_id=1)
+    return completed
+
+
+def _with_usual_values(sizes):
+    assumed = {}
+    if "num_attention_heads" not in sizes:
+        hidden = sizes.get("hidden_size")
+        if hidden not in _USUAL_HEADS:
+            raise ValueError(
+                "The number of attention heads follows from no tensor of "
+                f"BERT, and hidden_size {hidden} is not that of a well-known "
+                'model. Pass a configuration with "num_attention_heads", '
+                "config=."
+            )
+        assumed["num_attention_heads"] = _USUAL_HEADS[hidden]
+    if "rel_pos_bins" in sizes:
+        assumed["max_rel_pos"] = 128
+    assumed["layer_norm_eps"] = 1e-12
+    warnings.warn(
+        f"There is no configuration, and no tensor tells {assumed}: these "
+        "values are assumed, as well-known models of these sizes have them. "
+        "If they are wrong, the model is wrong: pass a configuration.",
+        stacklevel=3,
+    )
+    return {**sizes, **assumed}
+
+
+# === What is not BERT ===
+
+_ROBERTA = ("roberta", "xlm-roberta", "camembert")
+# RoBERTa's first two positions are reserved for padding.
+_ROBERTA_POSITIONS = 514
+
+
+def check_is_bert(path, arrays, config):
+    """Refuses RoBERTa: its weights would load, and its ids be wrong."""
+    named = [name for name in arrays if name.startswith("roberta.")]
+    if named:
+        sign = f"the tensor {named[0]!r}"
+    elif config.get("model_type") in _ROBERTA:
+        sign = f"the model type {config['model_type']!r}"
+    elif (
+        config.get("max_position_embeddings") == _ROBERTA_POSITIONS
+        and config.get("type_vocab_size") == 1
+    ):
+        sign = f"{_ROBERTA_POSITIONS} positions and one segment"
+    else:
+        return
+    raise ValueError(
+        f"{path} has {sign}: RoBERTa is not converted. It has a byte-level BPE "
+        "vocabulary, no segments and the padding id 1, where UniLMv2Tokenizer "
+        "reads WordPiece with the padding id 0. Use a BERT, UniLM or MiniLM "
+        "checkpoint."
+    )

@@ -1,21 +1,31 @@
+"""`unilmv2 convert`: checkpoints to presets, and presets to checkpoints."""
+
+import json
 import os
 import re
 import warnings
 
-from unilmv2_tf import models
-from unilmv2_tf.checkpoints import save_official
-from unilmv2_tf.checkpoints.checksums import file_checksum
-from unilmv2_tf.checkpoints.official import build_model
-from unilmv2_tf.checkpoints.positions import check_positions
-from unilmv2_tf.checkpoints.positions import with_positions
-from unilmv2_tf.checkpoints.presets import load_preset
-from unilmv2_tf.checkpoints.presets import read_left_out
-from unilmv2_tf.checkpoints.presets import write_preset
-from unilmv2_tf.checkpoints.sources import is_own_preset
-from unilmv2_tf.checkpoints.sources import open_checkpoint
-from unilmv2_tf.checkpoints.streaming import convert_to_preset
-from unilmv2_tf.checkpoints.tokenizers import load_tokenizer
+import keras
 
+from unilmv2_tf import models
+from unilmv2_tf.checkpoints.loading import build_model
+from unilmv2_tf.checkpoints.loading import check_positions
+from unilmv2_tf.checkpoints.loading import open_checkpoint
+from unilmv2_tf.checkpoints.loading import with_positions
+from unilmv2_tf.checkpoints.model_card import write_model_card
+from unilmv2_tf.checkpoints.readers import is_own_preset
+from unilmv2_tf.checkpoints.readers import read_tensors
+from unilmv2_tf.checkpoints.readers import write_safetensors
+from unilmv2_tf.checkpoints.saving import save_checkpoint
+from unilmv2_tf.checkpoints.tokenizers import load_tokenizer
+from unilmv2_tf.filesystem import file_checksum
+from unilmv2_tf.filesystem import replacing
+from unilmv2_tf.filesystem import write_text
+from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+
+# Tensors of a checkpoint that a preset has no variable for. `convert` writes
+# them again into the checkpoint made from the preset.
+_LEFT_OUT_NAME = "left_out.safetensors"
 _LAYER = re.compile(r"(?<=layer[._])\d+(?=[./])")
 
 
@@ -32,56 +42,74 @@ def convert(
     torch_file: bool = False,
     overwrite: bool = False,
 ):
-    """Brings a checkpoint in as a preset, or takes a preset out.
+    """Converts a checkpoint to a preset, or a preset to a checkpoint.
 
     Args:
         source: A file of weights (.bin, .safetensors), a folder with one, a
-            TensorFlow checkpoint, a BERT preset of KerasHub's or its handle;
-            or a preset of ours.
+            TensorFlow checkpoint, a BERT preset of KerasHub or its handle, or
+            a preset of this package.
         output: The folder to write.
-        vocabulary: The vocabulary file. Without it, vocab.txt beside the
+        vocabulary: The vocabulary file. Defaults to vocab.txt beside the
             weights.
-        config: The model's configuration, a JSON file. Without it, config.json
+        config: The model's configuration, a JSON file. Defaults to config.json
             beside the weights, or what tensors and file name tell.
         positions: The number of positions, for longer or shorter inputs.
-            Without it, those there are.
-        position_method: How positions are added, cyclic (the authors' way) or
+            Defaults to that of the source.
+        position_method: How positions are added, cyclic (as the authors do) or
             interpolate.
-        lowercase: Whether text is lowercased. Without it, as the checkpoint
-            says.
-        target: preset or official. Without it, official for a preset of ours,
-            preset for anything else.
-        layout: Names of the tensors in an official folder, bert, fused or
-            s2s_ft.
-        torch_file: Whether an official folder gets pytorch_model.bin as well.
-        overwrite: Whether to replace a folder that is there.
+        lowercase: Whether the tokenizer lowercases text. Defaults to what the
+            checkpoint says.
+        target: preset or checkpoint. Defaults to checkpoint for a preset of
+            this package, to preset for any other source.
+        layout: Names of the tensors in a checkpoint, bert, fused or s2s_ft.
+        torch_file: Whether to write pytorch_model.bin as well.
+        overwrite: Whether to replace an existing folder.
     """
-    own = is_own_preset(source)
-    target = target or ("official" if own else "preset")
+    is_own = is_own_preset(source)
+    target = target or ("checkpoint" if is_own else "preset")
     _check_arguments(source, output, target, overwrite)
     if positions is not None:
         check_positions(positions, position_method)
-    resizing = {"positions": positions, "position_method": position_method}
-    saving = {"layout": layout, "torch_file": torch_file}
-    with warnings.catch_warnings(record=True) as noted:
+    with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
-        if own:
-            cls, placements = _take_out(
-                source, output, target, resizing, saving
+        if is_own:
+            model, tokenizer = _load_own_preset(source)
+            path = os.path.join(source, _LEFT_OUT_NAME)
+            left_out = read_tensors(path) if os.path.exists(path) else {}
+            placements = ()
+            origin = {"preset": os.path.basename(os.path.normpath(source))}
+            if positions is not None:
+                model = with_positions(model, positions, position_method)
+        else:
+            checkpoint = open_checkpoint(source, config)
+            tokenizer = load_tokenizer(
+                source, checkpoint.config["vocab_size"], vocabulary, lowercase
+            )
+            model, placements = _build(
+                checkpoint, tokenizer, positions, position_method
+            )
+            left_out = {
+                placement.source: checkpoint.tensors[placement.source]
+                for placement in placements
+                if not placement.is_used and target == "preset"
+            }
+            origin = _origin(source, checkpoint)
+        if target == "preset":
+            _write_preset(
+                output, model, tokenizer, left_out, placements, origin
             )
         else:
-            text = {"vocabulary": vocabulary, "lowercase": lowercase}
-            cls, placements = _bring_in(
-                source, output, config, text, target, resizing, saving
+            save_checkpoint(
+                model, output, layout, torch_file, tokenizer, left_out
             )
-    _print_report(placements, noted)
-    print(f"{cls.__name__} written to {output}")
+    _print_report(placements, notes)
+    print(f"{type(model).__name__} written to {output}")
 
 
 def _check_arguments(source, output, target, overwrite):
-    if target not in ("preset", "official"):
+    if target not in ("preset", "checkpoint"):
         raise ValueError(
-            f"`target` must be preset or official. Received: {target!r}"
+            f"`target` must be preset or checkpoint. Received: {target!r}"
         )
     if os.path.exists(output) and os.path.exists(source):
         if os.path.samefile(output, source):
@@ -98,46 +126,44 @@ def _check_arguments(source, output, target, overwrite):
         )
 
 
-def _take_out(source, output, target, resizing, saving):
-    model, tokenizer = load_preset(source)
-    left_out = read_left_out(source)
-    if resizing["positions"] is not None:
-        model = with_positions(model, *resizing.values())
-    if target == "preset":
-        name = os.path.basename(os.path.normpath(source))
-        write_preset(
-            model, output, tokenizer, left_out, source={"preset": name}
-        )
+def _load_own_preset(folder):
+    """The model in a preset, of any class, and its tokenizer or `None`."""
+    cls = models.UniLMv2Backbone
+    task_file = os.path.join(folder, "task.json")
+    if os.path.exists(task_file):
+        with open(task_file, encoding="utf-8") as file:
+            name = json.load(file)["registered_name"]
+        cls = keras.saving.get_registered_object(name)
+        if cls is None:
+            raise ValueError(
+                f"{folder!r} holds a {name}, a class that is not registered. "
+                "Import the module that defines it."
+            )
+    model = cls.from_preset(folder)
+    preprocessor = getattr(model, "preprocessor", None)
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is None and os.path.exists(
+        os.path.join(folder, "tokenizer.json")
+    ):
+        tokenizer = UniLMv2Tokenizer.from_preset(folder)
+    return model, tokenizer
+
+
+def _build(checkpoint, tokenizer, positions, position_method):
+    names = checkpoint.weights.arrays.keys()
+    if {"classifier.weight", "pooler.dense.weight"} <= names:
+        cls = models.UniLMv2TextClassifier
+    elif "qa_outputs.weight" in names:
+        cls = models.UniLMv2QuestionAnswerer
+    elif any(name.startswith("cls.predictions.") for name in names):
+        cls = models.UniLMv2Seq2SeqLM
     else:
-        save_official(
-            model,
-            output,
-            tokenizer=tokenizer,
-            more_tensors=left_out,
-            **saving,
-        )
-    return type(model), ()
-
-
-def _bring_in(source, output, config, text, target, resizing, saving):
-    checkpoint = open_checkpoint(source, config)
-    tokenizer = load_tokenizer(source, checkpoint.config["vocab_size"], **text)
-    cls, arguments = _choose_class(checkpoint.weights), {}
+        cls = models.UniLMv2Backbone
+    kwargs = {}
     if cls is not models.UniLMv2Backbone:
-        length = resizing["positions"]
-        if length is None:
-            length = checkpoint.config["max_position_embeddings"]
-        arguments["preprocessor"] = cls.default_preprocessor(tokenizer, length)
-    arguments |= resizing
-    if target == "preset":
-        card = {"source": _origin(source, checkpoint)}
-        placements = convert_to_preset(
-            checkpoint, cls, output, tokenizer, card=card, **arguments
-        )
-    else:
-        model, placements = build_model(checkpoint, cls, **arguments)
-        save_official(model, output, tokenizer=tokenizer, **saving)
-    return cls, placements
+        length = positions or checkpoint.config["max_position_embeddings"]
+        kwargs["preprocessor"] = cls.default_preprocessor(tokenizer, length)
+    return build_model(checkpoint, cls, positions, position_method, **kwargs)
 
 
 def _origin(source, checkpoint):
@@ -150,28 +176,33 @@ def _origin(source, checkpoint):
     return origin
 
 
-def _choose_class(weights):
-    """The class whose head the checkpoint holds."""
-    if {"classifier.weight", "pooler.dense.weight"} <= weights.arrays.keys():
-        return models.UniLMv2TextClassifier
-    if "qa_outputs.weight" in weights.arrays:
-        return models.UniLMv2QuestionAnswerer
-    if weights.has_language_model_head:
-        return models.UniLMv2Seq2SeqLM
-    return models.UniLMv2Backbone
+def _write_preset(folder, model, tokenizer, left_out, placements, origin):
+    with replacing(folder) as temporary:
+        os.mkdir(temporary)
+        model.save_to_preset(temporary)
+        if tokenizer is not None:
+            tokenizer.save_to_preset(temporary)
+        if left_out:
+            write_safetensors(os.path.join(temporary, _LEFT_OUT_NAME), left_out)
+        if placements:
+            rows = [placement._asdict() for placement in placements]
+            write_text(
+                os.path.join(temporary, "conversion.json"),
+                json.dumps(rows, indent=1) + "\n",
+            )
+        write_model_card(temporary, source=origin)
 
 
-def _print_report(placements, noted):
-    """Prints what went where, layers of a kind in one line."""
+def _print_report(placements, notes):
+    """Prints where each tensor went, equal layers in one line."""
     lines = {}
-    for placement in placements:
-        names = [placement.source, str(placement.shape), placement.destination]
-        key = tuple(_LAYER.sub("*", name) for name in names)
+    for source, shape, destination, _ in placements:
+        key = (_LAYER.sub("*", source), shape, _LAYER.sub("*", destination))
         lines[key] = lines.get(key, 0) + 1
     width = max((len(source) for source, _, _ in lines), default=0)
     for (source, shape, destination), count in lines.items():
         times = f"{count} x " if count > 1 else ""
         print(f"{source:{width}}  {times}{shape}  -> {destination}")
-    for warning in noted:
-        if issubclass(warning.category, UserWarning):
-            print(f"note: {warning.message}")
+    for note in notes:
+        if issubclass(note.category, UserWarning):
+            print(f"note: {note.message}")

@@ -1,4 +1,4 @@
-"""The model card of a preset: where it comes from, and what it is worth."""
+"""The model card of a preset: its source, training and scores."""
 
 import importlib.metadata
 import json
@@ -8,7 +8,6 @@ import time
 
 from unilmv2_tf.filesystem import write_text
 
-CARD_NAME = "README.md"
 _PACKAGES = ("unilmv2_tf", "keras", "keras-hub", "tensorflow")
 _TAGS = {
     "UniLMv2Seq2SeqLM": "text2text-generation",
@@ -16,26 +15,108 @@ _TAGS = {
     "UniLMv2TextClassifier": "text-classification",
     "UniLMv2QuestionAnswerer": "question-answering",
 }
-_UNKNOWN = "Not noted."
+_CARD = """\
+---
+library_name: keras-hub
+tags:
+- unilmv2
+{tag}---
+# {name}
+
+A unified language model: bidirectional encoder and sequence-to-sequence \
+decoder in one Transformer \
+([Bao et al., 2020](https://arxiv.org/abs/2002.12804)).
+
+```python
+import unilmv2_tf
+
+model = unilmv2_tf.{name}.from_preset("path/to/this/folder")
+```
+
+{sections}"""
 
 
-def _read_json(folder, name):
-    path = os.path.join(folder, name)
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+def write_model_card(
+    folder: str,
+    training_data: str | dict | None = None,
+    recipe: str | dict | None = None,
+    scores: str | dict | None = None,
+    source: str | dict | None = None,
+) -> None:
+    """Writes the model card of a preset, its `README.md`.
+
+    Args:
+        folder: string or path of a preset, with its files.
+        training_data: string or dict. What the model was trained on. Defaults
+            to `None`.
+        recipe: string or dict. How it was trained. Defaults to `None`.
+        scores: string or dict. Its scores, and the data they were measured on.
+            Defaults to `None`.
+        source: string or dict. The checkpoint it was converted from. Defaults
+            to `None`.
+
+    Raises:
+        FileNotFoundError: If the folder is not a preset.
+
+    Example:
+
+    >>> import tempfile
+    >>> from unilmv2_tf import UniLMv2Backbone
+    >>> from unilmv2_tf.checkpoints import write_model_card
+    >>> backbone = UniLMv2Backbone(
+    ...     vocabulary_size=11, num_layers=1, num_heads=2, hidden_dim=4,
+    ...     intermediate_dim=8, max_sequence_length=6)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     backbone.save_to_preset(folder)
+    ...     write_model_card(folder, scores={"accuracy": 0.9})
+    ...     print(open(os.path.join(folder, "README.md")).read())
+    ---
+    library_name: keras-hub
+    ...
+    | accuracy | 0.9 |
+    ...
+    """
+    config = _read_json(folder, "config.json").get("config")
+    if config is None:
+        raise FileNotFoundError(
+            "A model card is written into a preset folder. Received: "
+            f"{os.fspath(folder)!r}, which has no config.json of a preset."
+        )
+    name = _read_json(folder, "task.json").get("class_name", "UniLMv2Backbone")
+    configuration = {
+        "parameters": _read_json(folder, "metadata.json").get(
+            "parameter_count"
+        ),
+        **{
+            key: value
+            for key, value in config.items()
+            if isinstance(value, (int, float)) and key != "trainable"
+        },
+    }
+    sections = {
+        **({"Made from": source} if source else {}),
+        "Training data": training_data,
+        "Recipe": recipe,
+        "Scores": scores,
+        "Configuration": configuration,
+        "Versions": _versions(),
+    }
+    card = _CARD.format(
+        tag=f"pipeline_tag: {_TAGS[name]}\n" if name in _TAGS else "",
+        name=name,
+        sections="\n".join(
+            f"## {title}\n\n{_content(content)}\n"
+            for title, content in sections.items()
+        ),
+    )
+    write_text(os.path.join(folder, "README.md"), card)
 
 
-def _table(header, rows):
-    lines = [header, ("---",) * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
-def _section(title, content):
-    if isinstance(content, dict):
-        content = _table(("", ""), content.items()) if content else None
-    return f"## {title}\n\n{content or _UNKNOWN}\n"
+def _content(content):
+    if isinstance(content, dict) and content:
+        rows = [f"| {key} | {value} |" for key, value in content.items()]
+        return "\n".join(["|  |  |", "| --- | --- |", *rows])
+    return content or "Not noted."
 
 
 def _versions():
@@ -51,77 +132,9 @@ def _versions():
     return versions
 
 
-def _header(task):
-    lines = ["---", "library_name: keras-hub", "tags:", "- unilmv2"]
-    if task in _TAGS:
-        lines.append(f"pipeline_tag: {_TAGS[task]}")
-    return "\n".join([*lines, "---"])
-
-
-def write_model_card(
-    folder, training_data=None, recipe=None, scores=None, source=None
-):
-    """Writes the model card of a preset, its `README.md`.
-
-    Args:
-        folder: str or path of a preset, with its files.
-        training_data: str or dict. What the model was trained on. Defaults
-            to `None`.
-        recipe: str or dict. How it was trained. Defaults to `None`.
-        scores: str or dict. What it reaches, and on what. Defaults to `None`.
-        source: str or dict. The checkpoint it was made from. Defaults to
-            `None`.
-
-    Raises:
-        FileNotFoundError: if the folder is no preset.
-
-    Example:
-
-    >>> import tempfile
-    >>> from unilmv2_tf import UniLMv2Backbone
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     UniLMv2Backbone.from_preset(
-    ...         "unilmv2_tiny", load_weights=False).save_to_preset(folder)
-    ...     write_model_card(folder, scores={"accuracy": 0.9})
-    ...     print(open(os.path.join(folder, "README.md")).read())
-    ---
-    library_name: keras-hub
-    ...
-    | accuracy | 0.9 |
-    ...
-    """
-    config = _read_json(folder, "config.json").get("config")
-    if config is None:
-        raise FileNotFoundError(
-            "A model card is written into a preset folder. Received: "
-            f"{os.fspath(folder)!r}, which has no config.json of one."
-        )
-    task = _read_json(folder, "task.json").get("class_name", "")
-    parameters = _read_json(folder, "metadata.json").get("parameter_count")
-    name = task or "UniLMv2Backbone"
-    sizes = {
-        key: value
-        for key, value in config.items()
-        if isinstance(value, (int, float)) and key != "trainable"
-    }
-    usage = (
-        f"import unilmv2_tf\n\nmodel = unilmv2_tf.{name}.from_preset("
-        f'"path/to/this/folder")'
-    )
-    parts = [
-        _header(task),
-        f"# {name}\n",
-        "A unified language model: bidirectional encoder and "
-        "sequence-to-sequence decoder in one Transformer "
-        "([Bao et al., 2020](https://arxiv.org/abs/2002.12804)).\n",
-        f"```python\n{usage}\n```\n",
-        *([_section("Made from", source)] if source else []),
-        _section("Training data", training_data),
-        _section("Recipe", recipe),
-        _section("Scores", scores),
-        _section("Configuration", {"parameters": parameters, **sizes}),
-        _section(
-            "Versions", {"date": time.strftime("%Y-%m-%d"), **_versions()}
-        ),
-    ]
-    write_text(os.path.join(folder, CARD_NAME), "\n".join(parts))
+def _read_json(folder, name):
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)

@@ -60,7 +60,7 @@ def generate(
     ```
     """
     # TensorFlow takes seconds to import, and help should appear at once.
-    from unilmv2_tf.checkpoints.checksums import folder_checksum
+    from unilmv2_tf.filesystem import folder_checksum
     from unilmv2_tf.inference import item_files
 
     for name, value in (("batch_size", batch_size), ("max_length", max_length)):

@@ -1,0 +1,379 @@
+"""Checkpoints of other libraries as models of ours."""
+
+import pathlib
+import warnings
+from typing import NamedTuple
+
+import keras
+import keras_hub
+import numpy as np
+
+from unilmv2_tf.checkpoints import keras_readers
+from unilmv2_tf.checkpoints.configuration import backbone_arguments
+from unilmv2_tf.checkpoints.configuration import check_is_bert
+from unilmv2_tf.checkpoints.configuration import complete_config
+from unilmv2_tf.checkpoints.configuration import head_arguments
+from unilmv2_tf.checkpoints.layouts import MODEL_CLASSES
+from unilmv2_tf.checkpoints.layouts import OPTIONAL_TENSORS
+from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
+from unilmv2_tf.checkpoints.layouts import CommonWeights
+from unilmv2_tf.checkpoints.layouts import table_rows
+from unilmv2_tf.checkpoints.layouts import to_common_names
+from unilmv2_tf.checkpoints.readers import is_float
+from unilmv2_tf.checkpoints.readers import read_files
+from unilmv2_tf.checkpoints.readers import registered_name
+from unilmv2_tf.models import UniLMv2Backbone
+from unilmv2_tf.models import UniLMv2QuestionAnswerer
+from unilmv2_tf.models import UniLMv2TextClassifier
+
+_METHODS = ("cyclic", "interpolate")
+
+
+def load_checkpoint(
+    path,
+    cls: type,
+    config: dict | str | None = None,
+    positions: int | None = None,
+    position_method: str = "cyclic",
+    **kwargs,
+) -> keras.Model:
+    """Builds a model with the weights of a checkpoint.
+
+    It reads the authors' UniLM v2 weights (fused layout), BERT weights of
+    Hugging Face, what the authors' fine-tuning code s2s-ft saves, BERT presets
+    of KerasHub, and TensorFlow checkpoints of Google's BERT and of Model
+    Garden's encoders. Loading is strict: every tensor of the file is used, or
+    known to be optional (`unilmv2_tf.checkpoints.layouts.OPTIONAL_TENSORS`);
+    otherwise an error names it. PyTorch is not needed, and nothing in the file
+    is executed.
+
+    Args:
+        path: string or path. A `.bin` file of PyTorch 1.6 or newer, a
+            `.safetensors` file, a folder with `model.safetensors` (preferred)
+            or `pytorch_model.bin`, whole or in shards, a preset folder or
+            handle of KerasHub, or the prefix of a TensorFlow checkpoint. Or an
+            object: a `BertBackbone` or `BertMaskedLM` of KerasHub, a
+            `BertEncoder` of Model Garden.
+        cls: `UniLMv2Backbone`, one of the UniLMv2 tasks, or a subclass. A
+            language model needs its head in the file; a head of a classifier
+            or a question answerer that is not there is newly initialized, with
+            a warning.
+        config: dict, or path of a JSON file, with Hugging Face's keys
+            (`hidden_size`, ...) and the authors' `rel_pos_bins`,
+            `max_rel_pos`, `source_type_id` and `target_type_id`. Defaults to
+            `None`, the one in the folder or beside the file. What it does not
+            say, or everything if there is none, is inferred from the tensors
+            and the name of the file. The model has one dropout rate, so
+            `attention_probs_dropout_prob` must equal `hidden_dropout_prob`.
+        positions: int. The number of positions of the model, for longer or
+            shorter inputs. Defaults to `None`, as many as in the file.
+        position_method: string. How positions are added, see
+            `unilmv2_tf.checkpoints.resize_positions`. Defaults to `"cyclic"`.
+        **kwargs: `dtype` goes to the backbone, all others to a task, as
+            `cls(backbone, **kwargs)`. `UniLMv2Seq2SeqLM` takes its segment
+            ids, and `UniLMv2TextClassifier` its classes and their names, from
+            the checkpoint unless they are given here.
+
+    Returns:
+        An instance of `cls`.
+
+    Raises:
+        ValueError: If the file or the configuration cannot be read, or they
+            do not match; the message names the tensor or the key.
+        FileNotFoundError: If there is nothing at `path` or `config`.
+
+    Example:
+
+    >>> import keras_hub
+    >>> from unilmv2_tf.checkpoints import load_checkpoint
+    >>> bert = keras_hub.models.BertBackbone(
+    ...     vocabulary_size=30, num_layers=1, num_heads=2, hidden_dim=8,
+    ...     intermediate_dim=12, max_sequence_length=10)
+    >>> load_checkpoint(bert, UniLMv2Backbone, positions=20).hidden_dim
+    8
+
+    Reference:
+        Bao et al., 2020; the layouts are those of the authors' s2s-ft code.
+    """
+    if not isinstance(cls, type) or not issubclass(cls, MODEL_CLASSES):
+        raise ValueError(
+            "`cls` must be one of "
+            f"{', '.join(kind.__name__ for kind in MODEL_CLASSES)}. Received: "
+            f"cls={cls!r}. For another task load the backbone and build the "
+            "task on it."
+        )
+    if positions is not None:
+        check_positions(positions, position_method)
+    checkpoint = open_checkpoint(path, config)
+    model, _ = build_model(
+        checkpoint, cls, positions, position_method, **kwargs
+    )
+    return model
+
+
+# === Reading ===
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint of any format, read."""
+
+    # The file, or the object.
+    path: object
+    # Its format, for reports.
+    kind: str
+    # Arrays by the names in the file.
+    tensors: dict
+    weights: CommonWeights
+    config: dict
+
+
+def open_checkpoint(source, config=None):
+    """Reads a checkpoint of any format, see `load_checkpoint`."""
+    path, kind, tensors, config = _choose_reader(source)(source, config)
+    for name, values in tensors.items():
+        if is_float(values.dtype) and not np.isfinite(values).all():
+            bad = int(values.size - np.isfinite(values).sum())
+            raise ValueError(
+                f"{path}: tensor {name!r} holds NaN or infinity in {bad} of "
+                f"{values.size} places. The training that wrote it diverged "
+                "or the file is damaged; take an earlier checkpoint."
+            )
+    check_is_bert(path, tensors, config or {})
+    weights = to_common_names(tensors)
+    config = complete_config(config, weights.arrays, path)
+    check_is_bert(path, tensors, config)
+    return Checkpoint(path, kind, tensors, weights, config)
+
+
+def _choose_reader(source):
+    if isinstance(
+        source, (keras_hub.models.BertBackbone, keras_hub.models.BertMaskedLM)
+    ):
+        return keras_readers.read_keras_hub_model
+    if not isinstance(source, (str, pathlib.Path)):
+        return keras_readers.read_model_garden_encoder
+    if "://" in str(source) or registered_name(source):
+        return keras_readers.read_keras_hub_preset
+    if keras_readers.find_prefix(source):
+        return keras_readers.read_tensorflow_checkpoint
+    return read_files
+
+
+# === Building ===
+
+
+class Placement(NamedTuple):
+    """Where a tensor of a checkpoint went."""
+
+    source: str
+    shape: tuple
+    # The path of a variable, or why there is none.
+    destination: str
+    is_used: bool
+
+
+def build_model(
+    checkpoint,
+    cls,
+    positions=None,
+    position_method="cyclic",
+    dtype=None,
+    **kwargs,
+):
+    """Builds a model, and lists the `Placement` of every tensor."""
+    weights = checkpoint.weights
+    arguments = backbone_arguments(checkpoint.config)
+    rows = table_rows(
+        cls, arguments["num_layers"], arguments["num_relative_buckets"] > 0
+    )
+    rows = _check_names(rows, weights, cls)
+    if positions is not None:
+        arguments["max_sequence_length"] = positions
+    if issubclass(cls, UniLMv2Backbone):
+        if kwargs:
+            raise ValueError(
+                "A backbone takes `dtype` and nothing else here. Received: "
+                f"{sorted(kwargs)}. To change the model itself pass config= "
+                "as a dict."
+            )
+        model = cls(**arguments, dtype=dtype)
+    else:
+        if not {"num_classes", "label_names"} & kwargs.keys():
+            found = head_arguments(cls, checkpoint.config, weights.arrays)
+            kwargs = {**found, **kwargs}
+        model = cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
+    destinations = {source: [] for source in checkpoint.tensors}
+    used = set()
+    for row in rows:
+        source = weights.sources[row.name]
+        values = weights.arrays[row.name]
+        if row.name == POSITION_EMBEDDINGS and positions is not None:
+            values = resize_positions(values, positions, position_method)
+        variable = row.variable(model)
+        variable.assign(_fit(row, values, source, variable))
+        destinations[source].append(variable.path)
+        used.add(source)
+    for name, source in weights.sources.items():
+        if not any(name == row.name for row in rows):
+            destinations[source].append(f"left out: {OPTIONAL_TENSORS[name]}")
+    for source, original in weights.tied.items():
+        destinations[source].append(f"the same as {original}, tied with it")
+    return model, [
+        Placement(
+            source,
+            values.shape,
+            ", ".join(destinations[source]),
+            source in used,
+        )
+        for source, values in checkpoint.tensors.items()
+    ]
+
+
+def _check_names(rows, weights, cls):
+    """Returns the rows that the file has tensors for."""
+    missing = [row for row in rows if row.name not in weights.arrays]
+    if issubclass(cls, (UniLMv2TextClassifier, UniLMv2QuestionAnswerer)):
+        layers = {name.rpartition(".")[0] for name in weights.arrays}
+        new = [
+            row
+            for row in missing
+            if not row.path.startswith("backbone.")
+            and row.name.rpartition(".")[0] not in layers
+        ]
+        if new:
+            names = sorted({row.name.rpartition(".")[0] for row in new})
+            warnings.warn(
+                f"The file holds no {' and no '.join(names)}: newly "
+                "initialized, to be trained.",
+                stacklevel=4,
+            )
+        rows = [row for row in rows if row not in new]
+        missing = [row for row in missing if row not in new]
+    if missing:
+        raise ValueError(
+            f"The file lacks {len(missing)} of {len(rows)} tensors that the "
+            f"model needs: {[row.name for row in missing]}. Check that the "
+            "configuration belongs to the file, and that the file holds a "
+            "whole model with the head of the task."
+        )
+    names = {row.name for row in rows}
+    unused = {
+        source
+        for name, source in weights.sources.items()
+        if name not in names and name not in OPTIONAL_TENSORS
+    }
+    if unused:
+        raise ValueError(
+            f"The file holds {len(unused)} tensors for which the model has no "
+            f"place: {sorted(unused)}. Check that the configuration belongs "
+            "to the file (the number of layers, for example)."
+        )
+    return rows
+
+
+def _fit(row, values, source, variable):
+    """Brings a tensor to the orientation and the dtype of a variable."""
+    expected = tuple(row.transform(np.empty(variable.shape)).shape)
+    if values.shape != expected:
+        raise ValueError(
+            f"{row.name!r} must have the shape {expected} with this "
+            f"configuration. Received: shape {values.shape} from {source!r}."
+        )
+    if not is_float(values.dtype):
+        raise ValueError(
+            f"{row.name!r} must hold floating-point numbers. Received: dtype "
+            f"{values.dtype} from {source!r}; quantized weights are not read."
+        )
+    with np.errstate(over="ignore"):
+        values = values.astype(variable.dtype, copy=False)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{source!r} holds numbers too large for the dtype "
+            f"{variable.dtype} of the model. Load it with a wider `dtype`."
+        )
+    return row.transform(values)
+
+
+# === Positions ===
+
+
+def check_positions(num_positions, method):
+    """Checks the arguments of `resize_positions`."""
+    if not isinstance(num_positions, int) or num_positions < 1:
+        raise ValueError(
+            "The number of positions must be a positive integer. Received: "
+            f"{num_positions!r}"
+        )
+    if method not in _METHODS:
+        raise ValueError(
+            f"Positions are added by one of {', '.join(_METHODS)}. Received: "
+            f"{method!r}"
+        )
+
+
+def resize_positions(
+    table: np.ndarray, num_positions: int, method: str = "cyclic"
+) -> np.ndarray:
+    """Lengthens or cuts a table of position embeddings.
+
+    Args:
+        table: float array of shape `(positions, hidden)`.
+        num_positions: int. The number of positions of the result. Where it is
+            smaller than that of the table, the first rows are returned.
+        method: string. How positions are added: `"cyclic"` repeats the table
+            from its first row, as the authors do, and keeps the rows that
+            exist; `"interpolate"` stretches the table linearly, so that the
+            first and last row stay the same. Defaults to `"cyclic"`.
+
+    Returns:
+        An array of shape `(num_positions, hidden)` of the same dtype.
+
+    Raises:
+        ValueError: If `num_positions` is not positive, or there is no such
+            method.
+
+    Example:
+
+    >>> table = np.array([[0.0], [1.0], [2.0]])
+    >>> resize_positions(table, 5)[:, 0].tolist()
+    [0.0, 1.0, 2.0, 0.0, 1.0]
+    >>> resize_positions(table, 5, "interpolate")[:, 0].tolist()
+    [0.0, 0.5, 1.0, 1.5, 2.0]
+
+    Reference:
+        The reuse of position embeddings in the authors' s2s-ft code.
+    """
+    check_positions(num_positions, method)
+    table = np.asarray(table)
+    old = len(table)
+    if num_positions <= old:
+        return table[:num_positions]
+    if method == "cyclic":
+        return table[np.arange(num_positions) % old]
+    places = np.linspace(0, old - 1, num_positions)
+    stretched = [
+        np.interp(places, np.arange(old), column)
+        for column in table.T.astype("float64")
+    ]
+    return np.stack(stretched, axis=1).astype(table.dtype)
+
+
+def with_positions(model, num_positions, method="cyclic"):
+    """Copies a model of ours, with more or fewer positions."""
+    is_task = not isinstance(model, UniLMv2Backbone)
+    old_backbone = model.backbone if is_task else model
+    config = old_backbone.get_config()
+    config["max_sequence_length"] = num_positions
+    backbone = type(old_backbone).from_config(config)
+    copy = backbone
+    if is_task:
+        config = {**model.get_config(), "backbone": backbone}
+        config["preprocessor"] = model.preprocessor
+        copy = type(model).from_config(config)
+    table = backbone.embeddings.position_embedding.embeddings
+    for old, new in zip(model.weights, copy.weights, strict=True):
+        values = keras.ops.convert_to_numpy(old)
+        if new is table:
+            values = resize_positions(values, num_positions, method)
+        new.assign(values)
+    return copy
