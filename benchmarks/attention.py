@@ -145,7 +145,7 @@ def draw(figures, path):
 
 
 def summary(figures):
-    """Rows of README's table."""
+    """Rows of the summary in docs/results/speed.md."""
     return [
         (
             f"Attention by segments of the row, {length} tokens",
@@ -157,7 +157,7 @@ def summary(figures):
 
 
 def tables(figures):
-    """The table of docs/performance.md."""
+    """The table of docs/results/speed.md."""
     rows = [
         (length, compared_with_dense(found))
         for length, found in figures["lengths"].items()

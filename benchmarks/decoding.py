@@ -95,7 +95,7 @@ def draw(figures, path):
 
 
 def summary(figures):
-    """Rows of README's table."""
+    """Rows of the summary in docs/results/speed.md."""
     search = (
         "Beam search, base size, {num_beams} beams, {source_length} to "
         "{target_length} tokens"

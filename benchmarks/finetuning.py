@@ -118,7 +118,7 @@ def draw(figures, path):
 
 
 def summary(figures):
-    """Rows of README's table."""
+    """Rows of the summary in docs/results/speed.md."""
     step = "Fine-tuning step, base size, {source_length} to {target_length} "
     step = step.format(**figures["settings"]) + "tokens"
     return [
@@ -128,7 +128,7 @@ def summary(figures):
 
 
 def tables(figures):
-    """The table of docs/performance.md."""
+    """The table of docs/results/speed.md."""
     step = "{batch_size} pairs of {source_length} and {target_length}"
     steps = {step.format(**figures["settings"]): figures}
     return {"finetuning": seconds_table("fine-tuning step, base size", steps)}

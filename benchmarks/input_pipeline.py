@@ -132,7 +132,7 @@ def rows_per_second(iterator, seconds):
 
 
 def summary(results):
-    """Rows of README's table."""
+    """Rows of the summary in docs/results/speed.md."""
     shards, text = (
         results["figures"][f"unilmv2_tf, {name}"][RATIO]
         for name in ("batch 256", "from text")

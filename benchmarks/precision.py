@@ -50,7 +50,7 @@ def run(
 
 
 def summary(figures):
-    """Rows of README's table."""
+    """Rows of the summary in docs/results/speed.md."""
     speed = inverse(figures["bfloat16_to_float32"]["step"])
     return [
         ("Pre-training step, mixed_bfloat16", faster_than("float32", speed))
@@ -58,7 +58,7 @@ def summary(figures):
 
 
 def tables(figures):
-    """The table of docs/performance.md."""
+    """The table of docs/results/speed.md."""
     rows = []
     for what, prefix, key in (
         ("pre-training step, s", "", "step"),

@@ -2,7 +2,7 @@
 
 A table stands between two comments in its file, and is never typed. The
 function `tables` of a benchmark makes its tables; `summary` makes its rows of
-the table that README shows.
+the summary in docs/results/speed.md.
 """
 
 import contextlib

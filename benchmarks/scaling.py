@@ -52,7 +52,7 @@ def run(
 
 
 def tables(figures):
-    """The table of docs/scaling.md."""
+    """The table of docs/results/scaling.md."""
     rows = [
         (
             point["size"],

@@ -76,7 +76,7 @@ def _import_seconds():
 
 
 def summary(figures):
-    """Rows of README's table."""
+    """Rows of the summary in docs/results/speed.md."""
     peers = dict(figures["first_step"])
     ours = peers.pop("AE+PAR")
     step = "First pre-training step of a new process, base size"

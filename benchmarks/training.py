@@ -189,7 +189,7 @@ def draw(figures, path):
 
 
 def summary(figures):
-    """Rows of README's table."""
+    """Rows of the summary in docs/results/speed.md."""
     found = figures["lengths"]["256"]
     size, batch_size = figures["settings"]["size"], found["batch_size"]
     step = f"Pre-training step, {size} size, {batch_size} rows of 256 tokens"
@@ -218,7 +218,7 @@ def summary(figures):
 
 
 def tables(figures):
-    """The table of docs/performance.md."""
+    """The table of docs/results/speed.md."""
     steps = {
         f"{found['batch_size']} rows of {length}": found
         for length, found in figures["lengths"].items()
