@@ -113,7 +113,7 @@ def test_import_needs_nothing_heavy():
     code = (
         "import sys; "
         f"sys.modules.update(dict.fromkeys({heavy.split()})); "
-        "import unilmv2_tf; "
+        "import unilmv2_tf, unilmv2_tf.evaluation; "
         "print('unilmv2_tf.models' in sys.modules, "
         "'unilmv2_tf.training' in sys.modules, "
         "'unilmv2_tf.serving' in sys.modules)"

@@ -44,7 +44,7 @@ def test_it_tells_the_story(finished):
         "partially autoregressive (PAR)",
         "| pre-trained |",
         "| from scratch |",
-        "| nearest neighbour |",
+        "| nearest neighbor |",
         "| majority |",
         "generated:",
     ):

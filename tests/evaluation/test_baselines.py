@@ -1,14 +1,13 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from unilmv2_tf.evaluation import LeadBaseline
+from unilmv2_tf.evaluation import LinearBaseline
+from unilmv2_tf.evaluation import LookupBaseline
 from unilmv2_tf.evaluation import MajorityBaseline
-from unilmv2_tf.evaluation import NearestNeighbourBaseline
+from unilmv2_tf.evaluation import NearestNeighborBaseline
 
 PAIRS = [
     ("the axis to sum over", "axis"),
@@ -26,7 +25,7 @@ def test_datasets_and_lists_are_the_same():
         }
     )
     sources = ["naïve kernel", "random", "which axis"]
-    for kind in (MajorityBaseline, NearestNeighbourBaseline, LeadBaseline):
+    for kind in (MajorityBaseline, NearestNeighborBaseline, LeadBaseline):
         assert kind().fit(dataset).predict(sources) == (
             kind().fit(PAIRS).predict(sources)
         )
@@ -37,15 +36,15 @@ def test_the_majority_is_the_first_of_equals():
     assert MajorityBaseline().fit(pairs).predict(["q"] * 3) == ["x"] * 3
 
 
-def test_every_source_is_its_own_neighbour():
-    baseline = NearestNeighbourBaseline().fit(PAIRS)
+def test_every_source_is_its_own_neighbor():
+    baseline = NearestNeighborBaseline().fit(PAIRS)
     assert baseline.predict([source for source, _ in PAIRS]) == [
         target for _, target in PAIRS
     ]
     assert baseline.predict([]) == []
 
 
-def test_the_neighbour_is_the_largest_cosine():
+def test_the_neighbor_is_the_largest_cosine():
     generator = np.random.default_rng(0)
     texts = [
         " ".join(generator.choice(list("abcdefgh"), size=6)) for _ in range(60)
@@ -56,7 +55,7 @@ def test_the_neighbour_is_the_largest_cosine():
     )
     rows = vectorizer.fit_transform(known).toarray()
     similarity = vectorizer.transform(asked).toarray() @ rows.T
-    baseline = NearestNeighbourBaseline().fit(
+    baseline = NearestNeighborBaseline().fit(
         [(text, str(position)) for position, text in enumerate(known)]
     )
     found = [int(position) for position in baseline.predict(asked)]
@@ -70,7 +69,7 @@ def test_the_lead_has_the_mean_length_of_targets():
 
 
 @pytest.mark.parametrize(
-    "kind", [MajorityBaseline, NearestNeighbourBaseline, LeadBaseline]
+    "kind", [MajorityBaseline, NearestNeighborBaseline, LeadBaseline]
 )
 def test_no_pairs(kind):
     with pytest.raises(ValueError, match="at least one pair"):
@@ -84,19 +83,6 @@ def test_leads_of_no_length():
         LeadBaseline().predict(["a"])
 
 
-def test_importing_the_room_loads_no_heavy_library():
-    program = (
-        "import sys, unilmv2_tf; before = set(sys.modules); "
-        "import unilmv2_tf.evaluation; "
-        "print([n for n in ('sklearn', 'scipy', 'official', 'rouge_score') "
-        "if n in set(sys.modules) - before])"
-    )
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True
-    )
-    assert output.stdout.strip().endswith("[]"), output.stderr
-
-
 def test_the_majority_of_labels():
     dataset = tf.data.Dataset.from_tensor_slices(
         (
@@ -105,3 +91,83 @@ def test_the_majority_of_labels():
         )
     )
     assert MajorityBaseline().fit(dataset).predict([("a", "x")]) == ["m"]
+
+
+def texts_of(seed, count):
+    """Random words, of which one kind tells the class and the other nothing."""
+    generator = np.random.default_rng(seed)
+    examples = []
+    for _ in range(count):
+        label = str(generator.choice(["plant", "animal"]))
+        telling = {"plant": "fir oak ivy", "animal": "fox hen cat"}[label]
+        words = generator.choice(list("abcdefgh"), 6).tolist()
+        words.insert(3, str(generator.choice(telling.split())))
+        examples.append((" ".join(words), label))
+    return examples
+
+
+def test_words_that_tell_the_class_are_found():
+    train, held = texts_of(0, 200), texts_of(1, 100)
+    baseline = LinearBaseline().fit(train)
+    found = baseline.predict([text for text, _ in held])
+    assert np.mean([a == b for a, (_, b) in zip(found, held)]) > 0.97
+    dataset = tf.data.Dataset.from_tensor_slices(
+        ({"text": [text for text, _ in train]}, [label for _, label in train])
+    )
+    again = LinearBaseline().fit(dataset)
+    assert again.predict([text for text, _ in held]) == found
+
+
+def test_pairs_are_compared():
+    generator = np.random.default_rng(0)
+
+    def pairs(count):
+        for _ in range(count):
+            one, two = generator.choice(["fox", "hen", "cat"], 2).tolist()
+            yield ((one, two), "same" if one == two else "different")
+
+    train, held = list(pairs(300)), list(pairs(50))
+    baseline = LinearBaseline().fit(train)
+    assert baseline.predict([pair for pair, _ in held]) == [
+        label for _, label in held
+    ]
+
+
+def test_values_are_predicted_as_numbers():
+    train = [(f"word{n % 4} filler", float(n % 4)) for n in range(80)]
+    found = LinearBaseline().fit(train).predict([text for text, _ in train[:4]])
+    assert all(isinstance(value, float) for value in found)
+    assert found == sorted(found) and found[3] - found[0] > 2
+
+
+def test_one_class_and_nothing():
+    baseline = LinearBaseline().fit([("a fox", "x"), ("a hen", "x")])
+    assert baseline.predict(["anything", ""]) == ["x", "x"]
+    assert baseline.predict([]) == []
+    with pytest.raises(ValueError, match="at least one pair"):
+        LinearBaseline().fit([])
+
+
+QUESTION = "What is the argument axis of sum?"
+
+
+@pytest.mark.parametrize(
+    ("context", "answer"),
+    [
+        ("x: Other.\naxis: int. Where to sum.\ny: More.", "int. Where to sum."),
+        ("axis : int, default=None Where to sum.", "Where to sum."),
+        ("*axis (int): Where to sum.", "Where to sum."),
+        ("axis_name: Not this.\naxis: That.", "That."),
+        ("Sums over axis: all.", ""),
+        ("axis: " + "word " * 40 + "end. The " + "rest " * 20, None),
+    ],
+)
+def test_the_line_of_the_name_is_found(context, answer):
+    expected = "word " * 40 + "end." if answer is None else answer
+    assert LookupBaseline().predict([QUESTION], [context]) == [expected]
+
+
+def test_other_questions_and_other_lengths():
+    assert LookupBaseline().predict(["Who ran?"], ["axis: A."]) == [""]
+    with pytest.raises(ValueError, match="1 questions, 2 contexts"):
+        LookupBaseline().predict([QUESTION], ["a", "b"])

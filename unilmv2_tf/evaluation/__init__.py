@@ -1,27 +1,16 @@
-"""Scores of predictions, and the trivial methods to compare them with."""
+"""Scores of predictions, and baselines to compare them with."""
 
 from unilmv2_tf.evaluation.baselines import LeadBaseline
+from unilmv2_tf.evaluation.baselines import LinearBaseline
+from unilmv2_tf.evaluation.baselines import LookupBaseline
 from unilmv2_tf.evaluation.baselines import MajorityBaseline
-from unilmv2_tf.evaluation.baselines import NearestNeighbourBaseline
-from unilmv2_tf.evaluation.classification import accuracy
-from unilmv2_tf.evaluation.classification import confusion_matrix
-from unilmv2_tf.evaluation.classification import f1
-from unilmv2_tf.evaluation.classification import macro_f1
-from unilmv2_tf.evaluation.classification import matthews
-from unilmv2_tf.evaluation.classification import pearson
-from unilmv2_tf.evaluation.classification import score_labels
-from unilmv2_tf.evaluation.classification import spearman
-from unilmv2_tf.evaluation.linear_baseline import LinearBaseline
-from unilmv2_tf.evaluation.lookup_baseline import LookupBaseline
-from unilmv2_tf.evaluation.squad import score_squad
-from unilmv2_tf.evaluation.text import exact_match
-from unilmv2_tf.evaluation.text import rouge
-from unilmv2_tf.evaluation.text_bleu import bleu
-from unilmv2_tf.evaluation.text_meteor import meteor
-from unilmv2_tf.evaluation.text_meteor import meteor_exact_stem
-from unilmv2_tf.evaluation.text_scores import TEXT_METRICS
-from unilmv2_tf.evaluation.text_scores import describe_metrics
-from unilmv2_tf.evaluation.text_scores import score_texts
+from unilmv2_tf.evaluation.baselines import NearestNeighborBaseline
+from unilmv2_tf.evaluation.label_metrics import confusion_matrix
+from unilmv2_tf.evaluation.label_metrics import score_labels
+from unilmv2_tf.evaluation.squad_metrics import score_squad
+from unilmv2_tf.evaluation.text_metrics import TEXT_METRICS
+from unilmv2_tf.evaluation.text_metrics import describe_metrics
+from unilmv2_tf.evaluation.text_metrics import score_texts
 
 __all__ = [
     "TEXT_METRICS",
@@ -29,21 +18,10 @@ __all__ = [
     "LinearBaseline",
     "LookupBaseline",
     "MajorityBaseline",
-    "NearestNeighbourBaseline",
-    "accuracy",
-    "bleu",
+    "NearestNeighborBaseline",
     "confusion_matrix",
     "describe_metrics",
-    "exact_match",
-    "f1",
-    "macro_f1",
-    "matthews",
-    "meteor",
-    "meteor_exact_stem",
-    "pearson",
-    "rouge",
     "score_labels",
     "score_squad",
     "score_texts",
-    "spearman",
 ]

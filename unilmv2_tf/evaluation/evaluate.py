@@ -1,7 +1,16 @@
+"""The command `unilmv2 evaluate`."""
+
+import dataclasses
 import json
 import os
 
+from unilmv2_tf.evaluation.baselines import LeadBaseline
+from unilmv2_tf.evaluation.baselines import NearestNeighborBaseline
+from unilmv2_tf.evaluation.text_metrics import describe_metrics
+from unilmv2_tf.evaluation.text_metrics import score_texts
 from unilmv2_tf.filesystem import write_text
+from unilmv2_tf.samplers import PRESET_SAMPLER
+from unilmv2_tf.samplers import SamplerArgs
 
 
 def evaluate(
@@ -13,49 +22,41 @@ def evaluate(
     metrics: list[str] | None = None,
     num_examples: int | None = None,
     max_length: int | None = None,
-    num_beams: int | None = None,
-    length_penalty: float | None = None,
-    min_length: int | None = None,
-    no_repeat_ngram_size: int | None = None,
     baselines: str | None = None,
-):
-    """Scores a fine-tuned model on labelled data, and prints the scores.
+    sampler_args: SamplerArgs = PRESET_SAMPLER,
+) -> dict[str, float]:
+    """Scores a fine-tuned model on labeled data, and prints the scores.
 
-    What the model does is read from the preset: classifiers are scored by the
-    metrics of the GLUE task or by accuracy and macro F1, regressors by their
-    correlations, models that answer questions by SQuAD's exact match and F1,
-    and models that generate texts by ROUGE, BLEU and more, with a line on
-    what each score compares.
+    Classifiers are scored by the metrics of the GLUE task, or by accuracy and
+    macro F1; regressors by correlations; question answerers by SQuAD's exact
+    match and F1; text generators by ROUGE, BLEU and more, each with a note on
+    what it compares.
 
     Args:
-        preset: The folder of a fine-tuned model.
-        data: Labelled examples, as for `unilmv2 finetune`; all of a file, the
-            validation split of the others unless they name another.
-        output: A folder for `scores.json` and the predictions. Nothing is
-            written if not given.
-        batch_size: Rows that are computed at once.
-        max_answer_length: The longest answer, in tokens.
-        metrics: Of generated texts, rouge1, rouge2, rougeL, rougeLsum, bleu4,
-            meteor, meteor_exact_stem or exact_match, as in '[rougeL,meteor]'.
-        num_examples: For how many pairs a text is generated, spread evenly
-            over the data; all if not given.
-        max_length: The most tokens of a generated text, its end included.
-            This and the next four are those of the preset if not given.
-        num_beams: Beams of the search.
-        length_penalty: Above 0 longer texts score higher.
-        min_length: The fewest tokens of a generated text.
-        no_repeat_ngram_size: No n tokens occur twice in a generated text.
-        baselines: Pairs of texts, as for `unilmv2 finetune seq2seq`, out of
-            which trivial methods are made that are scored beside the model: the
-            first words of the source, as many as targets have, and the target
-            of the most similar source.
+        preset: Preset folder of a fine-tuned model.
+        data: Labeled examples, as for `unilmv2 finetune`: all of a file, or the
+            validation split of other sources unless they name another.
+        output: Folder for scores.json and the predictions. By default nothing
+            is written.
+        batch_size: Number of rows computed at once.
+        max_answer_length: Maximum length of an answer in tokens.
+        metrics: Metrics of generated texts: rouge1, rouge2, rougeL, rougeLsum,
+            bleu4, meteor, exact_match, as in '[rougeL,meteor]'.
+        num_examples: Number of pairs a text is generated for, evenly spaced in
+            the data. By default all.
+        max_length: Maximum length of a generated text in tokens, its end token
+            included. By default that of the preset.
+        baselines: Pairs of texts, as for `unilmv2 finetune seq2seq`, that
+            baselines are fitted on and scored beside the model: the first
+            words of the source, and the target of the most similar source.
+        sampler_args: Options of the sampler of generated texts.
 
     Returns:
-        A dict from the name of a metric to its value.
+        A dict from metric to score.
 
     Raises:
-        ValueError: if the preset holds no such model, or the data have labels
-            that it does not know, or a setting is for other models.
+        ValueError: if the preset holds no such model, the data have labels
+            that it does not know, or an option is for other models.
         FileNotFoundError: if there is no such file or preset.
 
     Example:
@@ -63,49 +64,127 @@ def evaluate(
     ```python
     evaluate("run/preset", "held_out.tsv")
     ```
-
-    Reference:
-        Bao et al., 2020, section 4.
     """
-    # TensorFlow takes seconds to import, help should not.
-    from unilmv2_tf.evaluation.evaluating import evaluate_model
+    # TensorFlow takes seconds to import, and help should appear at once.
+    from unilmv2_tf.models import UniLMv2QuestionAnswerer
+    from unilmv2_tf.models import UniLMv2Seq2SeqLM
+    from unilmv2_tf.models import UniLMv2TextClassifier
+    from unilmv2_tf.training.finetuning import labelled
+    from unilmv2_tf.training.finetuning import pairs
+    from unilmv2_tf.training.finetuning import questions
+    from unilmv2_tf.training.finetuning.examples import evaluation_split
     from unilmv2_tf.training.finetuning.model import load_task
+    from unilmv2_tf.training.finetuning.predictions import predict
 
-    evaluation = evaluate_model(
-        load_task(preset),
-        data,
-        batch_size,
-        max_answer_length,
-        metrics,
-        num_examples=num_examples,
-        max_length=max_length,
-        num_beams=num_beams,
-        length_penalty=length_penalty,
-        min_length=min_length,
-        no_repeat_ngram_size=no_repeat_ngram_size,
-        baselines=baselines,
-    )
-    num_left_out = evaluation.num_left_out
+    if metrics is not None:
+        # Reports wrong names, and missing libraries, before hours of work.
+        score_texts(["a"], ["a"], metrics)
+    model = load_task(preset)
+    split = evaluation_split(data)
+    notes, baseline_scores, num_left_out = {}, {}, 0
+    if not isinstance(model, UniLMv2Seq2SeqLM):
+        _check_unused(
+            model,
+            metrics=metrics,
+            num_examples=num_examples,
+            max_length=max_length,
+            baselines=baselines,
+            **dataclasses.asdict(sampler_args),
+        )
+    if isinstance(model, UniLMv2Seq2SeqLM):
+        model.compile(sampler=_one_text_sampler(model, sampler_args))
+        examples = pairs.read(data, split).spread(num_examples)
+        methods = {} if baselines is None else fit_baselines(baselines)
+        predictions = pairs.predict(model, examples, batch_size, max_length)
+        scores = predictions.scores(metrics)
+        notes = describe_metrics(scores)
+        baseline_scores = {
+            name: score_texts(
+                method.predict(predictions.sources),
+                predictions.references,
+                list(scores),
+            )
+            for name, method in methods.items()
+        }
+        num_left_out = examples.num_skipped
+    elif isinstance(model, UniLMv2TextClassifier):
+        examples = labelled.read(data, split)
+        if model.label_names is not None:
+            labelled.check_known(examples, model.label_names, "data")
+        predictions = predict(model, examples, batch_size)
+        scores = predictions.scores(
+            labelled.metrics_of(data, model.label_names)
+        )
+    elif isinstance(model, UniLMv2QuestionAnswerer):
+        predictions = questions.predict(
+            model, questions.read(data, split), batch_size, max_answer_length
+        )
+        scores = predictions.scores()
+    else:
+        raise ValueError(
+            "`preset` must hold a classifier, a question answerer or a text "
+            "generator, as `unilmv2 finetune` saves them. Received: a "
+            f"{type(model).__name__}"
+        )
+
     if num_left_out:
         print(f"pairs without a target, left out: {num_left_out:,}")
-    for name, value in evaluation.scores.items():
-        note = evaluation.metric_notes.get(name)
-        print(f"{name}: {value:.4f}" + (f"  ({note})" if note else ""))
-    for method, scores in evaluation.baselines.items():
-        shown = ", ".join(f"{name} {v:.4f}" for name, v in scores.items())
+    for name, value in scores.items():
+        note = f"  ({notes[name]})" if name in notes else ""
+        print(f"{name}: {value:.4f}{note}")
+    for method, values in baseline_scores.items():
+        shown = ", ".join(f"{name} {v:.4f}" for name, v in values.items())
         print(f"{method}: {shown}")
     if output is not None:
-        evaluation.predictions.write(output)
+        predictions.write(output)
         summary = {
             "preset": preset,
             "data": data,
-            "scores": evaluation.scores,
-            "metric_notes": evaluation.metric_notes,
-            "baselines": evaluation.baselines,
+            "scores": scores,
+            "metric_notes": notes,
+            "baselines": baseline_scores,
             "pairs_left_out": num_left_out,
         }
         write_text(
             os.path.join(output, "scores.json"),
             json.dumps(summary, indent=2) + "\n",
         )
-    return evaluation.scores
+    return scores
+
+
+def fit_baselines(source):
+    """The baselines of text generation by name, fitted on pairs of texts."""
+    from unilmv2_tf.training.finetuning import pairs
+
+    known = pairs.read(source)
+    texts = list(zip(known.source_texts(), known.target_texts()))
+    return {
+        "first words": LeadBaseline().fit(texts),
+        "nearest neighbor": NearestNeighborBaseline().fit(texts),
+    }
+
+
+def _check_unused(model, **options):
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` is an option of models that generate texts. "
+                f"Received: {name}={value}, and a {type(model).__name__}. "
+                "Remove it"
+            )
+
+
+def _one_text_sampler(model, sampler_args):
+    """The sampler, which returns one text also where the preset's has more."""
+    if sampler_args.num_return_sequences not in (None, 1):
+        raise ValueError(
+            "`num_return_sequences` must be 1: one text of each source is "
+            "scored. Received: num_return_sequences="
+            f"{sampler_args.num_return_sequences}"
+        )
+    tokenizer = model.preprocessor.tokenizer
+    sampler = sampler_args.make_sampler(model.sampler, tokenizer)
+    if getattr(sampler, "num_return_sequences", 1) > 1:
+        one = dataclasses.replace(sampler_args, num_return_sequences=1)
+        sampler = one.make_sampler(model.sampler, tokenizer)
+    return sampler

@@ -9,9 +9,8 @@ import numpy as np
 from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.evaluation import LeadBaseline
 from unilmv2_tf.evaluation import MajorityBaseline
-from unilmv2_tf.evaluation import NearestNeighbourBaseline
-from unilmv2_tf.evaluation import exact_match
-from unilmv2_tf.evaluation import rouge
+from unilmv2_tf.evaluation import NearestNeighborBaseline
+from unilmv2_tf.evaluation import score_texts
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.progress import Progress
 
@@ -42,7 +41,7 @@ TASKS = {
         lengths=(48, 12),
         length_penalty=0.0,
         baselines={
-            "nearest neighbour": NearestNeighbourBaseline,
+            "nearest neighbor": NearestNeighborBaseline,
             "majority": MajorityBaseline,
         },
     ),
@@ -52,7 +51,7 @@ TASKS = {
         lengths=(128, 32),
         length_penalty=0.7,
         baselines={
-            "nearest neighbour": NearestNeighbourBaseline,
+            "nearest neighbor": NearestNeighborBaseline,
             "first words": LeadBaseline,
         },
     ),
@@ -102,14 +101,7 @@ def score(predictions, references):
     >>> score(["num _ units"], ["num_units"])
     {'exact_match': 1.0, 'rougeL': 1.0}
     """
-    return {
-        "exact_match": float(
-            exact_match(
-                predictions, references, ignore_case=True, ignore_spaces=True
-            )
-        ),
-        "rougeL": float(rouge(predictions, references, ("rougeL",))["rougeL"]),
-    }
+    return score_texts(predictions, references, ["exact_match", "rougeL"])
 
 
 def score_task(seq_2_seq_lm, held_out, path, label, batch_size=128):

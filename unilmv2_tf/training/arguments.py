@@ -414,7 +414,7 @@ class Seq2SeqArgs(FinetuneArgs):
         ignored_tokens: Words that this rule does not apply to, for example
             ". ,".
         metric: Metric that selects the best weights: rouge1, rouge2, rougeL,
-            rougeLsum, bleu4, meteor, meteor_exact_stem or exact_match.
+            rougeLsum, bleu4, meteor or exact_match.
         evaluation_examples: Number of held-out pairs, spread evenly, for
             which each evaluation generates a text; by default all.
 

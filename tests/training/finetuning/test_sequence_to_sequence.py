@@ -10,6 +10,7 @@ from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf.cli import main
 from unilmv2_tf.evaluation import score_texts
 from unilmv2_tf.evaluation.evaluate import evaluate
+from unilmv2_tf.samplers import SamplerArgs
 from unilmv2_tf.training.arguments import Seq2SeqArgs
 from unilmv2_tf.training.finetune import finetune_seq2seq
 from unilmv2_tf.training.finetuning import pairs
@@ -134,14 +135,18 @@ def test_the_whole_way(values, folder, tmp_path, capsys):
     assert scores == pytest.approx(final)
     said = capsys.readouterr().out
     assert f"exact_match: {scores['exact_match']:.4f}  (equal texts" in said
-    assert "nearest neighbour: " in said and "first words: " in said
+    assert "nearest neighbor: " in said and "first words: " in said
     kept = json.loads((tmp_path / "scores" / "scores.json").read_text())
     assert kept["baselines"]["first words"]["exact_match"] == 0
     for name in ("scores", "run/test"):
         texts = (tmp_path / name / "predictions.jsonl").read_text()
         assert len(texts.splitlines()) == 24
     with pytest.raises(ValueError, match="`num_beams` must be at least 1"):
-        evaluate(str(output / "preset"), options["data"], num_beams=0)
+        evaluate(
+            str(output / "preset"),
+            options["data"],
+            sampler_args=SamplerArgs(num_beams=0),
+        )
 
 
 @pytest.mark.slow

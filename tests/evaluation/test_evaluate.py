@@ -13,8 +13,7 @@ from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.evaluation.evaluate import evaluate
-from unilmv2_tf.evaluation.evaluating import evaluate_generator
-from unilmv2_tf.evaluation.evaluating import evaluate_model
+from unilmv2_tf.samplers import SamplerArgs
 
 WORDS = ["the", "fox", "hen", "ran", "sat"]
 
@@ -46,47 +45,69 @@ def data(tmp_path):
     return str(path)
 
 
-def test_one_text_for_each_source_and_what_flags_change(generator, data):
-    evaluation = evaluate_generator(
+@pytest.fixture
+def evaluate_task(monkeypatch, tmp_path):
+    """`evaluate`, and the rows of its predictions, of a task in memory."""
+
+    def run(task, data, **options):
+        monkeypatch.setattr(
+            "unilmv2_tf.training.finetuning.model.load_task",
+            lambda preset: task,
+        )
+        scores = evaluate("run/preset", data, str(tmp_path / "out"), **options)
+        lines = (tmp_path / "out" / "predictions.jsonl").read_text()
+        return scores, [json.loads(line) for line in lines.splitlines()]
+
+    return run
+
+
+def test_one_text_for_each_source_and_what_options_change(
+    generator, data, evaluate_task
+):
+    scores, rows = evaluate_task(
         generator,
         data,
         batch_size=4,
         metrics=["rouge1"],
         num_examples=5,
         max_length=4,
-        min_length=2,
-        num_beams=None,
+        sampler_args=SamplerArgs(min_length=2),
     )
     sampler = generator.sampler
     assert sampler.num_beams == 4 and sampler.min_length == 2
-    assert evaluation.predictions.sources == [
+    assert [row["src"] for row in rows] == [
         f"{word} {WORDS[0]}" for word in WORDS
     ]
-    for text in evaluation.predictions.texts:
-        assert isinstance(text, str) and len(text.split()) <= 4
-    assert list(evaluation.scores) == list(evaluation.metric_notes)
-    assert list(evaluation.scores) == ["rouge1"]
+    for row in rows:
+        assert len(row["prediction"].split()) <= 4
+    assert list(scores) == ["rouge1"]
+    with pytest.raises(ValueError, match="num_return_sequences=2"):
+        evaluate_task(
+            generator, data, sampler_args=SamplerArgs(num_return_sequences=2)
+        )
 
 
-def test_metrics_are_checked_before_anything_is_generated(generator):
+def test_metrics_are_checked_before_the_model_is_loaded():
     with pytest.raises(ValueError, match="Received: rouge0"):
-        evaluate_generator(generator, "nowhere.tsv", 4, ["rouge0"])
+        evaluate("nowhere", "nowhere.tsv", metrics=["rouge0"])
 
 
-def test_settings_of_other_models(backbone, data):
+def test_options_of_other_models(backbone, data, evaluate_task):
     classifier = UniLMv2TextClassifier(backbone, num_classes=2)
-    options = dict.fromkeys(("num_beams", "baselines"))
-    for name in ("metrics", "num_beams", "baselines"):
-        values = {"metrics": None, **options, name: "x"}
-        with pytest.raises(ValueError, match=f"`{name}` is a setting of"):
-            evaluate_model(classifier, data, 4, 30, **values)
+    for options in (
+        {"metrics": ["rouge1"]},
+        {"sampler_args": SamplerArgs(num_beams=2)},
+        {"baselines": "x"},
+    ):
+        with pytest.raises(ValueError, match="is an option of models that gen"):
+            evaluate_task(classifier, data, **options)
     masked = UniLMv2PseudoMaskedLM(backbone, pseudo_token_id=4)
     with pytest.raises(ValueError, match="a UniLMv2PseudoMaskedLM"):
-        evaluate_model(masked, data, 4, 30, None, **options)
+        evaluate_task(masked, data)
 
 
 def test_pairs_without_a_target_are_counted(
-    generator, tmp_path, monkeypatch, capsys
+    generator, evaluate_task, tmp_path, monkeypatch, capsys
 ):
     records = [
         {"encoder_text": "the fox", "decoder_text": "fox"},
@@ -99,14 +120,11 @@ def test_pairs_without_a_target_are_counted(
         "unilmv2_tf.training.finetuning.pairs.load_pairs",
         lambda source, split: tf.data.Dataset.from_tensor_slices(columns),
     )
-    monkeypatch.setattr(
-        "unilmv2_tf.training.finetuning.model.load_task",
-        lambda preset: generator,
-    )
-    evaluate("run/preset", "tfds:corpus", str(tmp_path), metrics=["rouge1"])
+    evaluate_task(generator, "tfds:corpus", metrics=["rouge1"])
     assert capsys.readouterr().out.startswith(
         "pairs without a target, left out: 1\n"
     )
-    summary = json.loads((tmp_path / "scores.json").read_text())
+    summary = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert summary["pairs_left_out"] == 1
-    assert len((tmp_path / "predictions.jsonl").read_text().splitlines()) == 2
+    predictions = (tmp_path / "out" / "predictions.jsonl").read_text()
+    assert len(predictions.splitlines()) == 2

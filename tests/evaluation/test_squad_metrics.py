@@ -50,6 +50,48 @@ def test_hand_made_answers_of_version_2():
     }
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_are_those_of_model_garden(seed):
+    tools = pytest.importorskip("official.nlp.tools.squad_evaluate_v2_0")
+    rng = np.random.default_rng(seed)
+    pieces = ["the", "Fox", "fox,", "a", "red", "hen", "!", ""]
+
+    def text():
+        return " ".join(rng.choice(pieces, rng.integers(0, 5)))
+
+    keys = [str(number) for number in range(200)]
+    references = {
+        key: ["red " + text() for _ in range(rng.integers(0, 3))]
+        for key in keys
+    }
+    predictions = {key: text() for key in keys}
+    expected = tools.evaluate(
+        [
+            {
+                "paragraphs": [
+                    {
+                        "qas": [
+                            {"id": key, "answers": [{"text": x} for x in texts]}
+                            for key, texts in references.items()
+                        ]
+                    }
+                ]
+            }
+        ],
+        predictions,
+    )
+    scores = score_squad(predictions, references)
+    for prefix, theirs in (
+        ("", ""),
+        ("has_answer_", "HasAns_"),
+        ("no_answer_", "NoAns_"),
+    ):
+        for metric, name in (("exact_match", "exact"), ("f1", "f1")):
+            assert scores[prefix + metric] == pytest.approx(
+                expected[theirs + name]
+            )
+
+
 questions = st.lists(
     st.tuples(
         st.sampled_from([[], ["fox"], ["red fox"]]),
