@@ -24,7 +24,7 @@ from benchmarks.contest import ratio
 from benchmarks.contest import shown
 from benchmarks.contest import spread
 from unilmv2_tf.cli import main as unilmv2
-from unilmv2_tf.datasets.packed import masked_batches
+from unilmv2_tf.datasets import masked_batches
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 from unilmv2_tf.preprocessing import num_mask_slots

@@ -1,12 +1,52 @@
-"""Datasets of TFDS that its own builders prepare, from files made here."""
+"""Fixtures: a tokenizer of letters, text, docstrings, and TFDS data."""
 
+import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import file_utils
 
+from unilmv2_tf.datasets import docstrings
+from unilmv2_tf.datasets.corpus.docstring_extraction import extract
+from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """Words are split into letters, of ids 5 to 30 at their beginning."""
+    pieces = [f"##{letter}" for letter in LETTERS]
+    return UniLMv2Tokenizer([*SPECIAL, *LETTERS, *pieces])
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """A text of about 2.5 MB: three shards."""
+    generator = np.random.default_rng(7)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz      "))
+    path = tmp_path_factory.mktemp("corpus") / "text.txt"
+    documents = [
+        "".join(generator.choice(letters, size))
+        for size in generator.integers(20, 2000, 2500)
+    ]
+    path.write_text("\n\n".join(documents) + "\n")
+    return path
+
+
+@pytest.fixture(scope="package")
+def small_docstrings(tmp_path_factory):
+    """The embedded corpus of two packages: the whole takes long to read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))
+        names = ["pydoc_data", "numpy"]
+        patch.setattr(docstrings, "extract", lambda progress: extract(names))
+        docstrings.documents()
+        yield
+
 
 @pytest.fixture
-def prepare(tmp_path, monkeypatch):
+def prepare_tfds(tmp_path, monkeypatch):
     """Prepares a dataset of TFDS from given files instead of a download."""
     data_dir = str(tmp_path / "tfds")
     downloads = {}

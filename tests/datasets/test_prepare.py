@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from unilmv2_tf.cli import main
-from unilmv2_tf.datasets.packed import open_packed_folder
+from unilmv2_tf.datasets import open_token_shards
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -36,23 +36,23 @@ def left(folder="."):
 
 def error_of(capsys):
     error = capsys.readouterr().err
-    lines = [x for x in error.splitlines() if not x.startswith("packing")]
+    lines = [x for x in error.splitlines() if not x.startswith("preparing")]
     assert len(lines) == 1, error
     return lines[0]
 
 
 def test_statistics_are_printed_and_written(capsys):
-    arguments = ["prepare", "a.txt", "v.txt", "packed", "--num_workers", "1"]
+    arguments = ["prepare", "a.txt", "v.txt", "shards", "--num_workers", "1"]
     assert main([*arguments, "--sequence_length", "128"]) == 0
     output = capsys.readouterr()
-    written = json.loads(open("packed/statistics.json").read())
-    assert written == open_packed_folder("packed").statistics
+    written = json.loads(open("shards/statistics.json").read())
+    assert written == open_token_shards("shards").statistics
     assert written["documents"] == 3500
     assert written["bytes"] > 3_000_000
     for split, counted in written["splits"].items():
         assert f"{split}: {counted['documents']:,} documents" in output.out
-    assert "packing train: 4/4 steps" in output.err and "MB/s" in output.err
-    assert left() == ["packed"]
+    assert "preparing: 5/5 shards" in output.err and "MB/s" in output.err
+    assert left() == ["shards"]
 
 
 def test_a_preset_has_a_tokenizer():
@@ -69,7 +69,7 @@ def test_a_preset_has_a_tokenizer():
     ).save_to_preset("preset")
     # In a process that has not imported the models.
     assert run("--num_workers=1", vocabulary="preset").wait() == 0
-    rebuilt = open_packed_folder("packed").tokenizer()
+    rebuilt = open_token_shards("shards").tokenizer()
     assert rebuilt.get_vocabulary() == tokenizer.get_vocabulary()
     assert rebuilt.lowercase is False
 
@@ -77,14 +77,14 @@ def test_a_preset_has_a_tokenizer():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["missing.txt", "v.txt", "packed"], "missing.txt"),
-        (["a.txt", "missing.txt", "packed"], "missing.txt"),
+        (["missing.txt", "v.txt", "shards"], "missing.txt"),
+        (["a.txt", "missing.txt", "shards"], "missing.txt"),
         (["a.txt", "v.txt", "a.txt/packed"], "a.txt"),
         (["a.txt", "v.txt", "/proc/packed"], "/proc"),
         (["a.txt", "v.txt", "."], "--overwrite"),
-        (["tfds:no_such_corpus", "v.txt", "packed"], "no_such_corpus"),
-        (["a.txt", "v.txt", "packed", "--sequence_length", "3"], "at least 5"),
-        (["a.txt", "v.txt", "packed", "--num_workers", "0"], "num_workers=0"),
+        (["tfds:no_such_corpus", "v.txt", "shards"], "no_such_corpus"),
+        (["a.txt", "v.txt", "shards", "--sequence_length", "3"], "at least 5"),
+        (["a.txt", "v.txt", "shards", "--num_workers", "0"], "num_workers=0"),
     ],
 )
 def test_mistakes(arguments, message, capsys):
@@ -96,7 +96,7 @@ def test_mistakes(arguments, message, capsys):
 def run(*arguments, vocabulary="v.txt", **keywords):
     script = os.path.join(os.path.dirname(sys.executable), "unilmv2")
     return subprocess.Popen(
-        [script, "prepare", "a.txt", vocabulary, "packed", *arguments],
+        [script, "prepare", "a.txt", vocabulary, "shards", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
@@ -140,22 +140,22 @@ def test_a_run_that_is_ended(sign):
     error = process.communicate()[1]
     gone, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive and gone
-    assert "packed" not in left()
+    assert "shards" not in left()
     if sign == signal.SIGINT:
         assert process.returncode == 130 and "interrupted" in error
         assert left() == []
     else:
-        assert all(name.startswith(".packed.") for name in left())
+        assert all(name.startswith(".shards.") for name in left())
     again = run("--num_workers=1")
     assert again.wait() == 0
-    assert left() == ["packed"]
-    assert open_packed_folder("packed").statistics["documents"] == 3500
+    assert left() == ["shards"]
+    assert open_token_shards("shards").statistics["documents"] == 3500
 
 
 def test_two_runs_with_one_output(capsys):
     import fcntl
 
-    with open(".packed.lock", "w") as lock:
+    with open(".shards.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert main(["prepare", "a.txt", "v.txt", "packed"]) == 2
+        assert main(["prepare", "a.txt", "v.txt", "shards"]) == 2
         assert "Another process" in error_of(capsys)

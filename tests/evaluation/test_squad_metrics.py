@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from unilmv2_tf.datasets.question_records import questions_dataset
+from unilmv2_tf.datasets.squad_files import questions_dataset
 from unilmv2_tf.evaluation import score_squad
 
 

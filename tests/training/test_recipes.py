@@ -14,7 +14,7 @@ import pytest
 
 from unilmv2_tf.cli import _parser
 from unilmv2_tf.cli import main
-from unilmv2_tf.datasets.packed.folder import PackedFolder
+from unilmv2_tf.datasets import TokenShards
 from unilmv2_tf.models import preset_config
 from unilmv2_tf.preprocessing import num_mask_slots
 from unilmv2_tf.training.arguments import PretrainArgs
@@ -102,7 +102,7 @@ def shards_of(values):
     """What `unilmv2 prepare` makes of the commands' text, without rows."""
     size = values["vocabulary"]["vocabulary_size"]
     words = [f"w{number}" for number in range(size - len(SPECIAL))]
-    return PackedFolder(
+    return TokenShards(
         folder=values["prepare"]["output"],
         sequence_length=values["prepare"]["sequence_length"],
         vocabulary=SPECIAL + words,

@@ -1,29 +1,35 @@
-"""Where examples come from: the embedded corpus, files, and TFDS."""
+"""Where examples come from: files, TFDS and the embedded corpus."""
 
-from unilmv2_tf.datasets import docstrings
-from unilmv2_tf.datasets.batches import length_grouped_batches
-from unilmv2_tf.datasets.batches import training_batches
+from unilmv2_tf.datasets.data_arguments import label_names
+from unilmv2_tf.datasets.data_arguments import load_documents
+from unilmv2_tf.datasets.data_arguments import load_labeled
+from unilmv2_tf.datasets.data_arguments import load_pairs
+from unilmv2_tf.datasets.data_arguments import load_questions
 from unilmv2_tf.datasets.glue import GLUE_TASKS
 from unilmv2_tf.datasets.glue import GlueTask
 from unilmv2_tf.datasets.glue import find_glue_task
-from unilmv2_tf.datasets.holding_out import hold_out
-from unilmv2_tf.datasets.labelled import label_names
-from unilmv2_tf.datasets.labelled import load_labelled
-from unilmv2_tf.datasets.pairs import load_pairs
-from unilmv2_tf.datasets.questions import load_questions
-from unilmv2_tf.datasets.sources import load_documents
+from unilmv2_tf.datasets.seeded_batches import length_grouped_batches
+from unilmv2_tf.datasets.seeded_batches import training_batches
+from unilmv2_tf.datasets.shard_reading import evaluation_batches
+from unilmv2_tf.datasets.shard_reading import masked_batches
+from unilmv2_tf.datasets.splits import hold_out
+from unilmv2_tf.datasets.token_shards import TokenShards
+from unilmv2_tf.datasets.token_shards import open_token_shards
 
 __all__ = [
     "GLUE_TASKS",
     "GlueTask",
-    "docstrings",
+    "TokenShards",
+    "evaluation_batches",
     "find_glue_task",
     "hold_out",
     "label_names",
     "length_grouped_batches",
     "load_documents",
-    "load_labelled",
+    "load_labeled",
     "load_pairs",
     "load_questions",
+    "masked_batches",
+    "open_token_shards",
     "training_batches",
 ]

@@ -1,382 +1,203 @@
-"""The embedded corpus: text that every installation already has.
+"""The embedded corpus: docstrings that every installation already has.
 
-The docstrings of the standard library and of the scientific packages that
-this one depends on, read from their source files and never imported. A corpus
-of natural, if technical, English for experiments without a download.
+Those of the standard library and of the scientific packages that this one
+depends on, read from their source files and never imported: natural, if
+technical, English for experiments without a download: `docstrings:` in the
+grammar of data arguments. Read once, then cached in `$UNILMV2_CACHE` or
+`~/.cache/unilmv2_tf`.
 
-What the split protects against. Documents with the same words exist once.
-Documents are assigned to a split by the words of their summary line: docstrings
-that share it, as the copies of a function in another package or with another
-signature do, are all in one split. Validation pairs come from validation
-documents, and those whose source text (a description, a body) has the same
-words as a source of training are dropped.
-
-What it does not protect against. Two texts that differ in a word count as
-different: descriptions that were copied and then edited, and functions that
-were documented after the same pattern, stand on both sides. Scores on the
-validation split say how well a model knows this family of texts, not how well
-it knows English. Versions of the packages differ in 2 to 9% of their words, so
-that scores are comparable between runs with the same packages only.
+Versions of the packages differ in 2 to 9% of their words, so that scores are
+comparable between runs with the same packages only. See
+`docstring_examples.py` for the split.
 """
 
 import functools
+import gzip
+import hashlib
+import json
 import os
 import sys
+import warnings
+import zlib
 
 import rich.console
 import rich.progress
 import tensorflow as tf
 
-from unilmv2_tf.datasets.corpus import cache
-from unilmv2_tf.datasets.corpus.packages import PACKAGES
-from unilmv2_tf.datasets.docstring_labels import package_texts_of
-from unilmv2_tf.datasets.docstring_labels import topic_texts_of
-from unilmv2_tf.datasets.docstring_pairs import SPLITS
-from unilmv2_tf.datasets.docstring_pairs import argument_pairs_of
-from unilmv2_tf.datasets.docstring_pairs import check_split
-from unilmv2_tf.datasets.docstring_pairs import split_of
-from unilmv2_tf.datasets.docstring_pairs import summary_pairs_of
-from unilmv2_tf.datasets.docstring_questions import argument_questions_of
-from unilmv2_tf.datasets.question_records import questions_dataset
+from unilmv2_tf.datasets import docstring_examples
+from unilmv2_tf.datasets.corpus.docstring_cleaning import normalize
+from unilmv2_tf.datasets.corpus.docstring_extraction import extract
+from unilmv2_tf.datasets.corpus.docstring_extraction import package_versions
+from unilmv2_tf.datasets.docstring_examples import by_split
+from unilmv2_tf.datasets.docstring_examples import digest
+from unilmv2_tf.datasets.splits import SPLITS
+from unilmv2_tf.datasets.squad_files import questions_dataset
+from unilmv2_tf.filesystem import replacing
+
+# To be raised when extraction, cleaning or the cache file change.
+_FORMAT = 2
 
 
-def documents(split="train", max_words=None):
-    """Docstrings as plain text, for pre-training and vocabularies.
-
-    Args:
-        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
-        max_words: int. Long documents are cut between paragraphs (and within
-            longer ones) into passages of at most so many words. Defaults to
-            `None`: whole documents.
-
-    Returns:
-        A `tf.data.Dataset` of `{"text": scalar string}`, of known length.
-
-    Raises:
-        ValueError: if there is no such split, or `max_words` is not positive.
-
-    Example:
-
-    >>> dataset = documents("validation")
-    >>> dataset.element_spec["text"].shape, dataset.element_spec["text"].dtype
-    (TensorShape([]), tf.string)
-    >>> len(dataset) > 100
-    True
-    """
-    check_split(split)
-    if max_words is not None and max_words < 1:
-        raise ValueError(
-            "`max_words` must be a positive integer, or None for whole "
-            f"documents. Received: max_words={max_words}"
-        )
-    texts = [document["text"] for document in _documents_by_split()[split]]
-    if max_words is not None:
-        texts = [part for text in texts for part in _passages(text, max_words)]
-    return _dataset(text=texts)
+def documents(split="train"):
+    """Loads docstrings as plain text, `{"text"}`."""
+    texts = _strings(_examples("documents", split))
+    return tf.data.Dataset.from_tensor_slices({"text": texts})
 
 
 def argument_pairs(split="train"):
-    """Descriptions of arguments and the arguments' names.
+    """Loads descriptions of arguments with the names of the arguments.
 
-    A task of sequence-to-sequence learning that a small model makes progress
-    on within minutes: "Integer, the size of the vocabulary." ->
-    "vocabulary_size".
-
-    Args:
-        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
-
-    Returns:
-        A `tf.data.Dataset` of `{"encoder_text": description,
-        "decoder_text": name}`, scalar strings, of known length.
-
-    Raises:
-        ValueError: if there is no such split.
-
-    Example:
-
-    >>> sorted(argument_pairs("validation").element_spec)
-    ['decoder_text', 'encoder_text']
+    A task that a small model learns within minutes:
+    "Integer, the size of the vocabulary." -> "vocabulary_size".
     """
-    check_split(split)
-    return _pairs_dataset(_derived("arguments")[split])
+    return _pairs_dataset("argument_pairs", split)
 
 
 def summary_pairs(split="train"):
-    """Bodies of docstrings and their summary lines.
+    """Loads bodies of docstrings with their summary lines.
 
     A hard task: small models trained from scratch for minutes do not beat
-    the first words of the body, let alone its nearest neighbour.
-
-    Args:
-        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
-
-    Returns:
-        A `tf.data.Dataset` of `{"encoder_text": body, "decoder_text":
-        summary}`, scalar strings, of known length.
-
-    Raises:
-        ValueError: if there is no such split.
-
-    Example:
-
-    >>> sorted(summary_pairs("validation").element_spec)
-    ['decoder_text', 'encoder_text']
+    the first words of the body.
     """
-    check_split(split)
-    return _pairs_dataset(_derived("summaries")[split])
+    return _pairs_dataset("summary_pairs", split)
 
 
 def package_texts(split="train"):
-    """What docstrings say and the packages they are from: nine classes.
+    """Loads docstrings with the packages they come from, nine classes.
 
-    The text is what stands before the first section, at most 64 words, because
-    sections show the style of a package. The names of all packages, with the
-    short forms that code uses (np, tf), are taken out. Still a model can tell
-    much from single words: see `unilmv2_tf.datasets.docstring_labels`.
-
-    Args:
-        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
-
-    Returns:
-        A `tf.data.Dataset` of pairs: `{"text": scalar string}`, scalar string;
-        of known length.
-
-    Raises:
-        ValueError: if there is no such split.
-
-    Example:
-
-    >>> record, label = package_texts("validation").element_spec
-    >>> list(record), label.dtype
-    (['text'], tf.string)
+    The text is at most 64 words before the first section, because sections
+    show the style of a package, without the names of packages and their short
+    forms (np, tf). Many docstrings of TensorFlow were copied from Keras, so
+    that no model gets all right.
     """
-    check_split(split)
-    return _labelled_dataset(_derived("packages")[split])
-
-
-def topic_texts(split="train"):
-    """What the standard library's docstrings say and their topics: eight.
-
-    The text is what stands before the first section, at most 64 words; the
-    topic is that of the module: see `unilmv2_tf.datasets.docstring_labels`.
-
-    Args:
-        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
-
-    Returns:
-        A `tf.data.Dataset` of pairs: `{"text": scalar string}`, scalar string;
-        of known length.
-
-    Raises:
-        ValueError: if there is no such split.
-
-    Example:
-
-    >>> record, label = topic_texts("validation").element_spec
-    >>> list(record), label.dtype
-    (['text'], tf.string)
-    """
-    check_split(split)
-    return _labelled_dataset(_derived("topics")[split])
+    texts, packages = _columns("package_texts", split)
+    return tf.data.Dataset.from_tensor_slices(({"text": texts}, packages))
 
 
 def argument_questions(split="train"):
-    """Questions for arguments, answered by spans of the documentation.
+    """Loads questions about arguments, answered by spans of docstrings.
 
     "What is the argument axis of sum?" is answered by the description of the
-    argument in the documentation of the function. A lookup of the name finds
-    most answers: it shows that span selection works, not that a model
-    understands.
-
-    Args:
-        split: string. `"train"` or `"validation"`. Defaults to `"train"`.
-
-    Returns:
-        A `tf.data.Dataset` as `load_questions` returns it, of known length;
-        all questions have one answer.
-
-    Raises:
-        ValueError: if there is no such split.
-
-    Example:
-
-    >>> sorted(argument_questions("validation").element_spec)
-    ['answer_starts', 'answer_texts', 'context', 'id', 'question']
+    argument. Looking up the name finds most answers: the task shows that span
+    selection works, not that a model understands.
     """
-    check_split(split)
-    return questions_dataset(_derived("questions")[split])
-
-
-def statistics():
-    """Counts over the corpus as it is on this machine.
-
-    Returns:
-        A dictionary: `documents`, `words`, `bytes`, `argument_pairs` and
-        `summary_pairs`, each a dictionary from split to integer;
-        `packages`, from package to its number of documents in both splits
-        (0 where the package is absent); `cache_path` and `cache_bytes`
-        (0 where the cache could not be written).
-
-    Example:
-
-    >>> sorted(statistics()["documents"])
-    ['train', 'validation']
-    """
-    by_split = _documents_by_split()
-    texts = {
-        split: [document["text"] for document in by_split[split]]
-        for split in SPLITS
-    }
-    packages = dict.fromkeys(PACKAGES, 0)
-    for document in _corpus():
-        packages[document["package"]] += 1
-    path = cache.cache_path()
-    return {
-        "documents": {split: len(texts[split]) for split in SPLITS},
-        "words": {
-            split: sum(len(text.split()) for text in texts[split])
-            for split in SPLITS
-        },
-        "bytes": {
-            split: sum(len(text.encode("utf-8")) for text in texts[split])
-            for split in SPLITS
-        },
-        "argument_pairs": {
-            split: len(_derived("arguments")[split]) for split in SPLITS
-        },
-        "summary_pairs": {
-            split: len(_derived("summaries")[split]) for split in SPLITS
-        },
-        "packages": packages,
-        "cache_path": path,
-        "cache_bytes": os.path.getsize(path) if os.path.exists(path) else 0,
-    }
-
-
-def describe():
-    """The corpus in one paragraph, for people.
-
-    Returns:
-        A string.
-
-    Example:
-
-    >>> describe().startswith("The embedded corpus holds")
-    True
-    """
-    counts = statistics()
-    present = [
-        f"{name} ({number:,})"
-        for name, number in counts["packages"].items()
-        if number
-    ]
-    absent = [name for name, number in counts["packages"].items() if not number]
-    train, validation = ({k: counts[k][s] for k in _COUNTED} for s in SPLITS)
-    return (
-        f"The embedded corpus holds {train['documents']:,} docstrings for "
-        f"training ({train['words']:,} words, {train['bytes'] / 1e6:.1f} MB) "
-        f"and {validation['documents']:,} for validation "
-        f"({validation['words']:,} words), read from the sources of "
-        f"{', '.join(present)}"
-        f"{'; absent here: ' + ', '.join(absent) if absent else ''}. "
-        f"They give {train['argument_pairs']:,} + "
-        f"{validation['argument_pairs']:,} pairs of an argument's description "
-        f"and its name, and {train['summary_pairs']:,} + "
-        f"{validation['summary_pairs']:,} pairs of a body and its summary. "
-        f"Cached in {counts['cache_path']} "
-        f"({counts['cache_bytes'] / 1e6:.1f} MB)."
+    examples = _examples("argument_questions", split)
+    return questions_dataset(
+        [docstring_examples.question_record(*example) for example in examples]
     )
 
 
-_COUNTED = ("documents", "words", "bytes", "argument_pairs", "summary_pairs")
+def cache_path():
+    """Returns the cache file for the packages as they are installed now.
+
+    Its name has a digest of their versions: an upgrade makes a new file.
+    """
+    folder = os.environ.get("UNILMV2_CACHE")
+    folder = folder or os.path.join("~", ".cache", "unilmv2_tf")
+    key = json.dumps([_FORMAT, package_versions()])
+    name = hashlib.blake2b(key.encode("utf-8"), digest_size=8).hexdigest()
+    return os.path.join(
+        os.path.abspath(os.path.expanduser(folder)),
+        f"docstrings-{name}.json.gz",
+    )
 
 
-def _corpus():
-    return _load(cache.cache_path())
+_EXAMPLES_OF = {
+    "argument_pairs": docstring_examples.argument_pairs_of,
+    "summary_pairs": docstring_examples.summary_pairs_of,
+    "package_texts": docstring_examples.package_texts_of,
+    "argument_questions": docstring_examples.argument_questions_of,
+}
 
 
+def _examples(kind, split):
+    if split not in SPLITS:
+        raise ValueError(
+            "`split` must be 'train' or 'validation': the embedded corpus has "
+            f"no other. Received: split={split!r}"
+        )
+    return _examples_by_split(cache_path(), kind)[split]
+
+
+@functools.lru_cache(maxsize=len(_EXAMPLES_OF) + 1)
+def _examples_by_split(path, kind):
+    corpus = _corpus(path)
+    if kind != "documents":
+        return by_split(corpus, _EXAMPLES_OF[kind])
+    texts = {split: [] for split in SPLITS}
+    for document in corpus:
+        texts[docstring_examples.split_of(document)].append(document["text"])
+    return texts
+
+
+# By path, which changes with the packages and with `$UNILMV2_CACHE`.
 @functools.lru_cache(maxsize=1)
-def _load(path):
-    # The path changes with the packages and with `$UNILMV2_CACHE`.
-    del path
+def _corpus(path):
+    """Returns the documents of the corpus, from the cache if possible."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            return json.load(file)
+    # Absent, or damaged: gzip has a checksum.
+    except (OSError, EOFError, ValueError, zlib.error):
+        pass
+    corpus = unique_documents(_extract_with_progress())
+    try:
+        with (
+            replacing(path) as temporary,
+            gzip.open(temporary, "wt", encoding="utf-8") as file,
+        ):
+            json.dump(corpus, file, ensure_ascii=False)
+    except OSError as error:
+        warnings.warn(
+            f"The embedded corpus could not be cached ({error}), so that every "
+            "process has to read it again. Set the environment variable "
+            "UNILMV2_CACHE to a folder that can be written.",
+            stacklevel=2,
+        )
+    return corpus
+
+
+def unique_documents(corpus):
+    """Drops documents with the same words; the others in a mixed, fixed order.
+
+    >>> first = {"package": "keras", "text": "Adds two numbers."}
+    >>> second = {"package": "numpy", "text": "adds `two` numbers"}
+    >>> unique_documents([first, second]) == [first]
+    True
+    """
+    kept = {}
+    for document in corpus:
+        kept.setdefault(digest(normalize(document["text"])), document)
+    return [kept[key] for key in sorted(kept)]
+
+
+def _extract_with_progress():
     bar = rich.progress.Progress(
         console=rich.console.Console(stderr=True),
         disable=not sys.stderr.isatty(),
         transient=True,
     )
     with bar:
-        task = bar.add_task("Reading docstrings", total=None, visible=False)
-
-        def show(done, total):
-            bar.update(task, completed=done, total=total, visible=True)
-
-        return cache.load_corpus(show)
-
-
-def _documents_by_split():
-    return _split(cache.cache_path())
+        task = bar.add_task("Reading docstrings", total=None)
+        return extract(
+            progress=lambda done, total: bar.update(
+                task, completed=done, total=total
+            )
+        )
 
 
-@functools.lru_cache(maxsize=1)
-def _split(path):
-    by_split = {split: [] for split in SPLITS}
-    for document in _load(path):
-        by_split[split_of(document)].append(document)
-    return by_split
-
-
-def _derived(kind):
-    return _derive(cache.cache_path(), kind)
-
-
-_DERIVATIONS = {
-    "arguments": argument_pairs_of,
-    "summaries": summary_pairs_of,
-    "packages": package_texts_of,
-    "topics": topic_texts_of,
-    "questions": argument_questions_of,
-}
-
-
-@functools.lru_cache(maxsize=len(_DERIVATIONS))
-def _derive(path, kind):
-    return _DERIVATIONS[kind](_load(path))
-
-
-def _pairs_dataset(pairs):
-    return _dataset(
-        encoder_text=[source for source, _ in pairs],
-        decoder_text=[target for _, target in pairs],
-    )
-
-
-def _labelled_dataset(examples):
-    texts = _dataset(text=[text for text, _ in examples])
-    labels = tf.constant([label for _, label in examples], tf.string)
-    return tf.data.Dataset.zip(
-        texts, tf.data.Dataset.from_tensor_slices(labels)
-    )
-
-
-def _dataset(**columns):
+def _pairs_dataset(kind, split):
+    sources, targets = _columns(kind, split)
     return tf.data.Dataset.from_tensor_slices(
-        {key: tf.constant(texts, tf.string) for key, texts in columns.items()}
+        {"encoder_text": sources, "decoder_text": targets}
     )
 
 
-def _passages(text, max_words):
-    passage, count = [], 0
-    for paragraph in text.split("\n\n"):
-        words = len(paragraph.split())
-        if passage and count + words > max_words:
-            yield "\n\n".join(passage)
-            passage, count = [], 0
-        if words <= max_words:
-            passage.append(paragraph)
-            count += words
-        else:
-            pieces = paragraph.split()
-            for start in range(0, words, max_words):
-                yield " ".join(pieces[start : start + max_words])
-    if passage:
-        yield "\n\n".join(passage)
+def _columns(kind, split):
+    examples = _examples(kind, split)
+    return [_strings([example[i] for example in examples]) for i in range(2)]
+
+
+def _strings(texts):
+    # With the type, which TensorFlow cannot tell from an empty list.
+    return tf.constant(texts, tf.string)

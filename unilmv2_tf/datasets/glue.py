@@ -1,8 +1,8 @@
 """The tasks of the GLUE benchmark: columns, labels, splits, scores, files.
 
 Wang et al., "GLUE: A Multi-Task Benchmark and Analysis Platform for Natural
-Language Understanding" (2019). Names of features, labels and splits are those
-of TensorFlow Datasets, `tfds:glue/...`.
+Language Understanding" (2019). A task of your own, such as one of SuperGLUE, is
+another entry of `GLUE_TASKS`, with its `dataset`.
 """
 
 import dataclasses
@@ -10,41 +10,40 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class GlueTask:
-    """One task of GLUE.
+    """One task of GLUE, with the names of TensorFlow Datasets.
 
     Args:
-        name: string. The configuration of `tfds:glue`.
-        text_keys: tuple of strings. The features that hold the text, or the
-            two texts of a pair in their order.
-        label_names: tuple of strings in the order of their integers. `None`
-            for regression.
-        metrics: tuple of strings. What the benchmark reports, by the names of
+        name: The configuration of the dataset.
+        text_keys: The features that hold the text, or the two texts of a pair.
+        label_names: The classes in the order of their integers; `None` for
+            regression.
+        metrics: What the benchmark reports, by the names of
             `unilmv2_tf.evaluation.score_labels`.
-        primary_metric: string. The first of them; accuracy for paraphrases.
-        submission_files: tuple of strings. The file of each of `test_splits`
-            in a submission.
-        submits_names: bool. Whether a submission holds the labels' names, and
-            not their integers. Defaults to `False`.
-        train_split: string. Defaults to `"train"`; `None` where there is
-            none.
-        validation_splits: tuple of strings. The first is what
-            `load_labelled(..., "validation")` reads.
-        test_splits: tuple of strings. Splits without labels.
+        primary_metric: The metric that selects a model.
+        submission_files: The file of each of `test_splits` in a submission.
+        submits_names: Whether a submission holds the names of labels instead
+            of their integers. Defaults to `False`.
+        train_split: Defaults to `"train"`; `None` where there is none.
+        validation_splits: The first is what `load_labeled(..., "validation")`
+            reads.
+        test_splits: Splits without labels.
+        dataset: The dataset of TFDS. Defaults to `"glue"`.
 
     Reference:
         Bao et al., 2020, section 3.4.
     """
 
     name: str
-    text_keys: tuple
-    label_names: tuple | None
-    metrics: tuple
+    text_keys: tuple[str, ...]
+    label_names: tuple[str, ...] | None
+    metrics: tuple[str, ...]
     primary_metric: str
-    submission_files: tuple
+    submission_files: tuple[str, ...]
     submits_names: bool = False
     train_split: str | None = "train"
-    validation_splits: tuple = ("validation",)
-    test_splits: tuple = ("test",)
+    validation_splits: tuple[str, ...] = ("validation",)
+    test_splits: tuple[str, ...] = ("test",)
+    dataset: str = "glue"
 
 
 _SENTENCES = ("sentence1", "sentence2")
@@ -155,15 +154,15 @@ GLUE_TASKS = {
 }
 
 
-def find_glue_task(source):
-    """The task of GLUE that a source is of.
+def find_glue_task(source: object) -> GlueTask | None:
+    """Finds the task of a source.
 
     Args:
-        source: string. A source, such as `"tfds:glue/mnli:test_matched"`; or
-            anything else that `load_labelled` takes.
+        source: Such as `"tfds:glue/mnli:test_matched"`, or anything else that
+            `load_labeled` takes.
 
     Returns:
-        A `GlueTask`, or `None` if it is of none.
+        A `GlueTask`, or `None` if the source is of none.
 
     Example:
 
@@ -172,8 +171,9 @@ def find_glue_task(source):
     >>> find_glue_task("reviews.tsv") is None
     True
     """
-    if not isinstance(source, str) or not source.startswith("tfds:glue/"):
+    if not isinstance(source, str) or not source.startswith("tfds:"):
         return None
     # A version may follow the configuration: glue/cola/2.0.0.
-    name = source.split(":")[1].split("/")[1]
-    return GLUE_TASKS.get(name)
+    dataset, name, *_ = [*source.split(":")[1].split("/"), ""]
+    task = GLUE_TASKS.get(name)
+    return task if task and task.dataset == dataset else None

@@ -1,15 +1,12 @@
-"""Any corpus into packed rows in sharded files."""
+"""`unilmv2 prepare`: text as token shards for pre-training."""
 
-import dataclasses
 import importlib
 import os
-import time
 
-from unilmv2_tf.datasets.packed.units import num_bytes_of
-from unilmv2_tf.datasets.packed.units import plan_units
-from unilmv2_tf.datasets.packed.writing import UNITS_PER_VALIDATION_SHARD
-from unilmv2_tf.datasets.packed.writing import write_packed_folder
-from unilmv2_tf.preprocessing.packing import PackingStatistics
+from unilmv2_tf.datasets.shard_plan import num_bytes_of
+from unilmv2_tf.datasets.shard_plan import plan_shards
+from unilmv2_tf.datasets.shard_writing import SHARDS_PER_VALIDATION_SHARD
+from unilmv2_tf.datasets.shard_writing import write_token_shards
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
 from unilmv2_tf.progress import Progress
@@ -29,7 +26,7 @@ def prepare(
     text_key: str = "text",
     overwrite: bool = False,
 ):
-    """Packs text into rows of tokens, in sharded files, for pre-training.
+    """Tokenizes text into rows of token ids, in shards, for pre-training.
 
     Args:
         sources: Text, one source or a list: files (.txt, .jsonl, .tsv,
@@ -37,23 +34,23 @@ def prepare(
             Datasets, or docstrings: for the embedded corpus.
         vocabulary: A file with one token a line, or the folder of a preset.
         output: The folder to write.
-        sequence_length: The length of the rows.
-        validation_share: The share of documents that are held out; 0 for no
-            validation split.
-        lowercase: Whether the text is lowercased; a preset knows by itself.
-        num_workers: How many processes work, as many as there are cores if
-            it is not given.
-        runner: An Apache Beam runner that does the work instead, such as
+        sequence_length: The length of the rows in tokens.
+        validation_share: The share of documents held out for validation; 0 for
+            no validation split.
+        lowercase: Whether to lowercase the text; a preset has its own setting.
+        num_workers: The number of processes. The default is the number of
+            cores.
+        runner: An Apache Beam runner to use instead of processes, such as
             DirectRunner or DataflowRunner. All its workers must see the
             sources and the output under the same paths.
-        runner_options: Options of Beam's pipeline, such as
+        runner_options: Beam pipeline options, such as
             ["--direct_num_workers=4"].
-        data_dir: Where TensorFlow Datasets keeps its data.
-        text_key: The feature of TensorFlow Datasets that holds the text.
-        overwrite: Whether to replace an output that is there.
+        data_dir: The data folder of TensorFlow Datasets.
+        text_key: The text feature of TensorFlow Datasets.
+        overwrite: Whether to replace an existing output.
 
     Returns:
-        A dict of what was counted.
+        A dict of counts, which is also in `statistics.json`.
 
     Example:
 
@@ -70,17 +67,30 @@ def prepare(
     ...     statistics = prepare(
     ...         text, path["v"], path["o"], sequence_length=8,
     ...         validation_share=0, num_workers=1)
-    train: 2 documents, 5 tokens (0.00% unknown) in 1 rows; padding 0.00%;
-    1 shards
+    train: 2 documents, 5 tokens (0.00% unknown) in 1 rows of 5.0 tokens;
+    padding 0.00%; 1 shards
     ...
     """
     if num_workers is None:
         num_workers = len(os.sched_getaffinity(0))
     tokenizer = _load_tokenizer(vocabulary, lowercase)
-    units = plan_units(sources, data_dir, text_key)
-    with _Bars(units, validation_share, is_hidden=runner is not None) as bars:
-        statistics = write_packed_folder(
-            units,
+    plan = plan_shards(sources, data_dir, text_key)
+    num_shards, num_passes = len(plan), 1
+    if validation_share:
+        num_shards += -(-len(plan) // SHARDS_PER_VALIDATION_SHARD)
+        num_passes = 2
+    megabytes = num_passes * sum(map(num_bytes_of, plan)) / 1e6
+    progress = Progress(
+        "preparing",
+        num_shards,
+        examples_per_step=megabytes / max(num_shards, 1),
+        unit="MB",
+        step_unit="shards",
+        is_shown=runner is None,
+    )
+    with progress:
+        statistics = write_token_shards(
+            plan,
             tokenizer,
             output,
             sequence_length=sequence_length,
@@ -89,16 +99,21 @@ def prepare(
             runner=runner,
             runner_options=runner_options,
             overwrite=overwrite,
-            on_shard=bars.advance,
+            on_shard=lambda job, rows: progress.advance(),
         )
-    for split, counted in statistics["splits"].items():
-        print(f"{split}: {_described(counted)}")
-    for source, counted in statistics["sources"].items():
+    for split, counts in statistics["splits"].items():
         print(
-            f"{source}: {counted['documents']:,} documents, "
-            f"{counted['bytes'] / 1e6:,.1f} MB of text"
+            f"{split}: {counts['documents']:,} documents, "
+            f"{counts['tokens']:,} tokens "
+            f"({counts['unknown_share']:.2%} unknown) in {counts['rows']:,} "
+            f"rows of {counts['tokens_per_row']:.1f} tokens; padding "
+            f"{counts['padding_share']:.2%}; {counts['shards']:,} shards"
         )
-    print(f"{output}: {statistics['tokens_per_row']:.1f} tokens a row")
+    for source, counts in statistics["sources"].items():
+        print(
+            f"{source}: {counts['documents']:,} documents, "
+            f"{counts['bytes'] / 1e6:,.1f} MB of text"
+        )
     return statistics
 
 
@@ -108,58 +123,3 @@ def _load_tokenizer(vocabulary, lowercase):
         importlib.import_module("unilmv2_tf.models")
         return UniLMv2Tokenizer.from_preset(vocabulary)
     return UniLMv2Tokenizer(load_vocabulary(vocabulary), lowercase=lowercase)
-
-
-def _described(counted):
-    names = [field.name for field in dataclasses.fields(PackingStatistics)]
-    statistics = PackingStatistics(**{name: counted[name] for name in names})
-    return f"{statistics}; {counted['shards']:,} shards"
-
-
-class _Bars:
-    """A progress bar for each split."""
-
-    def __init__(self, units, validation_share, is_hidden):
-        megabytes = sum(map(num_bytes_of, units)) / 1e6
-        self._totals = {}
-        if validation_share and not is_hidden:
-            self._totals["validation"] = -(
-                -len(units) // UNITS_PER_VALIDATION_SHARD
-            )
-        if not is_hidden:
-            self._totals["train"] = len(units)
-        self._megabytes = megabytes
-        self._bar = None
-
-    def __enter__(self):
-        self._open_next()
-        return self
-
-    def __exit__(self, *error):
-        if self._bar:
-            self._bar.__exit__(*error)
-
-    def advance(self, job, rows):
-        del job
-        self._num_tokens += rows.size
-        seconds = time.monotonic() - self._start
-        self._bar.advance({"tokens/s": self._num_tokens / seconds})
-        if self._bar.step == self._bar.num_steps:
-            self._bar.__exit__()
-            self._open_next()
-
-    def _open_next(self):
-        self._bar = None
-        if not self._totals:
-            return
-        split = next(iter(self._totals))
-        num_shards = self._totals.pop(split)
-        self._num_tokens = 0
-        self._start = time.monotonic()
-        self._bar = Progress(
-            f"packing {split}",
-            num_shards,
-            examples_per_step=self._megabytes / num_shards,
-            unit="MB",
-        )
-        self._bar.__enter__()

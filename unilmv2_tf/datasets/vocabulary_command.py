@@ -1,3 +1,5 @@
+"""`unilmv2 vocabulary`: a WordPiece vocabulary of text."""
+
 from unilmv2_tf.datasets import load_documents
 from unilmv2_tf.preprocessing.vocabulary import learn_vocabulary
 from unilmv2_tf.preprocessing.vocabulary import save_vocabulary
@@ -13,10 +15,11 @@ def vocabulary(
 
     Args:
         sources: Text to learn from, one source or a list: files (.txt,
-            .jsonl, .tsv, globs), or docstrings: for the embedded corpus.
+            .jsonl, .tsv, globs), tfds:NAME/CONFIG:SPLIT, or docstrings: for
+            the embedded corpus.
         output: The file to write, one token a line.
-        vocabulary_size: How many tokens at most.
-        lowercase: Whether the text is lowercased.
+        vocabulary_size: The maximum number of tokens.
+        lowercase: Whether to lowercase the text.
 
     Example:
 

@@ -12,14 +12,15 @@ import os
 import select
 import sys
 
-from unilmv2_tf.datasets.files import decoded_lines
-from unilmv2_tf.datasets.files import extension_of
-from unilmv2_tf.datasets.files import find_files
-from unilmv2_tf.datasets.files import is_blank
-from unilmv2_tf.datasets.files import open_file
-from unilmv2_tf.datasets.files import utf8_error
-from unilmv2_tf.datasets.parsers import parse_object
-from unilmv2_tf.datasets.parsers import text_of
+from unilmv2_tf.datasets.text_files import decode_line
+from unilmv2_tf.datasets.text_files import decoded_lines
+from unilmv2_tf.datasets.text_files import errors_at
+from unilmv2_tf.datasets.text_files import extension_of
+from unilmv2_tf.datasets.text_files import find_files
+from unilmv2_tf.datasets.text_files import is_blank
+from unilmv2_tf.datasets.text_files import open_file
+from unilmv2_tf.datasets.text_files import parse_object
+from unilmv2_tf.datasets.text_files import text_of
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.progress import Progress
 from unilmv2_tf.run_settings import changed_settings
@@ -54,28 +55,28 @@ def read_items(path, key="src"):
             text = line.partition("\t")[0] if extension == ".tsv" else line
             items.append({key: text})
         elif not is_blank(line):
-            items.append(_json_item(line, key, f"{paths[0]}:{number}"))
+            with errors_at(f"{paths[0]}:{number}"):
+                items.append(_json_item(line, key))
     return hashlib.sha256(data).hexdigest(), items
 
 
-def _json_item(line, key, place):
-    item = parse_object(line, f'{{"{key}": "..."}}', place)
+def _json_item(line, key):
+    item = parse_object(line, f'{{"{key}": "..."}}')
     if key not in item:
         raise ValueError(
-            f"{place}: the key {key!r} is missing. Found: "
-            f"{', '.join(item) or 'no key'}"
+            f"the key {key!r} is missing. Found: {', '.join(item) or 'no key'}"
         )
-    item_text(item, key, place)
+    item_text(item, key)
     return item
 
 
-def item_text(item, key="src", place="source"):
+def item_text(item, key="src"):
     """The text of an item; WordPieces are joined.
 
     >>> item_text({"src": ["un", "##folds"]})
     'unfolds'
     """
-    return text_of(item, key, place, may_be_empty=True)
+    return text_of(item, key, may_be_empty=True)
 
 
 def stream_items(descriptor, chunk_size, key="src"):
@@ -104,12 +105,12 @@ def stream_items(descriptor, chunk_size, key="src"):
         for line in lines:
             number += 1
             try:
-                text = line.rstrip(b"\r").decode("utf-8-sig")
-            except UnicodeDecodeError as error:
+                text = decode_line(line)
+            except ValueError as error:
                 # The lines before a wrong one still get their results.
                 if items:
                     yield items
-                raise utf8_error(f"stdin:{number}", error) from None
+                raise ValueError(f"stdin:{number}: {error}") from None
             items.append({key: text})
             if len(items) == chunk_size:
                 yield items

@@ -134,17 +134,7 @@ def pack_text_batches(
         return tf.cast(token_ids.flat_values, tf.int32), starts
 
     def assemble(token_ids, starts):
-        size = tf.size(token_ids)
-        num_rows = (size + room - 1) // room
-        padding = [[0, num_rows * room - size]]
-        token_ids = tf.reshape(tf.pad(token_ids, padding), (-1, room))
-        starts = tf.reshape(tf.pad(starts, padding), (-1, room))
-        num_tokens = tf.minimum(size - tf.range(num_rows) * room, room)
-        num_first = _first_segment_lengths(starts, num_tokens)
-        rows = assemble_rows(
-            token_ids, num_tokens, num_first, tokenizer, sequence_length
-        )
-        return {**rows, "num_documents": tf.reduce_sum(starts, axis=1)}
+        return pack_token_ids(token_ids, starts, tokenizer, sequence_length)
 
     return (
         batches.map(tokenize, num_parallel_calls=num_parallel_calls)
@@ -152,6 +142,25 @@ def pack_text_batches(
         .rebatch(room * _ROWS_AT_ONCE)
         .map(assemble, num_parallel_calls=num_parallel_calls)
     )
+
+
+def pack_token_ids(token_ids, starts, tokenizer, sequence_length):
+    """Cuts the tokens of documents, one after the other, into rows.
+
+    `starts`, of the shape of `token_ids`, is 1 where a document begins.
+    """
+    room = sequence_length - 3
+    size = tf.size(token_ids)
+    num_rows = (size + room - 1) // room
+    padding = [[0, num_rows * room - size]]
+    token_ids = tf.reshape(tf.pad(token_ids, padding), (-1, room))
+    starts = tf.reshape(tf.pad(starts, padding), (-1, room))
+    num_tokens = tf.minimum(size - tf.range(num_rows) * room, room)
+    num_first = _first_segment_lengths(starts, num_tokens)
+    rows = assemble_rows(
+        token_ids, num_tokens, num_first, tokenizer, sequence_length
+    )
+    return {**rows, "num_documents": tf.reduce_sum(starts, axis=1)}
 
 
 def _first_segment_lengths(starts, num_tokens):

@@ -103,7 +103,6 @@ class QuickStart:
 
     def run(self):
         """Does all that has not been done yet."""
-        self._say(docstrings.describe())
         tokenizer = self._part("vocabulary", self.make_tokenizer)
         self._part("pretrain", self.pretrain, tokenizer)
         pretrained = self.path("pretrained")

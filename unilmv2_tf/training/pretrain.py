@@ -56,7 +56,7 @@ def pretrain(args: PretrainArgs) -> bool:
     # TensorFlow takes seconds to import; help should not.
     import keras
 
-    from unilmv2_tf.datasets.packed import open_packed_folder
+    from unilmv2_tf.datasets import open_token_shards
     from unilmv2_tf.progress import Progress
     from unilmv2_tf.run_settings import check_same_settings
     from unilmv2_tf.run_settings import recorded_settings
@@ -73,7 +73,7 @@ def pretrain(args: PretrainArgs) -> bool:
     from unilmv2_tf.training.tensorflow_engine import TensorFlowEngine
 
     # 1. Mistakes are found before a device is used.
-    shards = open_packed_folder(args.data)
+    shards = open_token_shards(args.data)
     check_positions(args, shards)
     check_schedule(args.schedule)
     callbacks = make_callbacks(args.callbacks)

@@ -23,8 +23,8 @@ BACKBONE = {
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory):
     """About 300 rows of 32 tokens for training, 40 for validation."""
-    from unilmv2_tf.datasets.packed.units import plan_units
-    from unilmv2_tf.datasets.packed.writing import write_packed_folder
+    from unilmv2_tf.datasets.shard_plan import plan_shards
+    from unilmv2_tf.datasets.shard_writing import write_token_shards
     from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
     folder = tmp_path_factory.mktemp("pretraining")
@@ -39,8 +39,8 @@ def shards(tmp_path_factory):
         documents.append(" ".join(WORDS[word] for word in words))
     text = folder / "text.txt"
     text.write_text("\n\n".join(documents) + "\n")
-    write_packed_folder(
-        plan_units(text),
+    write_token_shards(
+        plan_shards(text),
         UniLMv2Tokenizer(VOCABULARY),
         folder / "shards",
         sequence_length=LENGTH,
@@ -79,7 +79,7 @@ def make_step(make_settings):
     import keras
     import tensorflow as tf
 
-    from unilmv2_tf.datasets.packed import open_packed_folder
+    from unilmv2_tf.datasets import open_token_shards
     from unilmv2_tf.training.optimizer import make_optimizer
     from unilmv2_tf.training.pretraining_task import make_preprocessor
     from unilmv2_tf.training.pretraining_task import make_task
@@ -88,7 +88,7 @@ def make_step(make_settings):
     def make(**settings):
         settings = make_settings(**settings)
         keras.utils.set_random_seed(settings.seed)
-        shards = open_packed_folder(settings.data)
+        shards = open_token_shards(settings.data)
         preprocessor = make_preprocessor(settings, shards)
         task = make_task(settings, shards, preprocessor)
         optimizer = make_optimizer(
@@ -111,12 +111,12 @@ def make_step(make_settings):
 @pytest.fixture(scope="session")
 def batches(shards):
     """Six masked batches of 16 rows."""
-    from unilmv2_tf.datasets.packed import open_packed_folder
-    from unilmv2_tf.datasets.packed.pipeline import masked_batches
+    from unilmv2_tf.datasets import masked_batches
+    from unilmv2_tf.datasets import open_token_shards
     from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 
     preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
-        open_packed_folder(shards).tokenizer(), LENGTH, seed=0
+        open_token_shards(shards).tokenizer(), LENGTH, seed=0
     )
     return list(masked_batches(shards, "train", preprocessor, 16).take(6))
 

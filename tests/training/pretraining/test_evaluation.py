@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from unilmv2_tf.datasets.packed import open_packed_folder
-from unilmv2_tf.datasets.packed.pipeline import evaluation_batches
+from unilmv2_tf.datasets import evaluation_batches
+from unilmv2_tf.datasets import open_token_shards
 from unilmv2_tf.training.pretraining_task import make_preprocessor
 from unilmv2_tf.training.pretraining_task import make_task
 from unilmv2_tf.training.tensorflow_engine import TensorFlowEngine
@@ -18,7 +18,7 @@ def evaluate(make_settings):
     def evaluate(**settings):
         args = make_settings(backbone={"dropout": 0.2}, **settings)
         keras.utils.set_random_seed(args.seed)
-        shards = open_packed_folder(args.data)
+        shards = open_token_shards(args.data)
         preprocessor = make_preprocessor(args, shards)
         engine = TensorFlowEngine(args)
         engine.build(lambda: make_task(args, shards, preprocessor))
@@ -32,7 +32,7 @@ def evaluate(make_settings):
 def test_is_that_of_keras(evaluate, shards, num_rows):
     task, figures, again = evaluate(batch_size=16, evaluation_rows=num_rows)
     assert figures == again
-    num_rows = num_rows or open_packed_folder(shards).num_rows("validation")
+    num_rows = num_rows or open_token_shards(shards).num_rows("validation")
     assert num_rows % 16, "the last batch must be filled up"
     # All rows at once, so that nothing is filled up.
     batches = evaluation_batches(

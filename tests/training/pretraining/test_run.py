@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import unilmv2_tf
-from unilmv2_tf.datasets.packed import open_packed_folder
-from unilmv2_tf.datasets.packed.units import plan_units
-from unilmv2_tf.datasets.packed.writing import write_packed_folder
+from unilmv2_tf.datasets import open_token_shards
+from unilmv2_tf.datasets.shard_plan import plan_shards
+from unilmv2_tf.datasets.shard_writing import write_token_shards
 from unilmv2_tf.training.pretrain import pretrain
 
 LOSSES = ("loss", "ae_loss", "par_loss", "val_loss", "val_par_accuracy")
@@ -138,9 +138,9 @@ def test_the_last_checkpoint_is_damaged(run, whole, read_checkpoint, capsys):
 
 
 def test_without_validation(run, tmp_path, shards, capsys):
-    write_packed_folder(
-        plan_units(os.path.join(os.path.dirname(shards), "text.txt")),
-        open_packed_folder(shards).tokenizer(),
+    write_token_shards(
+        plan_shards(os.path.join(os.path.dirname(shards), "text.txt")),
+        open_token_shards(shards).tokenizer(),
         tmp_path / "shards",
         sequence_length=32,
         validation_share=0,

@@ -1,6 +1,6 @@
-"""The embedded corpus: docstrings read from the installed packages.
+"""Docstrings of installed packages as clean text.
 
-`extraction.py` and what it imports use the standard library alone, and import
-each other relatively: it starts itself in bare Python processes, which must
-not pay for importing TensorFlow.
+Extraction starts itself in bare Python processes, which must not import
+TensorFlow: so this folder imports the standard library alone, and itself
+relatively.
 """

@@ -5,9 +5,9 @@ import hashlib
 
 import numpy as np
 
+from unilmv2_tf.datasets import find_glue_task
 from unilmv2_tf.datasets import label_names
-from unilmv2_tf.datasets import load_labelled
-from unilmv2_tf.datasets.glue import find_glue_task
+from unilmv2_tf.datasets import load_labeled
 from unilmv2_tf.training.finetuning.examples import rough_lengths
 
 _ROWS_AT_ONCE = 1024
@@ -94,7 +94,7 @@ def read(source, split=None):
     """Reads labelled texts into memory.
 
     Args:
-        source: string, see `unilmv2_tf.datasets.load_labelled`.
+        source: string, see `unilmv2_tf.datasets.load_labeled`.
         split: string. Defaults to `None`.
 
     Returns:
@@ -103,7 +103,7 @@ def read(source, split=None):
     Raises:
         ValueError: if the source cannot be read.
     """
-    dataset = load_labelled(source, split, with_ids=True)
+    dataset = load_labeled(source, split, with_ids=True)
     batches = list(dataset.batch(4096).as_numpy_iterator())
     texts = {
         key: np.concatenate([x[key] for x, _ in batches])

@@ -1,0 +1,473 @@
+"""The grammar of data arguments: from what a user names to a dataset.
+
+documents    PATH.txt, blank lines between them; PATH.jsonl, {"text"}; PATH.tsv,
+             one column; tfds:NAME/CONFIG:SPLIT, a text; docstrings:
+pairs        PATH.jsonl, {"src", "tgt"}; PATH.tsv, source and target;
+             tfds:NAME/CONFIG, two supervised texts; docstrings:arguments,
+             docstrings:summaries; any questions, for question generation
+labeled      PATH.jsonl, {"text", "label"} or {"text_a", "text_b", "label"};
+             PATH.tsv, the same columns; tfds:NAME/CONFIG, one or two texts and
+             a class label; tfds:glue/TASK; docstrings:packages
+questions    PATH.json, SQuAD's format; tfds:squad/v1.1, tfds:squad/v2.0;
+             docstrings:questions
+
+A path may hold `*`, `?`, `[...]` and `**`; what it matches is read in sorted
+order. See `text_files.py`, `labeled_files.py`, `squad_files.py` and
+`tfds_data.py` for the formats, `docstrings.py` for the embedded corpus.
+
+Files of documents are streamed, after a first pass that finds errors before
+training starts; other files are read into memory.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from unilmv2_tf.datasets import docstrings
+from unilmv2_tf.datasets import labeled_files
+from unilmv2_tf.datasets import squad_files
+from unilmv2_tf.datasets import text_files
+from unilmv2_tf.datasets import tfds_data
+from unilmv2_tf.datasets.glue import find_glue_task
+from unilmv2_tf.datasets.splits import SPLITS
+from unilmv2_tf.datasets.splits import take_split
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
+Source = str | os.PathLike | list[str | os.PathLike]
+
+
+def load_documents(source: Source, split: str | None = None) -> tf.data.Dataset:
+    """Loads texts for pre-training and vocabularies.
+
+    Args:
+        source: String, path or a list of them, read one after the other:
+            `PATH.txt`, `PATH.jsonl`, `PATH.tsv` (globs are accepted),
+            `tfds:NAME/CONFIG:SPLIT` or `docstrings:`.
+        split: `"train"` or `"validation"`. TFDS datasets and the embedded
+            corpus have their own; for files, for a TFDS split that `source`
+            names and for datasets without a validation split, `hold_out`
+            makes one. Defaults to `None`: all of a file, the split that
+            `source` names, or else the training split.
+
+    Returns:
+        A `tf.data.Dataset` of `{"text": scalar string}`. Its length is known
+        unless a file was split.
+
+    Raises:
+        FileNotFoundError: If nothing has that name, or a TFDS dataset is not
+            prepared.
+        IsADirectoryError: If a folder has that name.
+        PermissionError: If a file may not be read.
+        ValueError: If the source is of an unknown kind, or a file is empty, is
+            not UTF-8 or has a wrong record; the message names file and line.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "two.txt")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("The first\\ndocument.\\n\\nThe second.\\n")
+    >>> for record in load_documents(path).as_numpy_iterator():
+    ...     print(record["text"])
+    b'The first\\ndocument.'
+    b'The second.'
+    """
+    return _load(source, split, _DOCUMENTS)
+
+
+def load_pairs(source: Source, split: str | None = None) -> tf.data.Dataset:
+    """Loads pairs of texts for sequence-to-sequence training.
+
+    Args:
+        source: String, path or a list of them: `PATH.jsonl`, `PATH.tsv`,
+            `PATH.json` in SQuAD's format (globs are accepted),
+            `tfds:NAME/CONFIG` or `tfds:NAME/CONFIG:SPLIT`,
+            `docstrings:arguments`, `docstrings:summaries` or
+            `docstrings:questions`.
+        split: As in `load_documents`.
+
+    Returns:
+        A `tf.data.Dataset` of `{"encoder_text": scalar string,
+        "decoder_text": scalar string}`. Sources may be empty, targets not.
+        For questions with passages, a source is `passage | first answer`, the
+        target is the question, and questions without an answer are left out
+        with a warning.
+
+    Raises:
+        FileNotFoundError: As `load_documents`, as are the other errors.
+
+    Examples:
+
+    >>> import os, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "one.jsonl")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write('{"src": ["un", "##like", "ly"], "tgt": "odd"}')
+    >>> for record in load_pairs(path).as_numpy_iterator():
+    ...     print(record["encoder_text"], record["decoder_text"])
+    b'unlike ly' b'odd'
+
+    Question generation:
+
+    >>> path = os.path.join(folder.name, "one.json")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write('''{"data": [{"paragraphs": [{
+    ...         "context": "A fox ran.", "qas": [{
+    ...             "id": "1", "question": "Who ran?",
+    ...             "answers": [{"text": "fox", "answer_start": 2}]}]}]}]}''')
+    >>> for record in load_pairs(path).as_numpy_iterator():
+    ...     print(record["encoder_text"], record["decoder_text"])
+    b'A fox ran. | fox' b'Who ran?'
+
+    Reference:
+        Bao et al., 2020, section 3.4 (summaries, question generation).
+    """
+
+    def load(one):
+        if _has_questions(one):
+            # Split by passage, before passages are joined with answers.
+            questions = _load_one(one, split, _QUESTIONS)
+            return squad_files.question_generation_pairs(one, questions)
+        return _load_one(one, split, _PAIRS)
+
+    return _concatenate(source, split, load)
+
+
+def load_labeled(
+    source: Source, split: str | None = None, with_ids: bool = False
+) -> tf.data.Dataset:
+    """Loads labeled texts or pairs, for classification and regression.
+
+    Args:
+        source: String, path or a list of them: `PATH.tsv`, `PATH.jsonl` (globs
+            are accepted), `tfds:NAME/CONFIG` or `tfds:NAME/CONFIG:SPLIT`, or
+            `docstrings:packages`.
+        split: As in `load_documents`. Examples without a label are left out
+            where it is given.
+        with_ids: Whether records hold an int64 `id`: the `idx` of a TFDS
+            dataset, by which GLUE submissions are ordered, or the number of
+            the example in its source, from 0. Defaults to `False`.
+
+    Returns:
+        A `tf.data.Dataset` of pairs: a dictionary of scalar strings, `text` or
+        `text_a` and `text_b`, and the label, a scalar string (class) or
+        float32 (value). A label that TFDS does not have (test splits) is `""`
+        or NaN.
+
+    Raises:
+        FileNotFoundError: As `load_documents`, as are the other errors.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "reviews.tsv")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("A delight.\\tgood\\nI left early.\\tbad\\n")
+    >>> for record, label in load_labeled(path).as_numpy_iterator():
+    ...     print(record, label)
+    {'text': b'A delight.'} b'good'
+    {'text': b'I left early.'} b'bad'
+    """
+
+    def finish(one, dataset):
+        is_tfds = split_scheme(one)[0] == "tfds"
+        if with_ids and "id" not in dataset.element_spec[0]:
+            dataset = dataset.enumerate().map(
+                lambda id, example: ({**example[0], "id": id}, example[1])
+            )
+        elif not with_ids:
+            dataset = dataset.map(_without_id)
+        # All examples of these splits of GLUE have labels.
+        if split and is_tfds and not find_glue_task(one):
+            dataset = dataset.filter(_has_label)
+        return dataset
+
+    return _load(source, split, _LABELED, finish)
+
+
+def label_names(source: Source) -> list[str] | None:
+    """Returns the class names of a source in canonical order.
+
+    For TFDS and the embedded corpus it is their own order; for files integers
+    are sorted by value and other names by letters.
+
+    Args:
+        source: String, path or a list of them, see `load_labeled`. TFDS data
+            need not be prepared.
+
+    Returns:
+        A list of strings, or `None` if labels are values (regression).
+
+    Raises:
+        FileNotFoundError: If nothing has that name.
+        ValueError: If the source is of an unknown kind, has a wrong record, or
+            mixes classes and values.
+
+    Example:
+
+    >>> label_names("tfds:glue/mnli")
+    ['entailment', 'neutral', 'contradiction']
+    >>> label_names("tfds:glue/stsb") is None
+    True
+    """
+    sources = _list_sources(source)
+    found = [_label_names(one) for one in sources]
+    if None in found:
+        if any(found):
+            raise ValueError(
+                "`source` must have classes as labels, or values, in all of "
+                f"its parts. Received: source={sources}, which mix them"
+            )
+        return None
+    names = list(dict.fromkeys(name for names in found for name in names))
+    if any(split_scheme(one)[0] for one in sources):
+        return names
+    return labeled_files.sort_names(names)
+
+
+def load_questions(source: Source, split: str | None = None) -> tf.data.Dataset:
+    """Loads questions with the passages that answer them, or do not.
+
+    Args:
+        source: String, path or a list of them: `PATH.json` in SQuAD's format
+            (globs are accepted), `tfds:squad/v1.1`, `tfds:squad/v2.0` (or
+            another TFDS dataset with their features; `:SPLIT` may follow) or
+            `docstrings:questions`.
+        split: As in `load_documents`; questions about one passage stay
+            together.
+
+    Returns:
+        A `tf.data.Dataset` of dictionaries: `id`, `question` and `context`,
+        scalar strings; `answer_texts`, strings of shape `(k,)`, and
+        `answer_starts`, int32 of shape `(k,)`: their positions in the context
+        in Unicode code points. `k` is 0 where the passage has no answer.
+
+    Raises:
+        FileNotFoundError: As `load_documents`, as are the other errors.
+
+    Example:
+
+    >>> dataset = load_questions("docstrings:questions", "validation")
+    >>> dataset.element_spec["answer_starts"]
+    TensorSpec(shape=(None,), dtype=tf.int32, name=None)
+
+    Reference:
+        Rajpurkar et al., "Know What You Don't Know: Unanswerable Questions
+        for SQuAD" (2018).
+    """
+    return _load(source, split, _QUESTIONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """A kind of record: a name, and a reader for each kind of source."""
+
+    name: str
+    read_file: Callable  # of a path
+    read_tfds: Callable  # of a name, its builder and a split
+    docstrings: dict  # from what follows `docstrings:` to a function of a split
+
+
+def _documents_of_file(path):
+    # The first pass finds what is wrong, which inside a dataset would be
+    # reported late and as an error of TensorFlow.
+    count = sum(is_start for _, is_start in text_files.read_texts(path))
+    if not count:
+        raise ValueError(f"{path} is empty: it has no documents")
+    dataset = tf.data.Dataset.from_generator(
+        lambda: ({"text": text} for text in text_files.read_documents(path)),
+        output_signature={"text": tf.TensorSpec((), tf.string)},
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _pairs_of_file(path):
+    columns = text_files.read_columns(path, "pairs")
+    return tf.data.Dataset.from_tensor_slices(columns)
+
+
+def _labeled_of_file(path):
+    columns = labeled_files.read_labeled_file(path)
+    labels = columns.pop("label")
+    return tf.data.Dataset.from_tensor_slices((columns, labels))
+
+
+def _questions_of_file(path):
+    return squad_files.questions_dataset(squad_files.read_squad_file(path))
+
+
+_DOCUMENTS = _Kind(
+    "documents",
+    _documents_of_file,
+    tfds_data.read_documents,
+    {"": docstrings.documents},
+)
+_PAIRS = _Kind(
+    "pairs",
+    _pairs_of_file,
+    tfds_data.read_pairs,
+    {
+        "arguments": docstrings.argument_pairs,
+        "summaries": docstrings.summary_pairs,
+        "questions": docstrings.argument_questions,
+    },
+)
+_LABELED = _Kind(
+    "labeled examples",
+    _labeled_of_file,
+    tfds_data.read_labeled,
+    {"packages": docstrings.package_texts},
+)
+_QUESTIONS = _Kind(
+    "questions",
+    _questions_of_file,
+    tfds_data.read_questions,
+    {"questions": docstrings.argument_questions},
+)
+
+
+def _load(source, split, kind, finish=lambda one, dataset: dataset):
+    """Loads sources; `finish` is applied to each before it is split."""
+    return _concatenate(
+        source, split, lambda one: _load_one(one, split, kind, finish)
+    )
+
+
+def _load_one(one, split, kind, finish=lambda one, dataset: dataset):
+    scheme, name = split_scheme(one)
+    has_split = split is None
+    if scheme == "docstrings":
+        dataset = docstring_source(one, name, kind)(split or "train")
+        has_split = True
+    elif scheme == "tfds":
+        name, named = tfds_data.split_place(name)
+        builder = tfds_data.open_builder(name)
+        chosen, has_split = tfds_data.choose_split(name, builder, named, split)
+        dataset = kind.read_tfds(name, builder, chosen)
+    else:
+        paths = text_files.find_files(name)
+        for path in paths:
+            text_files.extension_of(path, kind.name)
+        dataset = _join(paths, [kind.read_file(path) for path in paths])
+    dataset = finish(one, dataset)
+    return dataset if has_split else take_split(one, dataset, split)
+
+
+def split_scheme(source):
+    """Splits a source into scheme and name; the scheme of a path is empty.
+
+    >>> split_scheme("tfds:wiki40b/en:train"), split_scheme("a.txt")
+    (('tfds', 'wiki40b/en:train'), ('', 'a.txt'))
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(
+            "`source` must be a string, a path or a list of them. "
+            f"Received: source={source!r} of type {type(source).__name__}"
+        )
+    source = os.fspath(source)
+    scheme = _SCHEME.fullmatch(source)
+    if not scheme or os.path.exists(source):
+        return "", source
+    if scheme[1] not in ("docstrings", "tfds"):
+        raise ValueError(
+            f"{source!r} begins with the unknown scheme '{scheme[1]}:'. Known: "
+            "docstrings: and docstrings:KIND (the embedded corpus), "
+            "tfds:NAME/CONFIG:SPLIT, and paths that end in .txt, .jsonl, .tsv "
+            "or .json"
+        )
+    return scheme[1], scheme[2]
+
+
+def docstring_source(source, name, kind=_DOCUMENTS):
+    """Returns the function of the embedded corpus for `docstrings:name`."""
+    if name not in kind.docstrings:
+        known = [f"docstrings:{name}" for name in kind.docstrings]
+        raise ValueError(
+            f"{source!r} holds no {kind.name}. In the embedded corpus these "
+            f"are in {', '.join(known)}"
+        )
+    return kind.docstrings[name]
+
+
+def _concatenate(source, split, load):
+    """Loads each source with a function and joins the datasets."""
+    if split is not None and split not in SPLITS:
+        raise ValueError(
+            "`split` must be 'train', 'validation' or None. "
+            f"Received: split={split!r}"
+        )
+    sources = _list_sources(source)
+    return _join(sources, [load(one) for one in sources])
+
+
+def _list_sources(source):
+    sources = list(source) if isinstance(source, list | tuple) else [source]
+    if not sources:
+        raise ValueError(
+            "`source` must name at least one file or corpus. Received: "
+            f"source={source!r}"
+        )
+    return sources
+
+
+def _join(names, datasets):
+    joined = datasets[0]
+    for name, dataset in zip(names[1:], datasets[1:]):
+        if dataset.element_spec != joined.element_spec:
+            raise ValueError(
+                "`source` must name sources of one kind of record. Received: "
+                f"{names[0]} with {_columns_of(joined)}, "
+                f"{name} with {_columns_of(dataset)}. If labels are values, "
+                "write them with a point in all files"
+            )
+        joined = joined.concatenate(dataset)
+    return joined
+
+
+def _columns_of(dataset):
+    spec = dataset.element_spec
+    record, *label = spec if isinstance(spec, tuple) else (spec,)
+    types = [f"labels of type {spec.dtype.name}" for spec in label]
+    return " and ".join([", ".join(record), *types])
+
+
+def _has_questions(source):
+    scheme, name = split_scheme(source)
+    if scheme == "tfds":
+        builder = tfds_data.open_builder(tfds_data.split_place(name)[0])
+        return not tfds_data.missing_question_features(builder)
+    if scheme == "docstrings":
+        return name == "questions"
+    return name.lower().endswith(".json")
+
+
+def _label_names(source):
+    scheme, name = split_scheme(source)
+    if scheme == "tfds":
+        name, _ = tfds_data.split_place(name)
+        builder = tfds_data.open_builder(name)
+        return tfds_data.find_labeled_columns(name, builder)[2]
+    if scheme == "docstrings":
+        docstring_source(source, name, _LABELED)
+        return list(docstrings.PACKAGES)
+    labels = set()
+    for path in text_files.find_files(name):
+        labels.update(labeled_files.read_labeled_file(path)["label"])
+    if any(isinstance(label, float) for label in labels):
+        return None
+    return labeled_files.sort_names(labels)
+
+
+def _without_id(record, label):
+    return {key: x for key, x in record.items() if key != "id"}, label
+
+
+def _has_label(record, label):
+    if label.dtype == tf.string:
+        return label != ""
+    return tf.math.is_finite(label)

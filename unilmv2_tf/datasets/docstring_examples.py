@@ -1,0 +1,238 @@
+"""The split of the embedded corpus, and tasks made of its documents.
+
+Documents with the same words exist once. A document's split follows from the
+words of its summary line: docstrings that share it, such as copies of a
+function in another package, are in one split. A validation example whose input
+has the same words as one of training is dropped.
+
+Texts that differ in a word count as different: descriptions that were copied
+and edited are in both splits. So validation scores tell how well a model knows
+this family of texts, not how well it knows English.
+"""
+
+import bisect
+import collections
+import hashlib
+import re
+
+from unilmv2_tf.datasets.corpus.docstring_cleaning import is_prose
+from unilmv2_tf.datasets.corpus.docstring_cleaning import normalize
+from unilmv2_tf.datasets.splits import SPLITS
+
+VALIDATION_SHARE = 0.05
+
+_SENTENCE = re.compile(r".+?[.!?](?=\s+[A-Z\"'(])")
+_SECTION = re.compile(
+    r"#*\s*(args|arguments|call arguments|keyword args|parameters"
+    r"|other parameters|attributes|inputs?|outputs?|returns?|raises?|yields?"
+    r"|see also|references?|examples?|usage)\s*:?$",
+    re.IGNORECASE,
+)
+_MIN_BODY_WORDS = 12
+_MAX_BODY_WORDS = 200
+_SUMMARY_WORDS = range(4, 31)
+# The names of packages, with the short forms that code uses.
+_PACKAGE_NAMES = re.compile(
+    r"(?<![^\W_])(tensorflow|tf|keras[_-]?(hub|nlp)|keras|numpy|np|scipy|sp"
+    r"|scikit[- ]learn|sklearn|matplotlib|mpl|plt|pyplot|python|pydoc_data)"
+    r"(?![^\W_])\.?",
+    re.IGNORECASE,
+)
+_LABELED_WORDS = range(5, 65)
+_MAX_PIECES = 150
+# An estimate of WordPieces: six letters, or one symbol.
+_PIECE = re.compile(r"[^\W_]{1,6}|[^\w\s]|_")
+_ITEM = re.compile(r"^\*{0,2}(\w+)\b(?=[^\n]*:)", re.MULTILINE)
+
+
+def digest(text):
+    """Hashes a text to 64 bits, the same on every machine."""
+    data = hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest()
+    return int.from_bytes(data, "big")
+
+
+def split_of(document):
+    """Returns the split of a document.
+
+    >>> split_of({"text": "Adds numbers.\\n\\nArgs:\\nx: int."}) == split_of(
+    ...     {"text": "Adds `numbers`."}
+    ... )
+    True
+    """
+    summary, _ = split_summary(document["text"])
+    share = digest("split " + normalize(summary)) / 2**64
+    return "validation" if share < VALIDATION_SHARE else "train"
+
+
+def split_summary(text):
+    """Splits a document into its first sentence (or line) and the rest.
+
+    >>> split_summary("Adds numbers. Both may be arrays.\\n\\nArgs:\\nx: int.")
+    ('Adds numbers.', 'Both may be arrays.\\n\\nArgs:\\nx: int.')
+    """
+    line, _, rest = text.partition("\n")
+    sentence = _SENTENCE.match(line)
+    if sentence:
+        return sentence[0], text[sentence.end() :].lstrip()
+    return line, rest.lstrip()
+
+
+def opening_prose(text, max_words=None):
+    """Returns what a document says before its first section, on one line.
+
+    >>> opening_prose("Adds numbers.\\n\\nAll of them.\\n\\nArgs:\\nx: int.", 9)
+    'Adds numbers. All of them.'
+    """
+    prose = []
+    for line in text.split("\n"):
+        if _SECTION.match(line):
+            break
+        prose.append(line)
+    return " ".join(" ".join(prose).split()[:max_words])
+
+
+def by_split(documents, examples_of):
+    """Makes the examples of both splits, tuples of strings, each once.
+
+    `examples_of(document)` yields tuples whose first string is what a model
+    reads. Their order is mixed, because those of one document are similar.
+
+    >>> documents = [{"text": "Adds numbers."}, {"text": "Adds `numbers`."}]
+    >>> by_split(documents, lambda document: [(document["text"], "sum")])
+    {'train': [('Adds numbers.', 'sum')], 'validation': []}
+    """
+    found = {split: {} for split in SPLITS}
+    for document in documents:
+        examples = found[split_of(document)]
+        for example in examples_of(document):
+            source, *others = example
+            examples.setdefault((normalize(source), *others), example)
+    known = {source for source, *_ in found["train"]}
+    found["validation"] = {
+        key: example
+        for key, example in found["validation"].items()
+        if key[0] not in known
+    }
+    return {
+        split: sorted(
+            examples.values(), key=lambda example: digest("\t".join(example))
+        )
+        for split, examples in found.items()
+    }
+
+
+def argument_pairs_of(document):
+    """Yields descriptions and names of the arguments of a document."""
+    for name, description in document["arguments"]:
+        yield description, name
+
+
+def summary_pairs_of(document):
+    """Yields the body of a document and its summary, if it has both."""
+    summary, rest = split_summary(document["text"])
+    body = opening_prose(rest, _MAX_BODY_WORDS)
+    if (
+        len(summary.split()) in _SUMMARY_WORDS
+        and len(body.split()) >= _MIN_BODY_WORDS
+        and is_prose(summary)
+        and normalize(summary) not in normalize(body)
+    ):
+        yield body, summary
+
+
+def package_texts_of(document):
+    """Yields the prose of a document without names of packages, its package.
+
+    >>> list(package_texts_of({
+    ...     "text": "Adds np.ndarray objects to a tf.Tensor, in Keras.",
+    ...     "package": "keras"}))
+    [('Adds ndarray objects to a Tensor, in', 'keras')]
+    """
+    text = _PACKAGE_NAMES.sub("", opening_prose(document["text"]))
+    words = text.split()[: _LABELED_WORDS.stop - 1]
+    if len(words) in _LABELED_WORDS:
+        yield " ".join(words), document["package"]
+
+
+def argument_questions_of(document):
+    """Yields answer, question and passage for the arguments of a document.
+
+    The answer is the description of an argument; the passage is the document
+    around it, of 150 estimated WordPieces at most, cut between lines where
+    possible. Arguments that are documented twice are left out.
+
+    >>> list(argument_questions_of({
+    ...     "text": "Adds them.\\n\\nArgs:\\nx: The first.\\ny: The last one.",
+    ...     "name": "calculator.Sum.add",
+    ...     "arguments": [("y", "The last one.")]}))
+    [('The last one.', 'What is the argument y of Sum.add?',
+      'Adds them.\\n\\nArgs:\\nx: The first.\\ny: The last one.')]
+    """
+    if not document["arguments"]:
+        return
+    *_, owner, function = ["", *document["name"].split(".")]
+    if owner.lstrip("_")[:1].isupper():
+        function = f"{owner}.{function}"
+    text = document["text"]
+    pieces = [piece.start() for piece in _PIECE.finditer(text)]
+    items = collections.defaultdict(list)
+    for item in _ITEM.finditer(text):
+        items[item[1]].append(item.start())
+    for name, answer in document["arguments"]:
+        if len(items[name]) != 1 or text.count(answer) != 1:
+            continue
+        start, end = items[name][0], text.index(answer) + len(answer)
+        # The answer belongs to the item only if it is on the same line.
+        if start > end or "\n" in text[start:end]:
+            continue
+        passage = _passage(text, pieces, start, end, answer)
+        if passage:
+            yield answer, f"What is the argument {name} of {function}?", passage
+
+
+def question_record(answer, question, passage):
+    """Makes a record for `squad_files.questions_dataset`."""
+    identity = digest("\t".join([question, passage, answer]))
+    start = passage.index(answer)
+    return f"{identity:016x}", question, passage, [answer], [start]
+
+
+def _passage(text, pieces, start, end, answer):
+    """Returns the part of a text around `start:end`, or `None` if too long.
+
+    `pieces` are the positions of the estimated WordPieces of the text.
+    """
+    first = bisect.bisect_left(pieces, start)
+    last = bisect.bisect_left(pieces, end)
+    spare = _MAX_PIECES - (last - first)
+    if spare < 0:
+        return None
+    # How much comes before the answer varies between questions, so that no
+    # position is more likely than others.
+    before = spare * (digest(answer + text) % 1001) // 1000
+    left = _line_start(text, pieces, start, first - before)
+    used = first - bisect.bisect_left(pieces, left)
+    right = _line_end(text, pieces, end, last + spare - used)
+    used = bisect.bisect_left(pieces, right) - first
+    left = _line_start(text, pieces, start, first - (_MAX_PIECES - used))
+    return text[left:right].strip()
+
+
+def _line_start(text, pieces, start, number):
+    """The first line that begins with this piece or later."""
+    place = pieces[number] if number > 0 else 0
+    if place == 0 or text[place - 1] == "\n":
+        return place
+    # There is one, because `start` begins a line.
+    return text.find("\n", place, start) + 1
+
+
+def _line_end(text, pieces, end, number):
+    """The last line, or else word, that ends before this piece."""
+    if number >= len(pieces):
+        return len(text)
+    place = pieces[number]
+    cut = text.rfind("\n", end, place)
+    if cut < 0:
+        cut = text.rfind(" ", end, place)
+    return end if cut < 0 else end + len(text[end:cut].rstrip())

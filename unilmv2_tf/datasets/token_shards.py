@@ -1,0 +1,189 @@
+"""A folder of token shards, as `unilmv2 prepare` writes it."""
+
+import dataclasses
+import json
+import os
+import struct
+
+import numpy as np
+
+from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
+
+# To be raised when the format changes so that older code would misread it.
+FORMAT = 2
+# What TFDS calls the dataset.
+NAME = "token_shards"
+STATISTICS = "statistics.json"
+INFO = "dataset_info.json"
+METADATA = "metadata.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenShards:
+    """The description of a folder of token shards.
+
+    Args:
+        folder: string. Its path.
+        sequence_length: int. The length of the rows.
+        vocabulary: list of strings. The tokens, by id.
+        tokenizer_config: dict. The tokenizer's configuration, without the
+            vocabulary.
+        statistics: dict. The counts that `prepare` made.
+        shards: dict from a split to a list of tuples: the path of a shard and
+            its number of rows.
+        dtype: NumPy type of the stored token ids.
+
+    Example:
+
+    >>> from unilmv2_tf.datasets.token_shards import open_token_shards
+    >>> shards = open_token_shards("corpus")            # doctest: +SKIP
+    >>> shards.num_rows("train")                        # doctest: +SKIP
+    1048576
+    """
+
+    folder: str
+    sequence_length: int
+    vocabulary: list[str]
+    tokenizer_config: dict
+    statistics: dict
+    shards: dict[str, list[tuple[str, int]]]
+    dtype: type
+
+    def tokenizer(self) -> UniLMv2Tokenizer:
+        """Returns the tokenizer that made the rows."""
+        config = {**self.tokenizer_config, "vocabulary": list(self.vocabulary)}
+        return UniLMv2Tokenizer.from_config(config)
+
+    def num_rows(self, split: str) -> int:
+        """Returns the number of rows of a split.
+
+        Args:
+            split: Such as `"train"`.
+
+        Raises:
+            ValueError: If there is no such split.
+        """
+        if split not in self.shards:
+            raise ValueError(
+                f"`split` must be one of {', '.join(self.shards)}, the splits "
+                f"of {self.folder}. Received: split={split!r}"
+            )
+        return sum(num_rows for _, num_rows in self.shards[split])
+
+
+def open_token_shards(folder: str | os.PathLike) -> TokenShards:
+    """Reads and checks the description of a folder of token shards.
+
+    The sizes of all shards are checked, so that one that was cut short is
+    found; rows are not read.
+
+    Args:
+        folder: The output of `unilmv2 prepare`.
+
+    Returns:
+        `TokenShards`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or a shard is missing.
+        ValueError: If the folder has no token shards, is of another format, or
+            a shard has the wrong size.
+
+    Example:
+
+    >>> open_token_shards("missing")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: There is no folder 'missing'. ...
+    """
+    folder = os.fspath(folder)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"There is no folder {folder!r}. Give the folder that `unilmv2 "
+            "prepare` wrote"
+        )
+    info = _read_json(folder, INFO)
+    metadata = _read_json(folder, METADATA)
+    if metadata.get("format") != FORMAT:
+        raise ValueError(
+            f"{folder} has token shards of format {metadata.get('format')!r}, "
+            f"this version reads format {FORMAT}: run `unilmv2 prepare` again"
+        )
+    shards = {
+        split["name"]: [
+            (
+                os.path.join(
+                    folder,
+                    f"{NAME}-{split['name']}.tfrecord-{number:05d}-of-"
+                    f"{len(split['shardLengths']):05d}",
+                ),
+                int(num_rows),
+            )
+            for number, num_rows in enumerate(split["shardLengths"])
+        ]
+        for split in info["splits"]
+    }
+    _check_sizes([shard for split in shards.values() for shard in split])
+    vocabulary = metadata["tokenizer"]["vocabulary"]
+    return TokenShards(
+        folder=folder,
+        sequence_length=metadata["sequence_length"],
+        vocabulary=vocabulary,
+        tokenizer_config=metadata["tokenizer"]["config"],
+        statistics=metadata.get("statistics", {}),
+        shards=shards,
+        dtype=token_dtype(len(vocabulary)),
+    )
+
+
+def token_dtype(vocabulary_size):
+    """Returns the type in which token ids are stored.
+
+    >>> token_dtype(30522), token_dtype(119547)
+    (<class 'numpy.uint16'>, <class 'numpy.int32'>)
+    """
+    return np.uint16 if vocabulary_size <= 2**16 else np.int32
+
+
+def record_bytes(path):
+    """Returns the size of each record of a shard, all of which are equal."""
+    with open(path, "rb") as file:
+        header = file.read(8).ljust(8, b"\0")
+    # A TFRecord: 8 bytes of length and their checksum of 4, data, checksum.
+    return 8 + 4 + struct.unpack("<Q", header)[0] + 4
+
+
+def _read_json(folder, name):
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        raise ValueError(
+            f"{folder} has no {name}: it was not made by `unilmv2 prepare`, "
+            "or that was interrupted"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{folder}/{name} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{folder}/{name} is damaged: it is not an object")
+    return content
+
+
+def _check_sizes(shards):
+    row_bytes = None
+    for path, num_rows in shards:
+        try:
+            size = os.path.getsize(path)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{path} is missing: the folder was not copied as a whole. "
+                "Copy it again, or run `unilmv2 prepare` again"
+            ) from None
+        if num_rows and size and row_bytes is None:
+            row_bytes = record_bytes(path)
+        expected = num_rows * (row_bytes or 1)
+        if size != expected:
+            raise ValueError(
+                f"{path} is damaged: it has {size:,} bytes, its {num_rows:,} "
+                f"rows should take {expected:,}. Copy the folder again, or run "
+                "`unilmv2 prepare` again"
+            )
