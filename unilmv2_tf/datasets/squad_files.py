@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from unilmv2_tf.datasets.text_files import check_encodable
 from unilmv2_tf.datasets.text_files import decode_line
+from unilmv2_tf.datasets.text_files import errors_at
 from unilmv2_tf.datasets.text_files import extension_of
 from unilmv2_tf.datasets.text_files import is_blank
 from unilmv2_tf.datasets.text_files import open_file
@@ -132,10 +133,8 @@ def _load(path):
         return json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         for number, line in enumerate(content.split(b"\n"), 1):
-            try:
+            with errors_at(f"{path}:{number}"):
                 decode_line(line)
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}") from None
         raise
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid JSON: {error}") from None
@@ -215,8 +214,6 @@ def _text(place, record, key):
     text = _field(place, record, key, str)
     if is_blank(text):
         raise ValueError(f"{place}: {key!r} is empty")
-    try:
+    with errors_at(place):
         check_encodable(text, key)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
     return text

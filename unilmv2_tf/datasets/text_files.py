@@ -6,6 +6,7 @@ JSON Lines are strings, or lists of WordPieces, which are joined.
 """
 
 import codecs
+import contextlib
 import functools
 import glob
 import json
@@ -99,6 +100,15 @@ def _is_blank_line(line):
     return not line.removeprefix(codecs.BOM_UTF8).strip(SPACE)
 
 
+@contextlib.contextmanager
+def errors_at(place):
+    """Names a place, file and line, in the ValueErrors of a block."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+
+
 def decode_line(line):
     """Decodes a line without its end and byte order mark."""
     line = line.rstrip(b"\r\n").removeprefix(codecs.BOM_UTF8)
@@ -115,10 +125,8 @@ def decode_line(line):
 def decoded_lines(path, lines):
     """Yields number (from 1) and text of lines; `path` is for errors."""
     for number, line in enumerate(lines, 1):
-        try:
+        with errors_at(f"{path}:{number}"):
             text = decode_line(line)
-        except ValueError as error:
-            raise ValueError(f"{path}:{number}: {error}") from None
         yield number, text
 
 
