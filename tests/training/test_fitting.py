@@ -6,7 +6,7 @@ from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
-from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.datasets import seeded_batches
 from unilmv2_tf.training.arguments import OptimizerArgs
 from unilmv2_tf.training.fitting import Stopped
 from unilmv2_tf.training.fitting import fit_resumably
@@ -42,7 +42,9 @@ def new_task():
 def train(task, folder, num_steps=12, **kwargs):
     return fit_resumably(
         task,
-        lambda step: training_batches({"text": TEXTS}, 4, num_steps, 0, step),
+        lambda step: seeded_batches(
+            {"text": TEXTS}, None, 4, num_steps, 0, step
+        ),
         num_steps,
         str(folder),
         steps_per_save=3,

@@ -1,5 +1,6 @@
 """Where examples come from: files, TFDS and the embedded corpus."""
 
+from unilmv2_tf.datasets.batching import seeded_batches
 from unilmv2_tf.datasets.data_arguments import label_names
 from unilmv2_tf.datasets.data_arguments import load_documents
 from unilmv2_tf.datasets.data_arguments import load_labeled
@@ -8,8 +9,6 @@ from unilmv2_tf.datasets.data_arguments import load_questions
 from unilmv2_tf.datasets.glue import GLUE_TASKS
 from unilmv2_tf.datasets.glue import GlueTask
 from unilmv2_tf.datasets.glue import find_glue_task
-from unilmv2_tf.datasets.seeded_batches import length_grouped_batches
-from unilmv2_tf.datasets.seeded_batches import training_batches
 from unilmv2_tf.datasets.shard_reading import evaluation_batches
 from unilmv2_tf.datasets.shard_reading import masked_batches
 from unilmv2_tf.datasets.splits import hold_out
@@ -24,12 +23,11 @@ __all__ = [
     "find_glue_task",
     "hold_out",
     "label_names",
-    "length_grouped_batches",
     "load_documents",
     "load_labeled",
     "load_pairs",
     "load_questions",
     "masked_batches",
     "open_token_shards",
-    "training_batches",
+    "seeded_batches",
 ]

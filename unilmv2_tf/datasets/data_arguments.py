@@ -98,7 +98,7 @@ def load_pairs(source: Source, split: str | None = None) -> tf.data.Dataset:
         with a warning.
 
     Raises:
-        FileNotFoundError: As `load_documents`, as are the other errors.
+        FileNotFoundError: And the other errors of `load_documents`.
 
     Examples:
 
@@ -159,7 +159,7 @@ def load_labeled(
         or NaN.
 
     Raises:
-        FileNotFoundError: As `load_documents`, as are the other errors.
+        FileNotFoundError: And the other errors of `load_documents`.
 
     Example:
 
@@ -248,7 +248,7 @@ def load_questions(source: Source, split: str | None = None) -> tf.data.Dataset:
         in Unicode code points. `k` is 0 where the passage has no answer.
 
     Raises:
-        FileNotFoundError: As `load_documents`, as are the other errors.
+        FileNotFoundError: And the other errors of `load_documents`.
 
     Example:
 

@@ -16,7 +16,7 @@ from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.datasets import docstrings
-from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.datasets import seeded_batches
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.preprocessing import load_rows
@@ -256,8 +256,13 @@ class QuickStart:
         num_steps = self.settings[f"{stage}_steps"]
         fit_resumably(
             task,
-            lambda step: training_batches(
-                columns, batch_size, num_steps, self.settings["seed"], step
+            lambda step: seeded_batches(
+                columns,
+                None,
+                batch_size,
+                num_steps,
+                self.settings["seed"],
+                step,
             ),
             num_steps,
             self.path(folder),

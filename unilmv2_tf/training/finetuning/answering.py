@@ -4,7 +4,7 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from unilmv2_tf.datasets import length_grouped_batches
+from unilmv2_tf.datasets import seeded_batches
 from unilmv2_tf.models import UniLMv2QuestionAnswerer
 from unilmv2_tf.preprocessing import UniLMv2QuestionAnswererPreprocessor
 from unilmv2_tf.training.finetuning import questions
@@ -86,7 +86,7 @@ class Answering(Problem):
     def training_dataset(self, preprocessor, num_steps, seed, start_step):
         """The batches of all steps from one on, each a function of its step."""
         del preprocessor
-        batches = length_grouped_batches(
+        batches = seeded_batches(
             self.rows,
             self.rows["padding_mask"].sum(axis=1),
             self.settings.batch_size,

@@ -4,7 +4,7 @@ import os
 import keras
 import numpy as np
 
-from unilmv2_tf.datasets import length_grouped_batches
+from unilmv2_tf.datasets import seeded_batches
 from unilmv2_tf.evaluation import score_labels
 from unilmv2_tf.models import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
@@ -111,7 +111,7 @@ class Classification(Problem):
         }
         if self.class_weights is not None:
             columns["weight"] = self.class_weights[columns["label"]]
-        batches = length_grouped_batches(
+        batches = seeded_batches(
             columns,
             self.train.lengths(),
             self.settings.batch_size,

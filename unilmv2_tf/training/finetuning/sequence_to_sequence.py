@@ -1,6 +1,6 @@
 import sys
 
-from unilmv2_tf.datasets import length_grouped_batches
+from unilmv2_tf.datasets import seeded_batches
 from unilmv2_tf.evaluation import describe_metrics
 from unilmv2_tf.evaluation import score_texts
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
@@ -113,7 +113,7 @@ class SequenceToSequence(Problem):
         del preprocessor
         # What is masked differs from seed to seed and from pass to pass.
         preprocessor = self._preprocessor(seed)
-        batches = length_grouped_batches(
+        batches = seeded_batches(
             {
                 "encoder_text": self.train.sources,
                 "decoder_text": self.train.targets,

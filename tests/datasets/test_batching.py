@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from unilmv2_tf.datasets import length_grouped_batches
-from unilmv2_tf.datasets import training_batches
+from unilmv2_tf.datasets import seeded_batches
 
 
 def stream(num_examples, batch_size, num_steps, **kwargs):
@@ -11,8 +10,8 @@ def stream(num_examples, batch_size, num_steps, **kwargs):
         "text": np.array([f"t{i}" for i in range(num_examples)]),
     }
     return list(
-        training_batches(
-            columns, batch_size, num_steps, **kwargs
+        seeded_batches(
+            columns, None, batch_size, num_steps, **kwargs
         ).as_numpy_iterator()
     )
 
@@ -54,14 +53,12 @@ def test_another_seed_is_another_order():
 
 def test_no_example():
     with pytest.raises(ValueError, match="at least one example"):
-        training_batches({"x": np.arange(0)}, 2, num_steps=1)
+        seeded_batches({"x": np.arange(0)}, None, 2, num_steps=1)
 
 
 def grouped(lengths, batch_size, num_steps, **kwargs):
     columns = {"x": np.arange(len(lengths))}
-    dataset = length_grouped_batches(
-        columns, lengths, batch_size, num_steps, **kwargs
-    )
+    dataset = seeded_batches(columns, lengths, batch_size, num_steps, **kwargs)
     return [batch["x"].numpy() for batch in dataset]
 
 
@@ -105,7 +102,7 @@ def test_groups_are_a_function_of_seed_and_step():
 
 def test_groups_know_their_pass():
     columns = {"x": np.arange(640)}
-    dataset = length_grouped_batches(columns, LENGTHS, 32, 60, seed=3)
+    dataset = seeded_batches(columns, LENGTHS, 32, 60, seed=3)
     batches = list(dataset.as_numpy_iterator())
     x = np.concatenate([batch["x"] for batch in batches])
     epoch = np.concatenate([batch["epoch"] for batch in batches])
