@@ -117,10 +117,18 @@ def test_pairs_without_a_target_are_counted(
     columns = {key: [record[key] for record in records] for key in records[0]}
     # As a corpus of TFDS gives them; files are refused.
     monkeypatch.setattr(
-        "unilmv2_tf.training.finetuning.pairs.load_pairs",
+        "unilmv2_tf.evaluation.examples.load_pairs",
         lambda source, split: tf.data.Dataset.from_tensor_slices(columns),
     )
+<<<<<<< HEAD:tests/evaluation/test_evaluate.py
     evaluate_task(generator, "tfds:corpus", metrics=["rouge1"])
+=======
+    monkeypatch.setattr(
+        "unilmv2_tf.models.saved_task.load_task",
+        lambda preset: generator,
+    )
+    evaluate("run/preset", "tfds:corpus", str(tmp_path), metrics=["rouge1"])
+>>>>>>> 26f7c40 (Training: one fine-tuning loop with task adapters, callbacks of the user's; examples and predictions in evaluation):tests/evaluation/test_evaluating.py
     assert capsys.readouterr().out.startswith(
         "pairs without a target, left out: 1\n"
     )

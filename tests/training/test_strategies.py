@@ -28,25 +28,25 @@ def test_what_is_accepted(config):
 
 
 @pytest.mark.parametrize(
-    "text, problem",
+    "text",
     [
-        (None, "not set"),
-        ("", "not set"),
-        ("{", "not JSON"),
-        ("{'cluster': {}}", "not JSON"),
-        ("[]", "Received: '[]'"),
-        ("3", "Received: '3'"),
-        ('"worker"', "Received"),
-        ("{}", "no cluster"),
-        ('{"cluster": {}, "task": {}}', "no cluster"),
-        ('{"cluster": ["a:1"], "task": {}}', "no cluster"),
-        ('{"cluster": null}', "no cluster"),
+        None,
+        "",
+        "{",
+        "{'cluster': {}}",
+        "[]",
+        "3",
+        '"worker"',
+        "{}",
+        '{"cluster": {}, "task": {}}',
+        '{"cluster": ["a:1"], "task": {}}',
+        '{"cluster": null}',
     ],
 )
-def test_texts_that_are_no_cluster(text, problem):
+def test_texts_that_are_no_cluster(text):
     with pytest.raises(ValueError, match="TF_CONFIG must name") as error:
         check_tf_config(text)
-    assert problem in str(error.value)
+    assert f"TF_CONFIG={text!r}" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -66,15 +66,19 @@ def evaluate(
     ```
     """
     # TensorFlow takes seconds to import, and help should appear at once.
+    from unilmv2_tf.evaluation.examples import evaluation_split
+    from unilmv2_tf.evaluation.examples import read_labeled
+    from unilmv2_tf.evaluation.examples import read_pairs
+    from unilmv2_tf.evaluation.examples import read_questions
+    from unilmv2_tf.evaluation.predictions import answer_questions
+    from unilmv2_tf.evaluation.predictions import check_known
+    from unilmv2_tf.evaluation.predictions import generate_texts
+    from unilmv2_tf.evaluation.predictions import metrics_of
+    from unilmv2_tf.evaluation.predictions import predict_labels
     from unilmv2_tf.models import UniLMv2QuestionAnswerer
     from unilmv2_tf.models import UniLMv2Seq2SeqLM
     from unilmv2_tf.models import UniLMv2TextClassifier
-    from unilmv2_tf.training.finetuning import labelled
-    from unilmv2_tf.training.finetuning import pairs
-    from unilmv2_tf.training.finetuning import questions
-    from unilmv2_tf.training.finetuning.examples import evaluation_split
-    from unilmv2_tf.training.finetuning.model import load_task
-    from unilmv2_tf.training.finetuning.predictions import predict
+    from unilmv2_tf.models.saved_task import load_task
 
     if metrics is not None:
         # Reports wrong names, and missing libraries, before hours of work.
@@ -93,9 +97,9 @@ def evaluate(
         )
     if isinstance(model, UniLMv2Seq2SeqLM):
         model.compile(sampler=_one_text_sampler(model, sampler_args))
-        examples = pairs.read(data, split).spread(num_examples)
+        examples = read_pairs(data, split).spread(num_examples)
         methods = {} if baselines is None else fit_baselines(baselines)
-        predictions = pairs.predict(model, examples, batch_size, max_length)
+        predictions = generate_texts(model, examples, batch_size, max_length)
         scores = predictions.scores(metrics)
         notes = describe_metrics(scores)
         baseline_scores = {
@@ -108,16 +112,14 @@ def evaluate(
         }
         num_left_out = examples.num_skipped
     elif isinstance(model, UniLMv2TextClassifier):
-        examples = labelled.read(data, split)
+        examples = read_labeled(data, split)
         if model.label_names is not None:
-            labelled.check_known(examples, model.label_names, "data")
-        predictions = predict(model, examples, batch_size)
-        scores = predictions.scores(
-            labelled.metrics_of(data, model.label_names)
-        )
+            check_known(examples, model.label_names, "data")
+        predictions = predict_labels(model, examples, batch_size)
+        scores = predictions.scores(metrics_of(data, model.label_names))
     elif isinstance(model, UniLMv2QuestionAnswerer):
-        predictions = questions.predict(
-            model, questions.read(data, split), batch_size, max_answer_length
+        predictions = answer_questions(
+            model, read_questions(data, split), batch_size, max_answer_length
         )
         scores = predictions.scores()
     else:
@@ -154,10 +156,13 @@ def evaluate(
 
 def fit_baselines(source):
     """The baselines of text generation by name, fitted on pairs of texts."""
-    from unilmv2_tf.training.finetuning import pairs
+    from unilmv2_tf.evaluation.examples import decoded
+    from unilmv2_tf.evaluation.examples import read_pairs
 
-    known = pairs.read(source)
-    texts = list(zip(known.source_texts(), known.target_texts()))
+    known = read_pairs(source)
+    texts = list(
+        zip(decoded(known["encoder_text"]), decoded(known["decoder_text"]))
+    )
     return {
         "first words": LeadBaseline().fit(texts),
         "nearest neighbor": NearestNeighborBaseline().fit(texts),

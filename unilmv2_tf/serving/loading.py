@@ -1,8 +1,8 @@
 """Presets, loaded as they are to be exported."""
 
+from unilmv2_tf.models.saved_task import load_task
 from unilmv2_tf.samplers import SamplerArgs
 from unilmv2_tf.serving.endpoints import endpoints_of
-from unilmv2_tf.training.finetuning.model import load_task
 
 # Which settings go where: of a flag to an argument of an endpoint.
 _ARGUMENTS = {

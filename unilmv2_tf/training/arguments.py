@@ -10,6 +10,33 @@ from typing import Any
 from typing import ClassVar
 from typing import Literal
 
+from unilmv2_tf.samplers import SamplerArgs
+
+# Rule -> a function that checks it, and the fields that it holds for.
+RANGES = {
+    "at least 1": (
+        lambda value: value >= 1,
+        "batch_size accumulation_steps checkpoint_interval num_steps keep "
+        "steps_per_loop evaluation_interval epochs seeds num_examples "
+        "evaluations_per_epoch evaluation_batch_size lora_rank patience "
+        "num_beams evaluation_examples",
+    ),
+    "at least 2": (lambda value: value >= 2, "target_length"),
+    "at least 3": (lambda value: value >= 3, "source_length"),
+    "at least 0": (lambda value: value >= 0, "evaluation_rows weight_decay"),
+    "above 0": (lambda value: value > 0, "learning_rate epsilon clip_norm"),
+    "in [0, 1]": (
+        lambda value: 0 <= value <= 1,
+        "warmup_ratio target_mask_rate",
+    ),
+    "in [0, 1)": (
+        lambda value: 0 <= value < 1,
+        "beta_1 beta_2 label_smoothing",
+    ),
+    "in (0, 1]": (lambda value: 0 < value <= 1, "layer_decay"),
+    "in [0, 2**31)": (lambda value: 0 <= value < 2**31, "seed"),
+}
+
 
 @dataclasses.dataclass(kw_only=True)
 class RunArgs:
@@ -51,17 +78,13 @@ class RunArgs:
     )  # fmt: skip
 
     def __post_init__(self):
-        check_range(
-            self,
-            "at least 1",
-            lambda value: value >= 1,
-            "batch_size",
-            "accumulation_steps",
-            "checkpoint_interval",
-        )
-        check_range(
-            self, "in [0, 2**31)", lambda value: 0 <= value < 2**31, "seed"
-        )
+        for rule, (is_valid, names) in RANGES.items():
+            for name in names.split():
+                value = getattr(self, name, None)
+                if value is not None and not is_valid(value):
+                    raise ValueError(
+                        f"`{name}` must be {rule}. Received: {name}={value}"
+                    )
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -70,8 +93,8 @@ class OptimizerArgs:
 
     Args:
         learning_rate: Peak learning rate.
-        schedule: Decay of the learning rate after the warm-up: linear (to
-            zero) or constant.
+        schedule: Decay of the learning rate after the warm-up, such as linear
+            (to zero) or constant.
         weight_decay: Weight decay coefficient; LayerNorm weights and biases
             are not decayed.
         beta_1: Exponential decay rate of the first moment.
@@ -88,22 +111,6 @@ class OptimizerArgs:
     beta_2: float = 0.999
     epsilon: float = 1e-6
     clip_norm: float | None = None
-
-    def __post_init__(self):
-        check_range(
-            self,
-            "above 0",
-            lambda value: value > 0,
-            "learning_rate",
-            "epsilon",
-            "clip_norm",
-        )
-        check_range(
-            self, "at least 0", lambda value: value >= 0, "weight_decay"
-        )
-        check_range(
-            self, "in [0, 1)", lambda value: 0 <= value < 1, "beta_1", "beta_2"
-        )
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -193,8 +200,7 @@ class PretrainArgs(DeviceArgs, OptimizerArgs, RunArgs):
     )
 
     def __post_init__(self):
-        RunArgs.__post_init__(self)
-        OptimizerArgs.__post_init__(self)
+        super().__post_init__()
         if isinstance(self.objectives, str):
             self.objectives = [self.objectives]
         if len(set(self.objectives)) != len(self.objectives) or not (
@@ -204,18 +210,6 @@ class PretrainArgs(DeviceArgs, OptimizerArgs, RunArgs):
                 "`objectives` must name ae, par or both, each once. Received: "
                 f"objectives={self.objectives}"
             )
-        check_range(
-            self,
-            "at least 1",
-            lambda value: value >= 1,
-            "num_steps",
-            "steps_per_loop",
-            "evaluation_interval",
-            "keep",
-        )
-        check_range(
-            self, "at least 0", lambda value: value >= 0, "evaluation_rows"
-        )
         if self.warmup_steps is None:
             self.warmup_steps = round(0.048 * self.num_steps)
         if not 0 <= self.warmup_steps <= self.num_steps:
@@ -278,26 +272,7 @@ class FinetuneArgs(DeviceArgs, OptimizerArgs, RunArgs):
     )
 
     def __post_init__(self):
-        RunArgs.__post_init__(self)
-        OptimizerArgs.__post_init__(self)
-        check_range(
-            self,
-            "at least 1",
-            lambda value: value >= 1,
-            "epochs",
-            "seeds",
-            "evaluations_per_epoch",
-            "evaluation_batch_size",
-            "num_examples",
-            "lora_rank",
-            "patience",
-        )
-        check_range(
-            self, "in [0, 1]", lambda value: 0 <= value <= 1, "warmup_ratio"
-        )
-        check_range(
-            self, "in (0, 1]", lambda value: 0 < value <= 1, "layer_decay"
-        )
+        super().__post_init__()
         if self.strategy == "multiworker":
             raise ValueError(
                 "`strategy` must be one, mirrored or tpu for fine-tuning. "
@@ -390,7 +365,7 @@ class AnswerArgs(FinetuneArgs):
 
 
 @dataclasses.dataclass(kw_only=True)
-class Seq2SeqArgs(FinetuneArgs):
+class Seq2SeqArgs(SamplerArgs, FinetuneArgs):
     """The arguments of `unilmv2 finetune seq2seq`.
 
     Args:
@@ -398,6 +373,7 @@ class Seq2SeqArgs(FinetuneArgs):
             tfds:xsum, tfds:NAME/CONFIG:SPLIT, docstrings:summaries or
             docstrings:arguments; or questions to learn to ask: PATH.json in
             SQuAD's format, tfds:squad/v1.1 or docstrings:questions.
+        seed: Seed of new weights, masks, data order and dropout.
         source_length: Maximum number of tokens of a source, special tokens
             included. Batches are cropped to their longest row.
         target_length: Maximum number of tokens of a target, its end included.
@@ -405,14 +381,6 @@ class Seq2SeqArgs(FinetuneArgs):
             their end.
         target_mask_rate: Fraction of target tokens replaced in training.
         label_smoothing: Probability mass that is spread over all other tokens.
-        num_beams: Number of beams of the search.
-        length_penalty: Exponent of the length normalization; above 0 favors
-            longer texts.
-        min_length: Minimum number of tokens of a generated text.
-        no_repeat_ngram_size: No n-gram of this size occurs twice in a
-            generated text; 0 for no such rule.
-        ignored_tokens: Words that this rule does not apply to, for example
-            ". ,".
         metric: Metric that selects the best weights: rouge1, rouge2, rougeL,
             rougeLsum, bleu4, meteor or exact_match.
         evaluation_examples: Number of held-out pairs, spread evenly, for
@@ -432,65 +400,42 @@ class Seq2SeqArgs(FinetuneArgs):
         Bao et al., 2020, section 3.4 and table 10.
     """
 
+    seed: int = 0
     learning_rate: float = 7e-5
     source_length: int = 464
     target_length: int = 48
     truncation_side: Literal["right", "left"] = "right"
     target_mask_rate: float = 0.5
     label_smoothing: float = 0.1
-    num_beams: int = 5
-    length_penalty: float = 0.7
-    min_length: int = 0
-    no_repeat_ngram_size: int = 0
-    ignored_tokens: str | list[str] | None = None
+    num_beams: int | None = 5
+    length_penalty: float | None = 0.7
     metric: str = "rougeL"
     evaluation_examples: int | None = None
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(
-            self,
-            "at least 1",
-            lambda value: value >= 1,
-            "num_beams",
-            "evaluation_examples",
-        )
-        check_range(
-            self,
-            "at least 0",
-            lambda value: value >= 0,
-            "length_penalty",
-            "min_length",
-            "no_repeat_ngram_size",
-        )
-        check_range(
-            self, "in [0, 1]", lambda value: 0 <= value <= 1, "target_mask_rate"
-        )
-        check_range(
-            self, "in [0, 1)", lambda value: 0 <= value < 1, "label_smoothing"
-        )
-        check_range(
-            self, "at least 3", lambda value: value >= 3, "source_length"
-        )
-        check_range(
-            self, "at least 2", lambda value: value >= 2, "target_length"
-        )
-        if self.min_length >= self.target_length:
+        if (self.min_length or 0) >= self.target_length:
             raise ValueError(
                 "`min_length` must be below `target_length`, which counts the "
                 f"end of a text too. Received: min_length={self.min_length}, "
                 f"target_length={self.target_length}"
             )
-
-
-def check_range(args, rule, is_valid, *names):
-    """Raises ValueError if a field that is given breaks a rule."""
-    for name in names:
-        value = getattr(args, name)
-        if value is not None and not is_valid(value):
+        if self.num_return_sequences not in (None, 1):
             raise ValueError(
-                f"`{name}` must be {rule}. Received: {name}={value}"
+                "`num_return_sequences` must be 1 for fine-tuning, which "
+                "scores one text for each source. Received: "
+                f"num_return_sequences={self.num_return_sequences}"
             )
+
+    def sampler_args(self):
+        """The options of the sampler; `seed` is that of the training."""
+        return SamplerArgs(
+            **{
+                field.name: getattr(self, field.name)
+                for field in dataclasses.fields(SamplerArgs)
+                if field.name != "seed"
+            }
+        )
 
 
 def check_replicas(args, num_replicas):

@@ -1,8 +1,8 @@
-"""`fit` that survives being interrupted."""
+"""Keras `fit` that can be interrupted and resumed."""
 
-import contextlib
 import os
 
+import jsonargparse
 import keras
 
 from unilmv2_tf.progress import Progress
@@ -13,11 +13,7 @@ from unilmv2_tf.training.training_state import seed_states
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM, after the state was saved.
-
-    Attributes:
-        signal: the number of the signal, or `None`.
-    """
+    """Ctrl-C or SIGTERM, after the state was saved; `signal` is its number."""
 
     signal = None
 
@@ -33,107 +29,101 @@ def fit_resumably(
     evaluate=None,
     steps_per_evaluation=None,
     stop_at_step=None,
+    callbacks=None,
 ):
-    """Trains a compiled task, and goes on where an earlier call stopped.
+    """Trains a compiled task, or resumes an interrupted training.
 
-    After every `steps_per_save` steps, and when SIGTERM or Ctrl-C ask to stop,
-    weights, optimizer, the states of the dropout seeds and the losses so far
-    are saved. If the data are a function of the step, a resumed training is
-    the same as one that was not interrupted, bit for bit.
+    Every `steps_per_save` steps, and on SIGTERM or Ctrl-C, weights, optimizer,
+    dropout seeds and history are saved. If `make_dataset`, a function from a
+    step to the batches from that step on, depends on the step alone, a resumed
+    training is bit-identical to an uninterrupted one.
 
-    Args:
-        task: a compiled task.
-        make_dataset: function from a step to the batched dataset of that step
-            and all later ones, until `num_steps`.
-        num_steps: int. The length of the whole training.
-        folder: string. Where checkpoints and `history.csv` go.
-        label: string. What the progress line calls the training. Defaults to
-            `"training"`.
-        examples_per_step: number, for the progress line. Defaults to `1`.
-        steps_per_save: int. Defaults to `50`.
-        evaluate: function from a step and the history so far to a tuple of
-            figures, a dict of numbers for the history, and a bool, whether to
-            end the training here. It must do the same when it is called once
-            more for the same step. Defaults to `None`.
-        steps_per_evaluation: int. How often it is called; always after the
-            last step. Defaults to `None`: only then.
-        stop_at_step: int. Saves and stops there, as if asked to by a signal.
-            Defaults to `None`.
+    `evaluate`, a function from a step and the rows of the history to a dict of
+    scores and a bool, whether to stop, is called every `steps_per_evaluation`
+    steps and after the last one. `callbacks` are Keras's: an epoch of theirs
+    ends with each evaluation, and their state is not saved.
 
-    Returns:
-        The history: a list of dicts with `step`, the mean losses and metrics
-        of the steps since the last entry, and the figures of `evaluate`.
-
-    Raises:
-        Stopped: if a signal or `stop_at_step` ended it before its end.
+    Returns the history: a list of dicts with `step`, the mean losses and
+    metrics since the last row, and the scores. Raises `Stopped` on a signal,
+    and at `stop_at_step`.
     """
     os.makedirs(folder, exist_ok=True)
     if not task.optimizer.built:
         task.optimizer.build(task.trainable_variables)
-    checkpoints = Checkpoints(folder, _state(task), keep=2)
+    checkpoints = Checkpoints(
+        folder,
+        {
+            "weights": [v.value for v in task.weights],
+            "optimizer": [v.value for v in task.optimizer.variables],
+            "dropout_seeds": [v.value for v in seed_states(task)],
+        },
+        keep=2,
+    )
     start_step = checkpoints.restore()
     history = History(folder, start_step)
-    if start_step >= num_steps or _is_ended(history):
+    has_ended = history.rows and history.rows[-1].get("ended")
+    if start_step >= num_steps or has_ended:
         return history.rows
 
     with (
         StopRequest() as request,
         Progress(label, num_steps, start_step, examples_per_step) as progress,
     ):
-        keeper = _Keeper(
+        steps = _Steps(
             start_step,
             num_steps,
             (steps_per_save, steps_per_evaluation or num_steps, stop_at_step),
             (checkpoints, history, progress, request),
             evaluate,
+            keras.callbacks.CallbackList(make_callbacks(callbacks), model=task),
         )
         task.fit(
             make_dataset(start_step),
-            # Batches come to an end by themselves; an epoch of Keras is
-            # nothing here.
+            # One epoch of Keras's: evaluations and restarts fall on steps.
             epochs=1,
             steps_per_epoch=num_steps - start_step,
-            callbacks=[keeper],
+            callbacks=[steps],
             shuffle=False,
             verbose=0,
         )
-    if keeper.is_interrupted:
+    if steps.is_interrupted:
         stopped = Stopped(
-            f"stopped at step {keeper.step:,} of {num_steps:,}, and saved; the "
-            "same command goes on from there"
+            f"stopped at step {steps.step:,} of {num_steps:,}, and saved; the "
+            "same command resumes from there"
         )
         stopped.signal = request.signal
         raise stopped
     return history.rows
 
 
-def _state(task):
-    return {
-        "weights": [v.value for v in task.weights],
-        "optimizer": [v.value for v in task.optimizer.variables],
-        "dropout_seeds": [v.value for v in seed_states(task)],
-    }
+class _Steps(keras.callbacks.Callback):
+    """Saves, evaluates and stops at steps that do not depend on restarts."""
 
-
-def _is_ended(history):
-    return bool(history.rows and history.rows[-1].get("ended"))
-
-
-class _Keeper(keras.callbacks.Callback):
-    """Saves, evaluates, and stops, at steps that don't depend on restarts."""
-
-    def __init__(self, step, num_steps, intervals, keepers, evaluate):
+    def __init__(
+        self, step, num_steps, intervals, keepers, evaluate, callbacks
+    ):
         super().__init__()
         self.step, self.num_steps = step, num_steps
         self.steps_per_save, self.steps_per_evaluation, self.stop_at = intervals
         self.checkpoints, self.history, self.progress, self.request = keepers
         self.evaluate = evaluate
+        self.callbacks = callbacks
+        self.epoch = step // self.steps_per_evaluation
         self.is_interrupted = False
+
+    def on_train_begin(self, logs=None):
+        self.callbacks.on_train_begin(logs)
+        self.callbacks.on_epoch_begin(self.epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.callbacks.on_train_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         self.progress.advance(logs)
-        is_last = self.step == self.num_steps
+        self.callbacks.on_train_batch_end(batch, logs)
+        has_ended = self.model.stop_training
+        is_last = self.step == self.num_steps or has_ended
         is_evaluated = is_last or not self.step % self.steps_per_evaluation
         is_asked = self.request.signal is not None or self.step == self.stop_at
         if not (
@@ -141,34 +131,55 @@ class _Keeper(keras.callbacks.Callback):
         ):
             return
         self.history.add(self.step, logs)
-        # The next entry is of the steps after this one.
+        # The next row is of the steps after this one.
         self.model.reset_metrics()
-        is_ended = False
-        if is_evaluated and self.evaluate is not None:
-            figures, is_ended = self.evaluate(self.step, self.history.rows)
-            self.history.add(self.step, figures)
-            if is_ended and not is_last:
+        if is_evaluated:
+            scores = {}
+            if self.evaluate is not None:
+                scores, is_enough = self.evaluate(self.step, self.history.rows)
+                self.history.add(self.step, scores)
+                has_ended = has_ended or is_enough
+            self.callbacks.on_epoch_end(self.epoch, {**(logs or {}), **scores})
+            self.epoch += 1
+            has_ended = has_ended or self.model.stop_training
+            if has_ended and self.step < self.num_steps:
                 self.history.add(self.step, {"ended": 1})
-        # The history first: what lies beyond the checkpoint is dropped when it
-        # is read again.
+            if not (is_last or has_ended):
+                self.callbacks.on_epoch_begin(self.epoch)
+        # The history first: rows beyond the checkpoint are dropped on a resume.
         self.history.write()
         self.checkpoints.save(self.step)
-        if is_asked and not is_last and not is_ended:
-            self.is_interrupted = True
-        if is_asked or is_ended:
+        self.is_interrupted = is_asked and not is_last and not has_ended
+        if is_asked or has_ended:
             self.model.stop_training = True
 
+    def on_train_end(self, logs=None):
+        self.callbacks.on_train_end(logs)
 
-@contextlib.contextmanager
-def preprocessor_set_to(task, preprocessor):
-    """Gives a task another preprocessor for a while.
 
-    Args:
-        task: a KerasHub task.
-        preprocessor: a preprocessor, or `None` to feed it rows of integers.
+def make_callbacks(callbacks):
+    """Keras callbacks of `{class_path, init_args}` entries, or instances.
+
+    >>> (callback,) = make_callbacks([{
+    ...     "class_path": "keras.callbacks.EarlyStopping",
+    ...     "init_args": {"monitor": "val_accuracy", "patience": 3}}])
+    >>> callback.patience
+    3
     """
-    earlier, task.preprocessor = task.preprocessor, preprocessor
-    try:
-        yield
-    finally:
-        task.preprocessor = earlier
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--callback", type=keras.callbacks.Callback)
+
+    def instantiate(callback):
+        if isinstance(callback, keras.callbacks.Callback):
+            return callback
+        try:
+            config = parser.parse_object({"callback": callback})
+        except jsonargparse.ArgumentError as error:
+            raise ValueError(
+                "`callbacks` must hold Keras callbacks: instances, or a "
+                "`class_path` with `init_args` each. Received: "
+                f"{callback}: {' '.join(str(error).split())}"
+            ) from None
+        return parser.instantiate_classes(config).callback
+
+    return [instantiate(callback) for callback in callbacks or []]

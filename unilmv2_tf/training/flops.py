@@ -10,16 +10,8 @@ def training_flops(backbone, num_slots, objectives):
 
     Those of the matrix products that the model needs, each multiplication and
     each addition counted, and the backward pass as two forward passes;
-    recomputed or masked products are not counted.
-
-    Args:
-        backbone: a `UniLMv2Backbone`.
-        num_slots: tuple of the length of the row and the number of masked
-            slots.
-        objectives: tuple of strings, `"ae"` and `"par"`.
-
-    Returns:
-        An int.
+    recomputed or masked products are not counted. `num_slots` are the length
+    of the row and the number of masked slots.
     """
     n, m = num_slots
     has_par = "par" in objectives

@@ -9,15 +9,7 @@ from unilmv2_tf.plots import plot_history
 
 
 class History:
-    """A row of metrics for each reported step.
-
-    Args:
-        folder: string. The output folder.
-        step: int. The step that the training resumes from; later rows of an
-            interrupted run are dropped.
-        tensorboard: bool. Whether events go to `tensorboard` as well. Defaults
-            to `False`.
-    """
+    """A row of metrics for each reported step, up to the step of a resume."""
 
     def __init__(self, folder, step, tensorboard=False):
         self.path = os.path.join(folder, "history.csv")
@@ -54,8 +46,16 @@ class History:
 
     def write(self):
         """Writes `history.csv` atomically."""
-        if self.rows:
-            write_history(self.path, self.rows)
+        if not self.rows:
+            return
+        with (
+            replacing(self.path) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
+            names = dict.fromkeys(name for row in self.rows for name in row)
+            writer = csv.DictWriter(file, fieldnames=list(names))
+            writer.writeheader()
+            writer.writerows(self.rows)
         if self._events:
             self._events.flush()
 
@@ -70,18 +70,7 @@ class History:
 
 
 def read_history(path):
-    """The rows of a `history.csv` as dicts of numbers; missing values absent.
-
-    Example:
-
-    >>> import os, tempfile
-    >>> from unilmv2_tf.training.history import read_history, write_history
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "history.csv")
-    ...     write_history(path, [{"step": 50, "loss": 1.5}])
-    ...     read_history(path)
-    [{'step': 50, 'loss': 1.5}]
-    """
+    """The rows of a `history.csv` as dicts of numbers, without empty cells."""
     if not os.path.exists(path):
         return []
     with open(path, newline="", encoding="utf-8") as file:
@@ -93,15 +82,3 @@ def read_history(path):
             }
             for row in csv.DictReader(file)
         ]
-
-
-def write_history(path, history):
-    """Writes rows as CSV, atomically; they need not have the same keys."""
-    with (
-        replacing(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
-    ):
-        names = dict.fromkeys(name for row in history for name in row)
-        writer = csv.DictWriter(file, fieldnames=list(names))
-        writer.writeheader()
-        writer.writerows(history)

@@ -20,25 +20,7 @@ class FusedAdamW(keras.optimizers.AdamW):
 
     Gradients must be dense, and summed over the replicas already: Keras would
     sum them after clipping, so that clipping depends on the number of replicas.
-
-    Args:
-        rate_scales: dict from paths of variables to a factor of their learning
-            rate, 1 where none is given. Defaults to `None`.
-        **kwargs: see `keras.optimizers.AdamW`.
-
-    Example:
-
-    >>> import keras, numpy as np
-    >>> from unilmv2_tf.training.optimizer import FusedAdamW
-    >>> optimizer = FusedAdamW(learning_rate=0.1, weight_decay=0.0)
-    >>> variable = keras.Variable([1.0, 1.0])
-    >>> optimizer.apply([keras.ops.array([0.5, -2.0])], [variable])
-    >>> np.array(variable).round(3).tolist() == np.float32([0.9, 1.1]).tolist()
-    True
-
-    Reference:
-        Kingma and Ba, "Adam" (2015); Loshchilov and Hutter, "Decoupled Weight
-        Decay Regularization" (2019).
+    `rate_scales` maps paths of variables to factors of their learning rate.
     """
 
     def __init__(self, learning_rate=0.001, rate_scales=None, **kwargs):
@@ -112,20 +94,8 @@ def make_optimizer(
 ):
     """AdamW with warm-up and decay; LayerNorm and biases are not decayed.
 
-    Args:
-        args: `OptimizerArgs` with a `precision`: mixed_float16 has its loss
-            scaled.
-        num_steps: int. Length of the training in updates.
-        num_warmup_steps: int. Updates of warm-up.
-        optimizer_cls: class. Defaults to `FusedAdamW`.
-        parts: int. Micro-batches that Keras accumulates. Defaults to `1`.
-        **kwargs: further arguments of `optimizer_cls`.
-
-    Returns:
-        A Keras optimizer.
-
-    Reference:
-        Bao et al., 2020, tables 7, 9 and 10.
+    `args` are `OptimizerArgs`; with their `precision` mixed_float16 the loss is
+    scaled. Keras accumulates the gradients of `parts` micro-batches.
     """
     optimizer = optimizer_cls(
         learning_rate=WarmupDecay(
@@ -155,10 +125,7 @@ def layer_rate_scales(task, decay):
     The head learns at the full rate, the last layer at `decay` times that, the
     one below it at `decay ** 2`, and the embeddings, with the relative
     positions, at `decay ** (num_layers + 1)`.
-
-    Reference:
-        Howard and Ruder, "Universal Language Model Fine-tuning for Text
-        Classification" (2018), section 3.2: discriminative fine-tuning.
+    See Howard and Ruder (2018), section 3.2: discriminative fine-tuning.
     """
     num_layers = task.backbone.num_layers
     scales = {}

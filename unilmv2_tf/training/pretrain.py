@@ -60,7 +60,7 @@ def pretrain(args: PretrainArgs) -> bool:
     from unilmv2_tf.progress import Progress
     from unilmv2_tf.run_settings import check_same_settings
     from unilmv2_tf.run_settings import recorded_settings
-    from unilmv2_tf.training.callbacks import make_callbacks
+    from unilmv2_tf.training.fitting import make_callbacks
     from unilmv2_tf.training.flops import row_sizes
     from unilmv2_tf.training.flops import training_flops
     from unilmv2_tf.training.history import History

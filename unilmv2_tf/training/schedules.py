@@ -14,44 +14,18 @@ DECAYS = {
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to a peak, then decay.
+    """Linear warm-up to a peak, then decay, as in the paper's table 7.
 
-    Args:
-        peak: float. The highest learning rate.
-        num_steps: int. The step at which the decay is complete.
-        num_warmup_steps: int. The step of the peak. Defaults to `0`.
-        decay: string, a key of `DECAYS`. Defaults to `"linear"`.
-        parts: int. How many times Keras counts each step: once for each
-            micro-batch of an accumulated batch. Defaults to `1`.
+    Keras counts each of the `parts` micro-batches of an update as a step.
 
-    Raises:
-        ValueError: if the warm-up is longer than the training, or there is no
-            such decay.
-
-    Example:
-
-    >>> from unilmv2_tf.training.schedules import WarmupDecay
     >>> schedule = WarmupDecay(1.0, num_steps=10, num_warmup_steps=2)
     >>> [round(float(schedule(step)), 3) for step in (0, 1, 2, 6, 10)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
-
-    Reference:
-        Bao et al., 2020, section 4.1 and table 7.
     """
 
     def __init__(
-        self,
-        peak: float,
-        num_steps: int,
-        num_warmup_steps: int = 0,
-        decay: str = "linear",
-        parts: int = 1,
+        self, peak, num_steps, num_warmup_steps=0, decay="linear", parts=1
     ):
-        if not 0 <= num_warmup_steps <= num_steps:
-            raise ValueError(
-                "`num_warmup_steps` must be at most `num_steps`. Received: "
-                f"num_warmup_steps={num_warmup_steps}, num_steps={num_steps}"
-            )
         check_schedule(decay)
         self.peak = peak
         self.num_steps = num_steps

@@ -10,13 +10,7 @@ class StopRequest:
 
     While a graph runs, Python's own signal handlers wait until it returns. So
     the signal wakes a thread, which calls `on_stop`. A second signal kills the
-    process.
-
-    Args:
-        on_stop: function without arguments, or `None`.
-
-    Attributes:
-        signal: the number of the signal that came, or `None`.
+    process. `signal` is the number of the signal that came, or `None`.
     """
 
     def __init__(self, on_stop=None):

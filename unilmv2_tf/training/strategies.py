@@ -2,25 +2,16 @@
 
 import json
 import os
+import re
 
 import tensorflow as tf
 
 
 def make_strategy(name, devices=None, tpu=None):
-    """The distribution strategy of a name; before TensorFlow uses a device.
+    """The `tf.distribute.Strategy` of a name, before a device is used.
 
-    Args:
-        name: string. `"one"`, `"mirrored"`, `"multiworker"` or `"tpu"`.
-        devices: int. Number of local devices for `"mirrored"`; CPUs are split
-            into as many. Defaults to `None`: all accelerators, or the CPU.
-        tpu: string. Address of the TPU. Defaults to `None`: the local one.
-
-    Returns:
-        A `tf.distribute.Strategy`.
-
-    Raises:
-        ValueError: if there are fewer devices, `TF_CONFIG` is malformed, or
-            there is no TPU.
+    `devices` is the number of local devices for mirrored, all accelerators by
+    default; a CPU is split into as many.
     """
     if name == "multiworker":
         check_tf_config(os.environ.get("TF_CONFIG"))
@@ -60,60 +51,37 @@ def sum_over_replicas(strategy, value):
 
 
 def check_tf_config(text):
-    """Raises ValueError if the text of `TF_CONFIG` is missing or malformed.
-
-    Example:
-
-    >>> from unilmv2_tf.training.strategies import check_tf_config
-    >>> check_tf_config(
-    ...     '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]},'
-    ...     ' "task": {"type": "worker", "index": 0}}')
-    """
-    example = (
-        '{"cluster": {"worker": ["HOST1:PORT", "HOST2:PORT"]}, '
-        '"task": {"type": "worker", "index": 0}}'
-    )
-
-    def fail(problem):
-        raise ValueError(
-            "The environment variable TF_CONFIG must name all workers and "
-            f"which one this is, for example {example}. {problem}"
-        )
-
-    if not text:
-        fail("It is not set.")
+    """Raises ValueError if the text of `TF_CONFIG` is missing or malformed."""
     try:
-        config = json.loads(text)
-    except ValueError as error:
-        fail(f"Received: {text!r}, which is not JSON: {error}")
-    if not isinstance(config, dict):
-        fail(f"Received: {text!r}")
-    cluster, task = config.get("cluster"), config.get("task")
-    if not isinstance(cluster, dict) or not cluster:
-        fail(f"Received no cluster: {text!r}")
-    for kind, addresses in cluster.items():
-        if kind not in ("worker", "chief"):
-            fail(f"Received workers of the unknown type {kind!r}.")
-        if not isinstance(addresses, list) or not all(
-            isinstance(address, str) and _is_address(address)
-            for address in addresses
-        ):
-            fail(f"Received: {kind}={addresses!r}, not a list of HOST:PORT.")
-    if not isinstance(task, dict):
-        fail(f"Received no task: {text!r}")
-    kind, index = task.get("type"), task.get("index")
-    if not isinstance(kind, str) or kind not in cluster:
-        fail(f"Received the task type {kind!r}, which the cluster lacks.")
-    if type(index) is not int or not 0 <= index < len(cluster[kind]):
-        fail(
-            f"Received the task index {index!r} with {len(cluster[kind])} "
-            f"{kind} in the cluster."
+        config = json.loads(text or "null")
+        cluster, task = config["cluster"], config["task"]
+        is_valid = (
+            cluster.keys() <= {"worker", "chief"}
+            and all(map(_are_addresses, cluster.values()))
+            and type(task["index"]) is int
+            and 0 <= task["index"] < len(cluster[task["type"]])
+        )
+    except (ValueError, LookupError, TypeError, AttributeError):
+        is_valid = False
+    if not is_valid:
+        example = (
+            '{"cluster": {"worker": ["HOST1:PORT", "HOST2:PORT"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        )
+        raise ValueError(
+            "The environment variable TF_CONFIG must name all workers as JSON, "
+            f"and which one this is, for example {example}. Received: "
+            f"TF_CONFIG={text!r}"
         )
 
 
-def _is_address(text):
-    host, colon, port = text.rpartition(":")
-    return bool(host and colon and port.isdigit() and 0 < int(port) < 65536)
+def _are_addresses(hosts):
+    return isinstance(hosts, list) and all(
+        isinstance(host, str)
+        and (port := re.fullmatch(r".+:(\d+)", host))
+        and 0 < int(port[1]) < 65536
+        for host in hosts
+    )
 
 
 def _local_devices(count):

@@ -22,23 +22,9 @@ class TrainStep:
     Nothing in it handles text, reads a file or calls Python: XLA can compile
     all of it.
 
-    Args:
-        task: a `UniLMv2PseudoMaskedLM`.
-        optimizer: a Keras optimizer from `make_optimizer`.
-        accumulation_steps: int. Micro-batches of the replica's share. Defaults
-            to `1`.
-        jit_compile: bool. Whether XLA compiles the forward and backward pass.
-            Defaults to `False`.
-        seed: int. Of dropout. Defaults to `0`.
-
-    Call arguments:
-        batch: tuple `(x, y, sample_weight)` of the replica's rows, as
-            `UniLMv2PseudoMaskedLMPreprocessor` makes them.
-        step: int64 scalar. How many updates were done before.
-
-    Returns:
-        The sums of the replica's rows, float32 of shape `(1 + 2 * k,)` for k
-        objectives, see `StepSums`.
+    Called with a batch `(x, y, sample_weight)` of the replica's rows and the
+    number of updates before, an int64 scalar, it updates the weights and
+    returns the sums of these rows, see `StepSums`.
 
     Reference:
         Bao et al., 2020, equations 3 to 7.

@@ -22,21 +22,11 @@ class Checkpoints:
     """The state of a training, saved so that a kill at any time loses none.
 
     A checkpoint counts once its index file is there, which is renamed into
-    place after the data; older checkpoints are removed after that.
-
-    Args:
-        folder: string. The latest checkpoints go to its `checkpoints`, the one
-            with the lowest validation loss to its `best`.
-        state: dict from names to variables or lists of them.
-        keep: int. Number of latest checkpoints to keep. Defaults to `3`.
-        is_writer: bool. Whether this process writes, or only reads. Defaults
-            to `True`.
-
-    Example:
+    place after the data; older checkpoints are removed after that. The latest
+    `keep` go to `checkpoints`, the one with the lowest validation loss to
+    `best`. `state` is a dict from names to variables or lists of them.
 
     >>> import tempfile
-    >>> import tensorflow as tf
-    >>> from unilmv2_tf.training.training_state import Checkpoints
     >>> step = tf.Variable(7)
     >>> checkpoints = Checkpoints(tempfile.mkdtemp(), {"step": step})
     >>> checkpoints.save(7)

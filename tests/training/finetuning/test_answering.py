@@ -8,9 +8,10 @@ import pytest
 
 from unilmv2_tf import UniLMv2QuestionAnswerer
 from unilmv2_tf.evaluation.evaluate import evaluate
+from unilmv2_tf.evaluation.examples import read_questions
+from unilmv2_tf.training.answer_adapter import AnswerAdapter
 from unilmv2_tf.training.arguments import AnswerArgs
 from unilmv2_tf.training.finetune import finetune_answer
-from unilmv2_tf.training.finetuning import questions
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 NAMES = ["ann", "bob", "cid"]
@@ -83,20 +84,22 @@ def test_questions_that_may_have_no_answer(settings, tmp_path):
     best = tmp_path / "run" / f"seed-{summary['best_seed']}"
     predictions = json.loads((best / "predictions.json").read_text())
     odds = json.loads((best / "null_odds.json").read_text())
-    validation = questions.read(run.validation)
-    assert list(predictions) == list(odds) == validation.ids
+    validation = read_questions(run.validation)
+    assert list(predictions) == list(odds) == validation["id"].tolist()
     # The threshold is the one that is kept, and does what it says.
     model = UniLMv2QuestionAnswerer.from_preset(preset)
     threshold = model.null_threshold
     for key, text in predictions.items():
         assert (text == "") == (odds[key] > threshold)
-    answers = model.answer(validation.questions, validation.contexts)
+    answers = model.answer(
+        validation["question"].tolist(), validation["context"].tolist()
+    )
     assert [answer["text"] for answer in answers] == list(predictions.values())
     # At the threshold, the scores are the best ones.
     scores = evaluate(preset, run.validation, output=str(tmp_path / "again"))
     assert scores["f1"] == pytest.approx(summary["maximum"])
     lines = (tmp_path / "again" / "answers.jsonl").read_text().splitlines()
-    assert json.loads(lines[0])["question"] == validation.questions[0]
+    assert json.loads(lines[0])["question"] == validation["question"][0]
 
 
 def test_questions_that_all_have_answers(settings, tmp_path):
@@ -111,12 +114,10 @@ def test_questions_that_all_have_answers(settings, tmp_path):
 
 def test_the_first_step_is_known(settings):
     """Rows that are trained on point at the answer, token by token."""
-    from unilmv2_tf.training.finetuning.answering import Answering
-
     run = settings(0.3)
-    problem = Answering(run)
-    vocabulary = problem.tokenizer.get_vocabulary()
-    (batch,) = problem.training_dataset(None, 1, seed=0, start_step=0)
+    adapter = AnswerAdapter(run)
+    vocabulary = adapter.tokenizer.get_vocabulary()
+    (batch,) = adapter.training_dataset(1, seed=0, start_step=0)
     x, y = batch
     assert x["token_ids"].shape[1] <= 24
     texts = set()

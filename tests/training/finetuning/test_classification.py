@@ -1,6 +1,7 @@
 """Fine-tuning a classifier through its command's function."""
 
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,9 +12,10 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from unilmv2_tf import UniLMv2TextClassifier
+from unilmv2_tf.cli import main
 from unilmv2_tf.evaluation.evaluate import evaluate
+from unilmv2_tf.training.classify_adapter import class_weights
 from unilmv2_tf.training.finetune import finetune_classify
-from unilmv2_tf.training.finetuning import labelled
 
 
 def weights_of(output):
@@ -69,22 +71,6 @@ def test_the_whole_way(settings, folder, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_ends_as_a_whole_one(settings, tmp_path):
-    options = {"epochs": 2, "batch_size": 16, "checkpoint_interval": 4}
-    whole = settings(output=str(tmp_path / "whole"), **options)
-    finetune_classify(whole)
-    with pytest.raises(KeyboardInterrupt, match="step 7 of 12"):
-        _interrupt(settings(**options, stop_at_step=7))
-    finetune_classify(settings(**options))
-    assert_same(weights_of(tmp_path / "run"), weights_of(whole.output))
-
-
-def _interrupt(settings):
-    # SIGTERM ends quietly, and Ctrl-C as Ctrl-C does.
-    assert finetune_classify(settings) is None
-    raise KeyboardInterrupt("step 7 of 12")
-
-
 def test_parts_of_a_batch_add_up(settings, tmp_path):
     """Two parts, one after the other, do what the whole batch does."""
     options = {"epochs": 2, "learning_rate": 1e-3}
@@ -96,6 +82,7 @@ def test_parts_of_a_batch_add_up(settings, tmp_path):
     assert_same(weights_of(parts.output), weights_of(whole.output), atol=2e-4)
 
 
+@pytest.mark.slow
 def test_lora_trains_little_and_is_saved_whole(settings, folder):
     run = settings(lora_rank=2, epochs=3)
     finetune_classify(run)
@@ -108,6 +95,7 @@ def test_lora_trains_little_and_is_saved_whole(settings, folder):
     assert not any("lora" in weight.path for weight in model.weights)
 
 
+@pytest.mark.slow
 def test_training_ends_when_nothing_gets_better(settings):
     # A rate of nearly nothing.
     run = settings(learning_rate=1e-12, epochs=20, patience=2)
@@ -120,16 +108,15 @@ def test_training_ends_when_nothing_gets_better(settings):
 def test_balanced_weights_are_those_of_scikit_learn():
     labels = np.array(["a"] * 6 + ["b"] * 3 + ["c"], object)
     names = ["a", "b", "c"]
-    examples = labelled.LabelledTexts({}, labels, np.arange(10))
-    weights = labelled.weights_of("balanced", examples, names)
+    weights = class_weights("balanced", labels, names)
     expected = compute_class_weight(
         "balanced", classes=np.array(names), y=labels
     )
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
-    weights = labelled.weights_of({"b": 4.0}, examples, names)
+    weights = class_weights({"b": 4.0}, labels, names)
     assert weights.tolist() == [1.0, 4.0, 1.0]
     with pytest.raises(ValueError, match=r"class_weights=\{'z': 1\.0\}"):
-        labelled.weights_of({"z": 1.0}, examples, names)
+        class_weights({"z": 1.0}, labels, names)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +138,7 @@ def test_examples_that_will_not_do(settings, tmp_path, lines, message):
         finetune_classify(settings(**{name: str(path)}))
 
 
+@pytest.mark.slow
 def test_a_regression(settings, folder, tmp_path):
     values = {"bad": -1.0, "fair": 0.5, "good": 2.0}
     for name in ("train", "validation"):
@@ -222,3 +210,40 @@ def test_two_devices_train_as_one(settings, folder, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert_same(weights_of(output), weights_of(one.output), atol=2e-4)
+
+
+@pytest.mark.slow
+def test_callbacks_in_yaml(settings, tmp_path, monkeypatch):
+    """Keras's, by their class path; an epoch of theirs is an evaluation."""
+    monkeypatch.chdir(tmp_path)
+    run = settings(epochs=8)
+    flags = [
+        f"--{name}={json.dumps(value) if name == 'backbone' else value}"
+        for name, value in dataclasses.asdict(run).items()
+        if value is not None
+    ]
+    (tmp_path / "recipe.yaml").write_text(
+        """
+        callbacks:
+          - class_path: keras.callbacks.CSVLogger
+            init_args: {filename: log.csv}
+          - class_path: keras.callbacks.EarlyStopping
+            init_args: {monitor: val_accuracy, mode: min, patience: 2}
+        """
+    )
+    assert main(["finetune", "classify", *flags, "--config=recipe.yaml"]) == 0
+    with open("log.csv") as file:
+        rows = list(csv.DictReader(file))
+    # The score never falls, so that the third evaluation is the last.
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    with open(os.path.join(run.output, "results.json")) as file:
+        curve = json.load(file)["seeds"][0]["curve"]
+    assert [float(row["val_accuracy"]) for row in rows] == [y for _, y in curve]
+
+
+@pytest.mark.parametrize(
+    "callback", ["keras.callbacks.Nothing", {"class_path": "json.JSONDecoder"}]
+)
+def test_callbacks_that_are_none(settings, callback):
+    with pytest.raises(ValueError, match="`callbacks` must hold Keras"):
+        finetune_classify(settings(callbacks=[callback]))

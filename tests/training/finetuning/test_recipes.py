@@ -185,7 +185,19 @@ def small_corpus(tmp_path_factory):
         yield
 
 
-@pytest.mark.parametrize("kind, name", RECIPES)
+# One of each kind: pairs with a second validation set, regression, questions
+# that may have no answer, questions to generate, the embedded corpus.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        ("classify", "mnli"),
+        ("classify", "stsb"),
+        ("answer", "squad2"),
+        ("seq2seq", "squad_qg"),
+        ("seq2seq", "docstring_arguments"),
+    ],
+)
 def test_two_steps(kind, name, tmp_path, capsys, small_corpus):
     tokens = [*SPECIAL, *WORDS, ".", ","]
     (tmp_path / "vocabulary.txt").write_text("\n".join(tokens))

@@ -10,13 +10,12 @@ from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf.cli import main
 from unilmv2_tf.evaluation import score_texts
 from unilmv2_tf.evaluation.evaluate import evaluate
+from unilmv2_tf.evaluation.examples import decoded
+from unilmv2_tf.evaluation.examples import read_pairs
 from unilmv2_tf.samplers import SamplerArgs
 from unilmv2_tf.training.arguments import Seq2SeqArgs
 from unilmv2_tf.training.finetune import finetune_seq2seq
-from unilmv2_tf.training.finetuning import pairs
-from unilmv2_tf.training.finetuning.sequence_to_sequence import (
-    SequenceToSequence,
-)
+from unilmv2_tf.training.seq2seq_adapter import Seq2SeqAdapter
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 COLOURS = ["red", "blue", "green"]
@@ -165,8 +164,7 @@ def test_an_interrupted_training_ends_as_a_whole_one(values, tmp_path):
 
 
 def batches_of(settings):
-    problem = SequenceToSequence(settings)
-    dataset = problem.training_dataset(None, num_steps=24, seed=0, start_step=0)
+    dataset = Seq2SeqAdapter(settings).training_dataset(24, 0, 0)
     return list(dataset.as_numpy_iterator())
 
 
@@ -194,18 +192,18 @@ def test_a_source_that_is_too_long_keeps_the_side_that_is_asked_for(values):
         assert (x["encoder_token_ids"][:, 3] == 3).all()
         # Sources end as targets begin.
         assert (kept == y[:, :2]).all() == (side == "left")
-    *_, sources, targets = SequenceToSequence(
+    *_, sources, targets = Seq2SeqAdapter(
         Seq2SeqArgs(**values(target_length=2, **options))
-    ).description()
+    ).describe()
     assert sources.startswith("96 of 96 sources (100.0%) are longer than 4")
     assert targets.startswith("96 of 96 targets (100.0%) are longer than 2")
 
 
 def test_pairs_are_spread_evenly(folder):
-    examples = pairs.read(str(folder / "train.jsonl"))
+    examples = read_pairs(str(folder / "train.jsonl"))
     assert examples.spread(200) is examples.spread(None) is examples
-    some = examples.spread(5).source_texts()
-    texts = examples.source_texts()
+    some = decoded(examples.spread(5)["encoder_text"])
+    texts = decoded(examples["encoder_text"])
     assert some == [texts[place] for place in (0, 19, 38, 57, 76)]
 
 

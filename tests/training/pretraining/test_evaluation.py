@@ -50,12 +50,11 @@ def test_is_that_of_keras(evaluate, shards, num_rows):
         assert value == pytest.approx(of_keras, rel=1e-5), name
 
 
+@pytest.mark.slow
 def test_does_not_depend_on_the_batch(evaluate):
     figures = [
         evaluate(batch_size=size, accumulation_steps=parts)[1]
-        for size, parts in ((16, 1), (16, 4), (200, 1))
+        for size, parts in ((16, 4), (200, 1))
     ]
-    for other in figures[1:]:
-        np.testing.assert_allclose(
-            list(other.values()), list(figures[0].values()), rtol=1e-5
-        )
+    one, other = (list(values.values()) for values in figures)
+    np.testing.assert_allclose(other, one, rtol=1e-5)

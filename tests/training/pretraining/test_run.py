@@ -1,9 +1,10 @@
-"""Runs in this process: what they leave, and going on after a stop."""
+"""Runs in this process: their output, and resuming after a stop."""
 
 import csv
 import os
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
@@ -30,11 +31,14 @@ def run(make_settings, tmp_path):
         is_done = pretrain(
             make_settings(
                 output=folder,
-                num_steps=20,
                 steps_per_loop=5,
                 evaluation_interval=10,
                 checkpoint_interval=10,
-                **{"backbone": {"dropout": 0.1}, **settings},
+                **{
+                    "num_steps": 20,
+                    "backbone": {"dropout": 0.1},
+                    **settings,
+                },
             )
         )
         return folder, is_done
@@ -82,16 +86,17 @@ def test_what_a_run_leaves(whole, read_checkpoint):
     assert task.preprocessor.sequence_length == 32
 
 
-# In the middle of a loop, and where one ends.
-@pytest.mark.parametrize("step", [7, 10])
-def test_going_on_after_a_stop(run, whole, read_checkpoint, step, capsys):
+@pytest.mark.slow
+def test_resuming_after_a_stop(run, whole, read_checkpoint, capsys):
+    # In the middle of a loop.
+    step = 7
     folder, is_done = run("stopped", stop_at_step=step)
     assert not is_done
     last_line = capsys.readouterr().out.splitlines()[-1]
     assert f"saved at step {step} of 20" in last_line
     assert "the same command resumes" in last_line
     assert max(history_of(folder)) == step
-    # The same command: to stop at a step that is over means nothing.
+    # The same command: the step to stop at has passed.
     assert run("stopped", stop_at_step=step) == (folder, True)
     assert f"resumes from step {step}" in capsys.readouterr().out
 
@@ -108,7 +113,8 @@ def test_going_on_after_a_stop(run, whole, read_checkpoint, step, capsys):
             assert received[key][name] == expected[key][name], (key, name)
 
 
-def test_a_run_that_is_done_is_done(run, whole, read_checkpoint):
+@pytest.mark.slow
+def test_a_finished_run_stays_the_same(run, whole, read_checkpoint):
     before = read_checkpoint(whole), history_of(whole)
     assert run("whole") == (whole, True)
     after = read_checkpoint(whole), history_of(whole)
@@ -117,6 +123,7 @@ def test_a_run_that_is_done_is_done(run, whole, read_checkpoint):
         np.testing.assert_array_equal(after[0][name], before[0][name])
 
 
+@pytest.mark.slow
 def test_the_last_checkpoint_is_damaged(run, whole, read_checkpoint, capsys):
     expected = read_checkpoint(whole), history_of(whole)
     (data,) = [
@@ -137,6 +144,16 @@ def test_the_last_checkpoint_is_damaged(run, whole, read_checkpoint, capsys):
             assert row[name] == expected[1][step][name]
 
 
+@pytest.mark.slow
+def test_a_callback_ends_a_run(run, whole):
+    # The loss falls, so that the second evaluation is no better.
+    early = keras.callbacks.EarlyStopping("val_loss", mode="max", patience=1)
+    folder, is_done = run("early", num_steps=50, callbacks=[early])
+    assert is_done and os.path.exists(f"{folder}/preset")
+    assert list(history_of(folder)) == list(history_of(whole))
+
+
+@pytest.mark.slow
 def test_without_validation(run, tmp_path, shards, capsys):
     write_token_shards(
         plan_shards(os.path.join(os.path.dirname(shards), "text.txt")),

@@ -1,4 +1,4 @@
-"""The scores of all seeds: as JSON, as a table, and as a picture."""
+"""The scores of a fine-tuning over all seeds, and the card of its model."""
 
 import json
 import os
@@ -15,27 +15,21 @@ from unilmv2_tf.plots import plot_scores
 from unilmv2_tf.run_settings import recorded_settings
 
 
-def write_report(problem, settings, results, final_scores=None):
+def write_report(adapter, results, final_scores):
     """Writes `results.json`, `results.md` and `scores.png`.
 
-    Args:
-        problem: a `Problem`.
-        settings: its settings.
-        results: list of what `SeedRun.train` returns.
-        final_scores: dict of scores that the best model was given in the end,
-            by the name of what it was evaluated on. Defaults to `None`.
-
-    Returns:
-        A dict: what is in `results.json`.
+    `results` has the `result.json` of each seed, `final_scores` the scores of
+    the best model by the names of its final sources.
     """
+    args = adapter.args
     scores = [result["best"]["score"] for result in results]
     best = max(results, key=lambda result: result["best"]["score"])
     summary = {
-        "command": f"finetune {problem.command}",
-        "data": settings.data,
-        "preset": settings.preset,
-        "metric": problem.metric,
-        "metric_notes": problem.metric_notes(),
+        "command": f"finetune {adapter.command}",
+        "data": args.data,
+        "preset": args.preset,
+        "metric": adapter.metric,
+        "metric_notes": adapter.metric_notes(),
         "mean": statistics.fmean(scores),
         "standard_deviation": (
             statistics.stdev(scores) if len(scores) > 1 else None
@@ -44,8 +38,8 @@ def write_report(problem, settings, results, final_scores=None):
         "maximum": max(scores),
         "best_seed": best["seed"],
         "seeds": results,
-        "final": final_scores or {},
-        "examples": problem.facts(),
+        "final": final_scores,
+        "examples": adapter.facts(),
         "versions": {
             "unilmv2_tf": unilmv2_tf.__version__,
             "tensorflow": tf.__version__,
@@ -53,70 +47,34 @@ def write_report(problem, settings, results, final_scores=None):
             "keras_hub": keras_hub.__version__,
         },
     }
-    folder = settings.output
     text = json.dumps(summary, indent=2) + "\n"
-    write_text(os.path.join(folder, "results.json"), text)
-    write_text(os.path.join(folder, "results.md"), format_results(summary))
+    write_text(os.path.join(args.output, "results.json"), text)
+    text = format_results(summary)
+    write_text(os.path.join(args.output, "results.md"), text)
     plot_scores(
         {f"seed {result['seed']}": result["curve"] for result in results},
-        problem.metric.replace("_", " "),
-        os.path.join(folder, "scores.png"),
-        title=f"{settings.data}, from {os.path.basename(settings.preset)}",
+        adapter.metric.replace("_", " "),
+        os.path.join(args.output, "scores.png"),
+        title=f"{args.data}, from {os.path.basename(args.preset)}",
     )
     return summary
-
-
-def write_card(folder, settings, summary):
-    """Writes the model card of the best model.
-
-    Args:
-        folder: string. Its preset.
-        settings: a `FinetuningSettings`.
-        summary: dict, what `write_report` returned.
-    """
-    recipe = {
-        name: value
-        for name, value in recorded_settings(settings).items()
-        if value not in (None, {})
-    }
-    best = next(
-        result["best"]
-        for result in summary["seeds"]
-        if result["seed"] == summary["best_seed"]
-    )
-    # Folders of the machine it was trained on say nothing elsewhere.
-    for name in ("preset", "vocabulary"):
-        if name in recipe:
-            recipe[name] = os.path.basename(os.path.normpath(recipe[name]))
-    write_model_card(
-        folder,
-        training_data=os.path.basename(settings.data),
-        recipe=recipe,
-        scores={name: round(v, 4) for name, v in best["scores"].items()},
-    )
 
 
 def format_results(summary):
     """The scores as a page of Markdown.
 
-    Args:
-        summary: dict, see `write_report`.
-
-    Returns:
-        A string.
-
     Example:
 
-    >>> from unilmv2_tf.training.finetuning.report import format_results
+    >>> from unilmv2_tf.training.finetune_report import format_results
     >>> best = {"score": 0.5, "epoch": 2.0, "scores": {"accuracy": 0.5}}
     >>> print(format_results({
     ...     "command": "finetune classify", "data": "a.tsv", "preset": "p",
-    ...     "metric": "accuracy", "mean": 0.5, "standard_deviation": None,
-    ...     "minimum": 0.5, "maximum": 0.5, "final": {},
-    ...     "seeds": [{"seed": 0, "best": best}]}))
+    ...     "metric": "accuracy", "metric_notes": {}, "mean": 0.5,
+    ...     "standard_deviation": None, "minimum": 0.5, "maximum": 0.5,
+    ...     "final": {}, "seeds": [{"seed": 0, "best": best}]}))
     # finetune classify
     <BLANKLINE>
-    a.tsv, from p. The best evaluation of each seed, chosen by accuracy:
+    a.tsv, from p. The best evaluation of each seed, selected by accuracy:
     <BLANKLINE>
     | seed | epoch | accuracy |
     |---|---|---|
@@ -130,7 +88,7 @@ def format_results(summary):
         f"# {summary['command']}",
         "",
         f"{summary['data']}, from {summary['preset']}. The best evaluation of "
-        f"each seed, chosen by {summary['metric']}:",
+        f"each seed, selected by {summary['metric']}:",
         "",
         f"| seed | epoch | {' | '.join(names)} |",
         "|" + "---|" * (len(names) + 2),
@@ -142,14 +100,38 @@ def format_results(summary):
     mean = f"{summary['metric']}: {summary['mean']:.4f}"
     if summary["standard_deviation"] is not None:
         mean += (
-            f" in the mean of {len(summary['seeds'])} seeds, standard "
-            f"deviation {summary['standard_deviation']:.4f}, "
+            f", mean of {len(summary['seeds'])} seeds, standard deviation "
+            f"{summary['standard_deviation']:.4f}, "
             f"{summary['minimum']:.4f} to {summary['maximum']:.4f}"
         )
     lines += ["", mean]
     for source, scores in summary["final"].items():
         shown = ", ".join(f"{name} {v:.4f}" for name, v in scores.items())
         lines += ["", f"The best model on {source}: {shown}"]
-    notes = summary.get("metric_notes", {}).items()
+    notes = summary["metric_notes"].items()
     lines += ["", *(f"- {name}: {note}" for name, note in notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def write_card(folder, args, summary):
+    """Writes the model card of the best model to its preset."""
+    recipe = {
+        name: value
+        for name, value in recorded_settings(args).items()
+        if value not in (None, {})
+    }
+    # Folders of this machine mean nothing elsewhere.
+    for name in ("preset", "vocabulary"):
+        if name in recipe:
+            recipe[name] = os.path.basename(os.path.normpath(recipe[name]))
+    (best,) = (
+        result["best"]
+        for result in summary["seeds"]
+        if result["seed"] == summary["best_seed"]
+    )
+    write_model_card(
+        folder,
+        training_data=os.path.basename(args.data),
+        recipe=recipe,
+        scores={name: round(v, 4) for name, v in best["scores"].items()},
+    )

@@ -1,0 +1,317 @@
+"""What a model predicts for examples: scored, and written to files."""
+
+import contextlib
+import csv
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from unilmv2_tf.datasets import find_glue_task
+from unilmv2_tf.evaluation import confusion_matrix
+from unilmv2_tf.evaluation import score_labels
+from unilmv2_tf.evaluation import score_squad
+from unilmv2_tf.evaluation import score_texts
+from unilmv2_tf.evaluation.examples import decoded
+from unilmv2_tf.evaluation.examples import is_labeled
+from unilmv2_tf.evaluation.examples import texts_of
+from unilmv2_tf.filesystem import replacing
+from unilmv2_tf.filesystem import write_text
+from unilmv2_tf.plots import plot_confusion
+from unilmv2_tf.progress import Progress
+
+ROW_KEYS = ("token_ids", "segment_ids", "padding_mask")
+
+
+class LabelPredictions:
+    """Labels or values of texts.
+
+    Args:
+        logits: float array of shape `(n, num_classes)`.
+        names: list of class names, or `None` for regression.
+        examples: `Examples` of `read_labeled`.
+    """
+
+    def __init__(self, logits, names, examples):
+        self.names, self.examples = names, examples
+        logits = np.asarray(logits, "float32")
+        if names is None:
+            self.labels = logits[:, 0]
+            self.probabilities = None
+        else:
+            shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+            self.probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+            self.labels = np.array(names, object)[logits.argmax(axis=1)]
+
+    @property
+    def can_be_scored(self):
+        return is_labeled(self.examples)
+
+    def scores(self, metrics):
+        """Scores against the labels, see `score_labels`."""
+        return score_labels(
+            self.examples["label"], self.labels, metrics, self.names
+        )
+
+    def write(self, folder):
+        """Writes `predictions.tsv`, and for classes `confusion.png`."""
+        os.makedirs(folder, exist_ok=True)
+        labels = self.examples["label"]
+        columns = {
+            "index": self.examples["id"],
+            "prediction": self.labels,
+            "label": labels,
+        }
+        if self.names is not None:
+            columns["probability"] = self.probabilities.max(axis=1).round(4)
+        _write_tsv(os.path.join(folder, "predictions.tsv"), columns)
+        if self.names is not None and self.can_be_scored:
+            plot_confusion(
+                confusion_matrix(labels, self.labels, self.names),
+                self.names,
+                os.path.join(folder, "confusion.png"),
+            )
+
+    def write_submission(self, path, has_names=True):
+        """Writes index and prediction, as a benchmark's server takes them."""
+        labels = self.labels
+        if self.names is None:
+            labels = [f"{value:.3f}" for value in labels]
+        elif not has_names:
+            labels = [self.names.index(label) for label in labels]
+        ids, labels = zip(*sorted(zip(self.examples["id"], labels)))
+        _write_tsv(path, {"index": ids, "prediction": labels})
+
+
+class TextPredictions:
+    """Generated texts; `examples` are those of `read_pairs`."""
+
+    can_be_scored = True
+
+    def __init__(self, examples, texts):
+        self.texts = texts
+        self.sources = decoded(examples["encoder_text"])
+        self.references = decoded(examples["decoder_text"])
+
+    def scores(self, metrics=None):
+        """Scores against the targets, see `score_texts`."""
+        return score_texts(self.texts, self.references, metrics)
+
+    def write(self, folder):
+        """Writes `predictions.jsonl`."""
+        _write_json_lines(
+            os.path.join(folder, "predictions.jsonl"),
+            (
+                {"src": source, "tgt": target, "prediction": text}
+                for source, target, text in zip(
+                    self.sources, self.references, self.texts
+                )
+            ),
+        )
+
+
+class AnswerPredictions:
+    """Answers to questions.
+
+    Args:
+        examples: `Examples` of `read_questions`.
+        answers: list of dicts with `text`, `score`, `null_score`, `start` and
+            `end`.
+        threshold: float. Where the score of no answer is larger by more than
+            this, the prediction is "no answer". `None`: always a text.
+    """
+
+    can_be_scored = True
+
+    def __init__(self, examples, answers, threshold=None):
+        self.examples, self.answers = examples, answers
+        self.threshold = threshold
+        self.null_odds = {
+            key: answer["null_score"] - answer["score"]
+            for key, answer in zip(examples["id"], answers)
+        }
+
+    def texts(self):
+        """Answers by the ids of their questions, "" for no answer."""
+        return {
+            key: ""
+            if self.threshold is not None
+            and self.null_odds[key] > self.threshold
+            else answer["text"]
+            for key, answer in zip(self.examples["id"], self.answers)
+        }
+
+    def scores(self, metrics=None):
+        """Exact match and F1, from 0 to 100, and more for SQuAD 2.0."""
+        del metrics
+        references = dict(
+            zip(self.examples["id"], self.examples["answer_texts"])
+        )
+        has_odds = self.threshold is None and not all(references.values())
+        scores = score_squad(
+            self.texts(), references, self.null_odds if has_odds else None
+        )
+        return {
+            name: score
+            for name, score in scores.items()
+            if not name.endswith("total")
+        }
+
+    def write(self, folder):
+        """Writes `predictions.json` and `null_odds.json` for the benchmark.
+
+        `answers.jsonl` has the questions, answers, scores and positions.
+        """
+        for name, values in (
+            ("predictions.json", self.texts()),
+            ("null_odds.json", self.null_odds),
+        ):
+            text = json.dumps(values, ensure_ascii=False, indent=0) + "\n"
+            write_text(os.path.join(folder, name), text)
+        columns = (self.examples[k] for k in ("id", "question", "answer_texts"))
+        _write_json_lines(
+            os.path.join(folder, "answers.jsonl"),
+            (
+                {"id": key, "question": question, **answer, "gold": gold}
+                for key, question, gold, answer in zip(*columns, self.answers)
+            ),
+        )
+
+
+def predict_labels(model, examples, batch_size, rows=None):
+    """The `LabelPredictions` of a `UniLMv2TextClassifier`."""
+    if rows is None:
+        rows = classifier_rows(examples, model.preprocessor)
+    # Batches of similar lengths, without the padding they do not need.
+    order = np.argsort(rows["padding_mask"].sum(axis=1), kind="stable")
+    dataset = (
+        tf.data.Dataset.from_tensor_slices(
+            {key: rows[key][order] for key in ROW_KEYS}
+        )
+        .batch(batch_size)
+        .map(crop)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    with preprocessor_set_to(model, None):
+        outputs = model.predict(dataset, verbose=0)
+    logits = np.empty_like(outputs)
+    logits[order] = outputs
+    return LabelPredictions(logits, model.label_names, examples)
+
+
+def generate_texts(model, examples, batch_size, max_length=None, is_shown=True):
+    """The `TextPredictions` of a `UniLMv2Seq2SeqLM`, with a progress bar."""
+    sources = decoded(examples["encoder_text"])
+    batch_size = min(batch_size, len(sources))
+    with Progress(
+        "generating",
+        -(-len(sources) // batch_size),
+        examples_per_step=batch_size,
+        unit="texts",
+        is_shown=is_shown,
+        step_unit="batches",
+    ) as progress:
+        texts = model.generate(
+            sources,
+            max_length=max_length,
+            batch_size=batch_size,
+            on_batch=lambda num_texts: progress.advance(),
+        )
+    return TextPredictions(examples, texts)
+
+
+def answer_questions(model, examples, batch_size, max_answer_length):
+    """The `AnswerPredictions` of a `UniLMv2QuestionAnswerer`."""
+    # Its threshold for no answer is applied to the predictions.
+    threshold, model.null_threshold = model.null_threshold, None
+    try:
+        answers = []
+        for part in examples.parts():
+            answers += model.answer(
+                part["question"].tolist(),
+                part["context"].tolist(),
+                max_answer_length=max_answer_length,
+                batch_size=batch_size,
+            )
+    finally:
+        model.null_threshold = threshold
+    return AnswerPredictions(examples, answers, threshold)
+
+
+def metrics_of(source, names, first=None):
+    """The metrics of a source; the first one selects the best weights."""
+    glue = find_glue_task(source)
+    if glue is not None:
+        metrics = (glue.primary_metric, *glue.metrics)
+    elif names is None:
+        metrics = ("pearson", "spearman")
+    else:
+        metrics = ("accuracy", "macro_f1")
+    if first is not None:
+        metrics = (first, *metrics)
+    return tuple(dict.fromkeys(metrics))
+
+
+def check_known(examples, names, what):
+    """Raises ValueError if a label is not among the classes of a model."""
+    unknown = sorted(set(examples["label"].tolist()) - {*names, ""})
+    if unknown:
+        raise ValueError(
+            f"`{what}` must have labels that the model knows: "
+            f"{', '.join(names)}. Received: {', '.join(unknown[:5])}"
+            f"{' and others' if len(unknown) > 5 else ''}"
+        )
+
+
+def classifier_rows(examples, preprocessor):
+    """Labeled texts as rows: a dict of int arrays `(n, sequence_length)`."""
+    parts = [preprocessor(texts_of(part)) for part in examples.parts()]
+    return {
+        key: np.concatenate([np.asarray(part[key]) for part in parts])
+        for key in parts[0]
+    }
+
+
+def crop(rows):
+    """Cuts a batch of rows to the longest of them.
+
+    >>> import tensorflow as tf
+    >>> mask = tf.sequence_mask([3, 9], 32, tf.int32)
+    >>> rows = {"token_ids": mask, "segment_ids": mask, "padding_mask": mask}
+    >>> crop(rows)["token_ids"].shape
+    TensorShape([2, 16])
+    """
+    length = longest(rows["padding_mask"])
+    return {key: rows[key][:, :length] for key in ROW_KEYS}
+
+
+def longest(padding_mask):
+    """The length of a batch's longest row, rounded up to a multiple of 8."""
+    length = tf.reduce_max(tf.reduce_sum(padding_mask, axis=1))
+    return tf.maximum(-(-length // 8), 1) * 8
+
+
+@contextlib.contextmanager
+def preprocessor_set_to(task, preprocessor):
+    """Replaces a task's preprocessor for a while; `None`: it takes rows."""
+    earlier, task.preprocessor = task.preprocessor, preprocessor
+    try:
+        yield
+    finally:
+        task.preprocessor = earlier
+
+
+def _write_tsv(path, columns):
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values()))
+
+
+def _write_json_lines(path, records):
+    lines = [json.dumps(record, ensure_ascii=False) for record in records]
+    write_text(path, "\n".join(lines) + "\n")

@@ -1,1 +1,0 @@
-"""Fine-tuning on labelled examples: settings, tasks, runs over seeds."""

@@ -1,0 +1,123 @@
+"""What fine-tuning has to know of a task, and what all tasks share."""
+
+import os
+
+from unilmv2_tf.datasets import seeded_batches
+from unilmv2_tf.models import is_preset_location
+from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+
+
+class TaskAdapter:
+    """The examples of a fine-tuning, and models, batches and scores for them.
+
+    A subclass sets `command`, `task_cls` and `metric`, which selects the best
+    weights, and defines:
+
+        read(source, split): reads `Examples`.
+        describe(): lines for the user about the examples.
+        make_model(): the task with a newly initialized head.
+        compile(model, optimizer)
+        columns, lengths: a dict of arrays and an int array, a row for each
+            training example.
+        rows_of(seed): function from a batch of `columns` to what `fit` takes.
+        predict(model, examples): predictions with `write(folder)`,
+            `can_be_scored` and `scores(metrics)`.
+    """
+
+    metrics = None
+
+    def __init__(self, args):
+        self.args = args
+        self.tokenizer = load_tokenizer(args)
+        if args.validation is None:
+            train = self.read(args.data, "train")
+            self.held_out = self.read(args.data, "validation")
+        else:
+            train = self.read(args.data)
+            self.held_out = self.read(args.validation)
+        self.train = train.sample(args.num_examples)
+        self.predictions = None
+
+    def facts(self):
+        """What determines the result, besides the arguments."""
+        return {
+            "examples": len(self.train),
+            "fingerprint": self.train.fingerprint(),
+        }
+
+    def model_arguments(self):
+        """Arguments of `from_preset` besides the preset."""
+        arguments = {"dtype": self.args.precision, **self.args.backbone}
+        if not is_preset_location(self.args.preset):
+            arguments["vocabulary_size"] = self.tokenizer.vocabulary_size()
+            arguments["load_weights"] = False
+        return arguments
+
+    def training_dataset(self, num_steps, seed, start_step):
+        """The batches from a step on, each a function of seed and step."""
+        batches = seeded_batches(
+            self.columns,
+            self.lengths,
+            self.args.batch_size,
+            num_steps,
+            seed,
+            start_step,
+            self.args.accumulation_steps,
+        )
+        return batches.map(
+            self.rows_of(seed), num_parallel_calls=2, deterministic=True
+        )
+
+    def evaluate(self, model):
+        """A dict of the scores of the held-out examples."""
+        self.predictions = self.predict(model, self.held_out)
+        return self.predictions.scores(self.metrics)
+
+    def metric_notes(self):
+        """What metrics compare, where their names do not say it."""
+        return {}
+
+    def finish(self, preset, output):
+        """Predictions of the best model that are written in the end.
+
+        Returns:
+            A dict from sources to their scores, of those that have labels.
+        """
+        sources = self.final_sources()
+        if not sources:
+            return {}
+        model = self.task_cls.from_preset(preset)
+        scores = {}
+        for source, place in sources.items():
+            predictions = self.predict(model, self.read(source))
+            self.write_final(predictions, place, output)
+            if predictions.can_be_scored:
+                scores[source] = predictions.scores(self.metrics)
+        return scores
+
+    def final_sources(self):
+        """A dict from sources to what `write_final` takes."""
+        return {} if self.args.test is None else {self.args.test: "test"}
+
+    def write_final(self, predictions, place, output):
+        """Writes the predictions of a final source."""
+        predictions.write(os.path.join(output, place))
+
+
+def load_tokenizer(args):
+    """The tokenizer of the preset folder, or of `vocabulary` with a size."""
+    if is_preset_location(args.preset):
+        if args.vocabulary is not None:
+            raise ValueError(
+                "`vocabulary` must be left out with a preset folder, which has "
+                f"its own. Received: vocabulary={args.vocabulary}, preset="
+                f"{args.preset}"
+            )
+        return UniLMv2Tokenizer.from_preset(args.preset)
+    if args.vocabulary is None:
+        raise ValueError(
+            "`vocabulary` is needed with a built-in size: a file that `unilmv2 "
+            f"vocabulary` wrote. Received: preset={args.preset}. A preset "
+            "folder has its own vocabulary."
+        )
+    return UniLMv2Tokenizer(args.vocabulary, lowercase=args.lowercase)
