@@ -142,7 +142,11 @@ def test_the_head_says_what_to_expect(name, monkeypatch):
         assert score in head["Result"]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+# The other ablations have one of these models.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["base", "large", "ablation_ae_par", *MACHINE_SIZES]
+)
 def test_the_model_is_built(name, monkeypatch):
     values = parsed_commands(name, monkeypatch)
     settings, shards = settings_of(values), shards_of(values)

@@ -88,7 +88,7 @@ def test_a_damaged_one_is_skipped(saved, damage, capsys):
     assert warning.startswith("warning: ") and "step-20" in warning
     assert len(warning.splitlines()) == 1
 
-    # It goes on from there, over the damaged one.
+    # Training resumes from there, over the damaged one.
     for step in (20, 30):
         fill(state, step)
         checkpoints.save(step)

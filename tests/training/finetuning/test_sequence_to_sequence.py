@@ -18,7 +18,7 @@ from unilmv2_tf.training.finetune import finetune_seq2seq
 from unilmv2_tf.training.seq2seq_adapter import Seq2SeqAdapter
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-COLOURS = ["red", "blue", "green"]
+COLORS = ["red", "blue", "green"]
 ANIMALS = ["fox", "hen", "cat"]
 FILLERS = [f"w{number}" for number in range(6)]
 SMALL = {
@@ -32,20 +32,20 @@ SMALL = {
 
 
 def lines_of(number, seed):
-    """Sources of fillers and an animal; targets tell its colour."""
+    """Sources of fillers and an animal; targets tell its color."""
     generator = np.random.default_rng(seed)
     for _ in range(number):
         kind = generator.integers(3)
         fillers = generator.choice(FILLERS, generator.integers(1, 5))
         source = " ".join([*fillers, "and", ANIMALS[kind]])
-        target = f"and {ANIMALS[kind]} {COLOURS[kind]}"
+        target = f"and {ANIMALS[kind]} {COLORS[kind]}"
         yield json.dumps({"src": source, "tgt": target})
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("animals")
-    tokens = [*SPECIAL, *COLOURS, *ANIMALS, *FILLERS, "and"]
+    tokens = [*SPECIAL, *COLORS, *ANIMALS, *FILLERS, "and"]
     (folder / "vocabulary.txt").write_text("\n".join(tokens))
     for seed, (name, number) in enumerate((("train", 96), ("validation", 24))):
         text = "\n".join(lines_of(number, seed))
