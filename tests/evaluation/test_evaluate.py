@@ -51,7 +51,7 @@ def evaluate_task(monkeypatch, tmp_path):
 
     def run(task, data, **options):
         monkeypatch.setattr(
-            "unilmv2_tf.training.finetuning.model.load_task",
+            "unilmv2_tf.models.saved_task.load_task",
             lambda preset: task,
         )
         scores = evaluate("run/preset", data, str(tmp_path / "out"), **options)
@@ -120,15 +120,7 @@ def test_pairs_without_a_target_are_counted(
         "unilmv2_tf.evaluation.examples.load_pairs",
         lambda source, split: tf.data.Dataset.from_tensor_slices(columns),
     )
-<<<<<<< HEAD:tests/evaluation/test_evaluate.py
     evaluate_task(generator, "tfds:corpus", metrics=["rouge1"])
-=======
-    monkeypatch.setattr(
-        "unilmv2_tf.models.saved_task.load_task",
-        lambda preset: generator,
-    )
-    evaluate("run/preset", "tfds:corpus", str(tmp_path), metrics=["rouge1"])
->>>>>>> 26f7c40 (Training: one fine-tuning loop with task adapters, callbacks of the user's; examples and predictions in evaluation):tests/evaluation/test_evaluating.py
     assert capsys.readouterr().out.startswith(
         "pairs without a target, left out: 1\n"
     )
