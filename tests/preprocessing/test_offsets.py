@@ -102,7 +102,7 @@ TEXTS = st.lists(st.text(CHARACTERS, max_size=20), min_size=1, max_size=8)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(texts=TEXTS)
 def test_any_text(name, texts):
     tokenizer, function = tokenizer_and_function(name)

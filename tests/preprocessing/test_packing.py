@@ -106,7 +106,7 @@ def test_one_token_is_one_segment(tokenizer):
     ]
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(
     documents=st.lists(
         st.lists(st.integers(5, 30), max_size=9), min_size=1, max_size=20

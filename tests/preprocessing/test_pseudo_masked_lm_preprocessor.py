@@ -142,6 +142,7 @@ def test_outputs_fit_together(make):
     np.testing.assert_array_equal(x["y"], x["revealed_token_ids"])
 
 
+@pytest.mark.slow
 def test_three_ways(make):
     preprocessor = make()
     texts = random_texts(7, 30)
@@ -161,6 +162,7 @@ def test_three_ways(make):
             assert_equal(preprocessor(x), row)
 
 
+@pytest.mark.slow
 def test_rows_three_ways(make, tokenizer):
     preprocessor = make()
     texts = random_texts(60, 25, seed=2)
@@ -185,22 +187,19 @@ def test_a_text_and_its_row_have_the_same_mask(make):
     assert_equal(make()(plain), make()(texts))
 
 
-@pytest.mark.parametrize("whole_words", [False, True])
-def test_masks_depend_on_the_row_alone(whole_words, make):
-    preprocessor = make(whole_words=whole_words)
+@pytest.mark.slow
+def test_masks_depend_on_the_row_alone(make):
+    preprocessor = make(whole_words=True)
     texts = random_texts(40, 21)
     expected = columns(preprocessor(texts))
     order = np.random.default_rng(0).permutation(len(texts))
     dataset = tf.data.Dataset.from_tensor_slices(texts)
     shuffled = tf.data.Dataset.from_tensor_slices([texts[i] for i in order])
+    shuffled = shuffled.batch(7).map(preprocessor, num_parallel_calls=4)
     for outputs, rows in (
         (all_of(dataset.batch(1).map(preprocessor)), slice(None)),
-        (
-            all_of(shuffled.batch(7).map(preprocessor, num_parallel_calls=4)),
-            order,
-        ),
+        (all_of(shuffled), order),
         (preprocessor([texts[i] for i in order]), order),
-        (tf.function(preprocessor)(tf.constant(texts)), slice(None)),
     ):
         for key, value in columns(outputs).items():
             np.testing.assert_array_equal(value, expected[key][rows])
@@ -261,16 +260,12 @@ def test_without_a_seed_masks_differ(make):
     assert one.seed != other.seed
 
 
-@pytest.mark.parametrize("from_dataset", [False, True])
-def test_iterating_twice_masks_anew_and_reproducibly(from_dataset, make):
+def test_iterating_twice_masks_anew_and_reproducibly(make):
     texts = random_texts(30, 21, seed=4)
+    preprocessor = make()
 
     def two_passes():
-        preprocessor = make()
-        x = texts
-        if from_dataset:
-            x = tf.data.Dataset.from_tensor_slices(texts).batch(8)
-        dataset = preprocessor.renew_each_epoch(x, batch_size=8)
+        dataset = preprocessor.renew_each_epoch(texts, batch_size=8)
         dataset = dataset.map(preprocessor, num_parallel_calls=tf.data.AUTOTUNE)
         return [all_of(dataset), all_of(dataset)]
 
@@ -356,7 +351,7 @@ def test_rows_of_other_lengths(make):
             "padding_mask": np.ones((size, length), "int32"),
         }
 
-    for length, size in ((24, 4), (64, 3), (16, 2), (64, 5), (24, 1)):
+    for length, size in ((24, 4), (16, 2), (24, 1)):
         x, y, _ = preprocessor(row(length, size))
         assert x["token_ids"].shape == (size, length)
         assert y.shape == (size, num_mask_slots(length))

@@ -111,7 +111,7 @@ CHARACTERS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     context=st.lists(CHARACTERS, min_size=1, max_size=40).map("".join),
     place=st.tuples(st.floats(0, 1), st.floats(0, 0.4)),
@@ -203,6 +203,7 @@ def test_answers_that_are_elsewhere(answer):
         assert rows["start"].tolist() == [5]
 
 
+@pytest.mark.slow
 def test_a_context_of_50000_words():
     preprocessor = preprocessor_of(
         sequence_length=384, doc_stride=128, max_question_length=64
@@ -273,10 +274,8 @@ def test_config_and_preset(tmp_path):
     ).save_to_preset(str(tmp_path))
     PREPROCESSOR.save_to_preset(str(tmp_path))
     again = UniLMv2QuestionAnswererPreprocessor.from_preset(str(tmp_path))
-    assert_equal(
-        numpy_of(again.windows(EXAMPLES, ANSWERS)),
-        numpy_of(PREPROCESSOR.windows(EXAMPLES, ANSWERS)),
-    )
+    assert again.get_config() == PREPROCESSOR.get_config()
+    assert again.tokenizer.get_vocabulary() == TOKENIZER.get_vocabulary()
 
 
 @pytest.mark.parametrize(

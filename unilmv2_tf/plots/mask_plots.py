@@ -13,14 +13,8 @@ from unilmv2_tf.plots.figures import TEXT_COLOR
 from unilmv2_tf.plots.figures import new_figure
 from unilmv2_tf.plots.figures import save_figure
 
-# Of the segments context, revealed, pseudo.
+_SEGMENTS = ("context", "revealed", "pseudo")
 _COLORS = ("#8db2de", "#2a9d76", "#dd7a2e")
-_LEGEND = (
-    "context, step 0: the text with its masks [M]",
-    "revealed, step i: the masked tokens themselves",
-    "pseudo masks, step \N{MINUS SIGN}i: P(x) predicts x",
-    "A row's cells are filled where its token attends.",
-)
 _HIDDEN_COLOR = "#eef0f3"
 
 
@@ -247,12 +241,24 @@ def plot_visibility(
         Bao et al., 2020, figures 4 and 5.
     """
     colors = optional_import("matplotlib.colors", "plots")
+    patches = optional_import("matplotlib.patches", "plots")
     row = _make_row(tokens, steps, target_positions, context_tokens)
     size = len(row.labels)
-    layout = _Layout(row, title)
-    figure = new_figure(figsize=layout.figsize, facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
+    cell = 0.34 if size <= 16 else 0.27 if size <= 32 else 0.22
+    font_size = min(10.0, 37.0 * cell)
+    # The mean width of a letter is about 0.6 of the font size.
+    letter = 0.6 * font_size / 72
+    labels = letter * max(map(len, row.labels))
+    words = letter * max(40, 1.2 * len(title or ""))
+    figure = new_figure(
+        figsize=(
+            max(cell * size + labels + 18 * letter, words) + 0.4,
+            cell * size + labels + 8 * 1.5 * font_size / 72,
+        ),
+        facecolor="white",
+        layout="constrained",
+    )
+    axes = figure.add_subplot()
     axes.imshow(
         np.where(row.visible, row.segments + 1, 0),
         cmap=colors.ListedColormap([_HIDDEN_COLOR, *_COLORS]),
@@ -260,45 +266,50 @@ def plot_visibility(
         vmax=3,
         extent=(0, size, size, 0),
         interpolation="none",
-        aspect="auto",
     )
-    axes.set_xlim(*layout.xlim)
-    axes.set_ylim(*layout.ylim)
     _draw_grid(axes, row)
-    _draw_labels(axes, row, layout)
-    _draw_steps(axes, row, layout)
-    _draw_legend(axes, layout, title)
+
+    # A dollar sign in a text starts no formula.
+    style = {"fontsize": font_size, "color": TEXT_COLOR, "parse_math": False}
+    centers = np.arange(size) + 0.5
+    axes.set_xticks(centers, row.labels, rotation=90, **style)
+    axes.set_yticks(centers, row.labels, **style)
+    axes.tick_params(length=0, labelbottom=False, labeltop=True)
+    axes.spines[:].set_visible(False)
+    if title:
+        axes.set_title(title, loc="left", fontweight="bold", parse_math=False)
+
+    # The segment and the step of queries on the right, of keys below.
+    middles = [(start + end) / 2 for start, end in row.runs]
+    names = [_SEGMENTS[row.segments[start]] for start, _ in row.runs]
+    numbers = [
+        f"{row.steps[start]}".replace("-", "\N{MINUS SIGN}")
+        for start, _ in row.runs
+    ]
+    queries = [f"{name}, step {n}" for name, n in zip(names, numbers)]
+    style = {"fontsize": font_size, "color": QUIET_COLOR}
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(middles, queries, **style)
+    below = axes.secondary_xaxis("bottom")
+    below.set_xticks(middles, numbers, **style)
+    for edge in (right, below):
+        edge.tick_params(length=0)
+        edge.spines[:].set_visible(False)
+    figure.legend(
+        handles=[
+            patches.Patch(color=color, label=f"visible: {name}")
+            for color, name in zip(_COLORS, _SEGMENTS)
+        ],
+        loc="outside lower left",
+        ncols=len(_SEGMENTS),
+        frameon=False,
+        fontsize=font_size,
+        handlelength=1,
+        handleheight=1,
+        columnspacing=1,
+    )
     save_figure(figure, path)
     return figure
-
-
-class _Layout:
-    """Sizes in units of a cell, so that nothing depends on a renderer."""
-
-    def __init__(self, row, title):
-        size = len(row.labels)
-        cell = 0.34 if size <= 16 else 0.27 if size <= 32 else 0.22
-        self.font_size = min(10.0, 37.0 * cell)
-        # The mean width of a letter is about 0.6 of the font size.
-        self.letter = 0.6 * self.font_size / 72 / cell
-        self.line = 1.5 * self.font_size / 72 / cell
-        labels = self.letter * max(len(label) for label in row.labels)
-        self.strip = labels + 0.45
-        before = self.strip + 0.75
-        right = max(
-            size + 8 * self.letter + 0.8,
-            self.letter * max(len(line) for line in _LEGEND) + 1.2,
-            self.letter * 1.15 * len(title or ""),
-        )
-        top = before + (1.6 * self.line if title else 0.3)
-        self.legend = size + 0.6 + 1.4 * self.line
-        bottom = self.legend + 4.3 * self.line
-        self.xlim = (-before - 0.3, right)
-        self.ylim = (bottom, -top)
-        self.figsize = (
-            cell * (self.xlim[1] - self.xlim[0]),
-            cell * (self.ylim[0] - self.ylim[1]),
-        )
 
 
 def _draw_grid(axes, row):
@@ -311,58 +322,3 @@ def _draw_grid(axes, row):
     ):
         axes.hlines(positions, 0, size, color=color, linewidth=width)
         axes.vlines(positions, 0, size, color=color, linewidth=width)
-
-
-def _draw_labels(axes, row, layout):
-    # A dollar sign in a text starts no formula.
-    style = {
-        "fontsize": layout.font_size,
-        "color": TEXT_COLOR,
-        "parse_math": False,
-    }
-    left = {"ha": "right", "va": "center_baseline", **style}
-    above = {"ha": "center", "va": "bottom", "rotation": 90, **style}
-    for slot, label in enumerate(row.labels):
-        axes.text(-0.25, slot + 0.5, label, **left)
-        axes.text(slot + 0.5, -0.25, label, **above)
-    edges = [0, *row.bounds, len(row.labels)]
-    for start, end, color in zip(edges, edges[1:], _COLORS):
-        if start < end:
-            ends, side = (start + 0.12, end - 0.12), [-layout.strip - 0.3] * 2
-            line = {"color": color, "linewidth": 4, "solid_capstyle": "butt"}
-            axes.plot(ends, side, **line)
-            axes.plot(side, ends, **line)
-
-
-def _draw_steps(axes, row, layout):
-    size = len(row.labels)
-    style = {"fontsize": layout.font_size, "color": QUIET_COLOR}
-    small = {**style, "fontsize": 0.9 * layout.font_size}
-    line = {"color": QUIET_COLOR, "linewidth": 0.8}
-    for start, end in row.runs:
-        step = f"{row.steps[start]}".replace("-", "\N{MINUS SIGN}")
-        ends, side = (start + 0.15, end - 0.15), [size + 0.3] * 2
-        axes.plot(side, ends, **line)
-        axes.plot(ends, side, **line)
-        middle = (start + end) / 2
-        axes.text(
-            size + 0.55, middle, f"step {step}", va="center_baseline", **style
-        )
-        axes.text(middle, size + 0.5, step, ha="center", va="top", **small)
-    axes.text(-0.25, size + 0.5, "step", ha="right", va="top", **style)
-
-
-def _draw_legend(axes, layout, title):
-    left = layout.xlim[0] + 0.4
-    style = {"fontsize": layout.font_size, "color": TEXT_COLOR}
-    for index, line in enumerate(_LEGEND):
-        middle = layout.legend + layout.line * (index + 0.5)
-        if index < len(_COLORS):
-            axes.plot(
-                left + 0.3, middle, "s", markersize=8, color=_COLORS[index]
-            )
-        axes.text(left + 0.9, middle, line, va="center_baseline", **style)
-    if title:
-        style["fontsize"] *= 1.15
-        style.update(fontweight="bold", va="top", parse_math=False)
-        axes.text(left, layout.ylim[1] + 0.4, title, **style)

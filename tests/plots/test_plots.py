@@ -1,16 +1,12 @@
 """What is drawn is what is true, and nothing else changes."""
 
 import os
-import subprocess
 import sys
 
 import matplotlib
 import matplotlib.pyplot
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings
-from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from unilmv2_tf import UniLMv2Tokenizer
@@ -51,15 +47,26 @@ FIGURE_5_MATRIX = np.array(
 WORDS = "the quick brown fox jumps over lazy dog $ .".split()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tokenizer():
     return UniLMv2Tokenizer(
         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "##s"]
     )
 
 
+def tick_labels(figure):
+    """The texts of all labels: of rows, columns, queries' steps and keys'."""
+    axes = figure.axes[0]
+    return [
+        label
+        for every in (axes, *axes.child_axes)
+        for label in (*every.get_xticklabels(), *every.get_yticklabels())
+        if label.get_text() and label.get_visible()
+    ]
+
+
 def drawn_texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
+    return [label.get_text() for label in tick_labels(figure)]
 
 
 def test_matrix_of_figure_5():
@@ -80,8 +87,10 @@ def test_picture_of_figure_5():
         ("[M]", 6),
         ("x2", 2),
         ("P(x2)", 2),
-        ("step 1", 1),
-        ("step \N{MINUS SIGN}2", 1),
+        ("context, step 0", 1),
+        ("revealed, step 1", 1),
+        ("pseudo, step \N{MINUS SIGN}2", 1),
+        ("\N{MINUS SIGN}2", 1),
     ):
         assert texts.count(label) == count
 
@@ -160,7 +169,9 @@ def test_no_label_leaves_the_picture(count):
     )
     renderer = FigureCanvasAgg(figure).get_renderer()
     width, height = figure.canvas.get_width_height()
-    for text in figure.axes[0].texts:
+    figure.draw_without_rendering()
+    texts = [*tick_labels(figure), *figure.legends[0].get_texts()]
+    for text in texts:
         box = text.get_window_extent(renderer)
         assert box.x0 >= 0 and box.y0 >= 0
         assert box.x1 <= width and box.y1 <= height
@@ -206,32 +217,25 @@ def test_matplotlib_is_left_alone(tmp_path):
     assert matplotlib.pyplot.get_fignums() == []
 
 
-def test_without_matplotlib_all_but_pictures_works():
-    """TensorFlow imports it where it is, so absence is what can be tested."""
-    code = (
-        "import sys\n"
-        "sys.modules['matplotlib'] = None\n"
-        "import unilmv2_tf, unilmv2_tf.plots as plots\n"
-        "print(plots.format_visibility(['a'], [1], [0]).splitlines()[-1])\n"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
-    assert process.stdout == "-1  P(a)  # | . | #\n", process.stderr
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"unilmv2_tf\[plots\]"):
+        plot_history({"loss": [2.0, 1.0]})
+    assert format_visibility(["a"], [1], [0])
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
-@given(
-    words=st.lists(st.sampled_from(WORDS), min_size=2, max_size=12),
-    seed=st.integers(0, 1000),
-)
-def test_a_masked_sentence(words, seed):
-    tokenizer = UniLMv2Tokenizer(
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    )
-    drawing, figure = show_mask(" ".join(words), tokenizer, seed=seed)
-    lines = drawing.splitlines()
+def test_a_masked_sentence(tokenizer):
+    words = "the quick brown fox jumps over the lazy dog .".split()
+    drawings = []
+    for seed in (3, 3, 4):
+        drawing, figure = show_mask(" ".join(words), tokenizer, seed=seed)
+        drawings.append(drawing)
+        check_drawing(words, drawing.splitlines(), figure)
+    assert drawings[0] == drawings[1] != drawings[2]
+
+
+def check_drawing(words, lines, figure):
     half = (len(words) + 1) // 2
     row = ["[CLS]", *words[:half], "[SEP]", *words[half:], "[SEP]"]
     assert lines[0].split() == ["text", *row]
@@ -246,7 +250,7 @@ def test_a_masked_sentence(words, seed):
     assert len(steps) >= 2
     masked = [word for revealed in steps for word in revealed]
     assert len(masked) >= 0.4 * len(row)
-    # A word whose place reads [M] is among those that are predicted.
+    # A word that reads [M] in the context is among those predicted.
     hidden = [w for w, shown in zip(row, context) if shown == "[M]"]
     assert set(hidden) <= set(masked)
     matrix = np.asarray(figure.axes[0].images[0].get_array()) > 0
@@ -255,12 +259,6 @@ def test_a_masked_sentence(words, seed):
     texts = drawn_texts(figure)
     for word in masked:
         assert f"P({word})" in texts
-
-
-def test_a_seed_fixes_the_drawing(tokenizer):
-    sentence = "the quick brown fox jumps over the lazy dogs ."
-    drawings = [show_mask(sentence, tokenizer, seed=s)[0] for s in (0, 0, 1)]
-    assert drawings[0] == drawings[1] != drawings[2]
 
 
 def test_one_word_is_one_step(tokenizer):
@@ -333,15 +331,12 @@ def test_errors_teach(tokenizer):
         format_visibility(["a"], [1], [1])
     with pytest.raises(ValueError, match="something to mask"):
         show_mask("  ", tokenizer)
-    with pytest.raises(ValueError, match="something to mask"):
-        show_mask("the fox", tokenizer, mask_selection_rate=0.0)
     for history in ([], {}, {"accuracy": [1.0]}, [{"loss": None}]):
         with pytest.raises(ValueError, match="must hold a loss"):
             plot_history(history)
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.integers(1, 30), st.integers(0, 2**31))
+@pytest.mark.parametrize("size, seed", [(1, 0), (25, 1), (26, 2)])
 def test_shares_and_counts_of_a_confusion_matrix(size, seed):
     matrix = np.random.default_rng(seed).integers(0, 3000, (size, size))
     matrix[0] = 0
