@@ -12,13 +12,11 @@ from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
 def make_preprocessor(args, shards):
     """The masking of `PretrainArgs`, with the vocabulary of the shards."""
+    # Options of the masking have the same names in both.
+    names = inspect.signature(UniLMv2PseudoMaskedLMPreprocessor).parameters
+    options = {key: value for key, value in vars(args).items() if key in names}
     return UniLMv2PseudoMaskedLMPreprocessor(
-        shards.tokenizer(),
-        sequence_length=shards.sequence_length,
-        mask_selection_rate=args.mask_selection_rate,
-        block_probability=args.block_probability,
-        whole_words=args.whole_words,
-        seed=args.seed,
+        shards.tokenizer(), sequence_length=shards.sequence_length, **options
     )
 
 
