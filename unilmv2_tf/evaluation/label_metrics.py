@@ -47,25 +47,20 @@ def score_labels(
     """
     if label_names is None:
         labels, predictions = _check_values(labels, predictions)
-        known = _VALUE_METRICS
+        known = _value_metrics()
         default = ["pearson", "spearman", "pearson_spearman"]
     else:
         labels, predictions = _check_classes(labels, predictions, label_names)
-        known = _CLASS_METRICS
+        known = _class_metrics(label_names)
         default = ["accuracy", "macro_f1", "matthews"]
         if len(label_names) == 2:
             default.append("f1")
-    return {
-        metric: float(
-            np.mean(
-                [
-                    known[part](labels, predictions, label_names)
-                    for part in _parts(metric, known)
-                ]
-            )
-        )
-        for metric in (default if metrics is None else metrics)
-    }
+    scores = {}
+    for metric in default if metrics is None else metrics:
+        parts = [known[part] for part in _parts(metric, known)]
+        values = [part(labels, predictions) for part in parts]
+        scores[metric] = float(np.mean(values))
+    return scores
 
 
 def confusion_matrix(labels, predictions, label_names: list[str]) -> np.ndarray:
@@ -91,71 +86,64 @@ def confusion_matrix(labels, predictions, label_names: list[str]) -> np.ndarray:
            [1, 1]])
     """
     labels, predictions = _check_classes(labels, predictions, label_names)
-    return _sklearn().confusion_matrix(
+    sklearn = optional_import("sklearn.metrics", "metrics")
+    return sklearn.confusion_matrix(
         labels, predictions, labels=list(label_names)
     )
 
 
-def _sklearn():
-    return optional_import("sklearn.metrics", "metrics")
+def _class_metrics(label_names):
+    sklearn = optional_import("sklearn.metrics", "metrics")
 
-
-def _accuracy(labels, predictions, label_names):
-    return np.mean(labels == predictions)
-
-
-def _f1(labels, predictions, label_names):
-    if len(label_names) != 2:
-        raise ValueError(
-            "`f1` is a metric of two classes, of which the second is the "
-            "positive one; use macro_f1 for more. Received: label_names="
-            f"{list(label_names)}"
+    def mean_f1(labels, predictions, names):
+        return sklearn.f1_score(
+            labels, predictions, labels=names, average="macro", zero_division=0
         )
-    # As booleans: scikit-learn requires the positive class among the labels.
-    positive = label_names[1]
-    return _sklearn().f1_score(
-        labels == positive, predictions == positive, zero_division=0.0
-    )
+
+    def f1(labels, predictions):
+        if len(label_names) != 2:
+            raise ValueError(
+                "`f1` is a metric of two classes, of which the second is the "
+                "positive one; use macro_f1 for more. Received: label_names="
+                f"{list(label_names)}"
+            )
+        return mean_f1(labels, predictions, [label_names[1]])
+
+    def macro_f1(labels, predictions):
+        occurring = {*labels, *predictions}
+        names = [name for name in label_names if name in occurring]
+        return mean_f1(labels, predictions, names)
+
+    def matthews(labels, predictions):
+        # scikit-learn warns where there is one class only.
+        if len({*labels, *predictions}) == 1:
+            return 0.0
+        return sklearn.matthews_corrcoef(labels, predictions)
+
+    return {
+        "accuracy": sklearn.accuracy_score,
+        "f1": f1,
+        "macro_f1": macro_f1,
+        "matthews": matthews,
+    }
 
 
-def _macro_f1(labels, predictions, label_names):
-    occurring = {*labels, *predictions}
-    return _sklearn().f1_score(
-        labels,
-        predictions,
-        labels=[name for name in label_names if name in occurring],
-        average="macro",
-        zero_division=0.0,
-    )
-
-
-def _matthews(labels, predictions, label_names):
-    if len({*labels}) == 1 or len({*predictions}) == 1:
-        return 0.0
-    return _sklearn().matthews_corrcoef(labels, predictions)
-
-
-def _pearson(labels, predictions, label_names):
-    if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
-        return 0.0
+def _value_metrics():
     stats = optional_import("scipy.stats", "metrics")
-    return stats.pearsonr(labels, predictions).statistic
 
+    def correlation(function):
+        def correlate(labels, predictions):
+            # SciPy does not define it for constants.
+            if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
+                return 0.0
+            return function(labels, predictions).statistic
 
-def _spearman(labels, predictions, label_names):
-    if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
-        return 0.0
-    stats = optional_import("scipy.stats", "metrics")
-    return stats.spearmanr(labels, predictions).statistic
+        return correlate
 
-
-_CLASS_METRICS = {
-    "accuracy": _accuracy,
-    "f1": _f1,
-    "macro_f1": _macro_f1,
-    "matthews": _matthews,
-}
-_VALUE_METRICS = {"pearson": _pearson, "spearman": _spearman}
+    return {
+        "pearson": correlation(stats.pearsonr),
+        "spearman": correlation(stats.spearmanr),
+    }
 
 
 def _parts(metric, known):
@@ -166,7 +154,7 @@ def _parts(metric, known):
         second = metric.removeprefix(f"{first}_")
         if second != metric and second in known:
             return first, second
-    kind = "values" if known is _VALUE_METRICS else "classes"
+    kind = "values" if "pearson" in known else "classes"
     raise ValueError(
         f"`metrics` must be metrics of {kind}: {', '.join(known)}, or two of "
         f"them joined by '_', for their mean. Received: {metric!r}"

@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import keras_hub
 import numpy as np
@@ -53,17 +55,10 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         **kwargs: see `keras_hub.samplers.Sampler`.
 
     Call arguments:
-        next: a function of token ids `(samples, max_length)`, a cache and an
-            index, which returns logits `(samples, vocabulary_size)`, anything,
-            and the cache. It may have the methods `start_beams(cache,
-            num_beams)` and `reorder_beams(cache, samples)`, which then replace
-            repeating the cache and gathering from it at every step.
-        prompt: int tensor of shape `(batch, max_length)`.
-        cache: nested tensors with the examples on the first axis.
-        index: int. The first position to generate. Defaults to `0`.
-        mask: bool tensor of shape `(batch, max_length)`, True where the prompt
-            is a prefix that the text has to begin with.
-        stop_token_ids: tuple of ids that end a text, or `None`.
+        next: as for `keras_hub.samplers.Sampler`. It may have the methods
+            `start_beams(cache, num_beams)` and `reorder_beams(cache, samples)`,
+            which replace repeating the cache and gathering from it.
+        ...: see `keras_hub.samplers.Sampler`.
 
     Returns:
         The token ids, of shape `(batch, max_length)` or `(batch,
@@ -145,7 +140,7 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         self.length_penalty = length_penalty
         self.min_length = min_length
         self.no_repeat_ngram_size = no_repeat_ngram_size
-        self.ignored_token_ids = tuple(int(i) for i in ignored_token_ids)
+        self.ignored_token_ids = [int(i) for i in ignored_token_ids]
         self.num_return_sequences = num_return_sequences
         self.return_scores = return_scores
         self.forbidden_token_ids = _as_sequences(forbidden_token_ids)
@@ -205,7 +200,7 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
                 "token_ids": ops.where(
                     is_new,
                     tokens[..., None],
-                    _take_beams(state["token_ids"], beams),
+                    _gather_beams(state["token_ids"], beams),
                 ),
                 "log_probs": log_probs,
                 "has_ended": is_any_of(tokens, stop_token_ids) & ~forced,
@@ -231,7 +226,7 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         )
         # Hypotheses that are still open count as they are.
         state = self._keep_best(state, ~state["has_ended"], max_new_length)
-        return self._outputs(state)
+        return self._outputs(state["best"])
 
     def _initial_state(self, prompt, cache):
         """One open beam for each search; the others follow from it."""
@@ -239,6 +234,7 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         beams = [[0.0] + [NO_HYPOTHESIS] * (self._beams_per_group - 1)]
         log_probs = zeros + ops.array(beams, dtype="float32")
         nothing = ops.repeat(zeros + NO_HYPOTHESIS, self._kept_per_group, 1)
+        best_ids = ops.repeat(prompt[:, None], self._kept_per_group, 1)
         return {
             # Beams that are extended, `(searches, beams, ...)`.
             "token_ids": ops.repeat(prompt[:, None], self._beams_per_group, 1),
@@ -246,9 +242,11 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
             "has_ended": ops.zeros_like(log_probs, dtype="bool"),
             "cache": cache,
             # The best finished hypotheses, `(searches, kept, ...)`.
-            "best_ids": ops.repeat(prompt[:, None], self._kept_per_group, 1),
-            "best_scores": nothing,
-            "best_log_probs": nothing,
+            "best": {
+                "decoder_token_ids": best_ids,
+                "scores": nothing,
+                "log_probs": nothing,
+            },
             "is_done": ops.zeros_like(prompt[:, 0], dtype="bool"),
         }
 
@@ -322,16 +320,16 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         """Ranks candidate beams among the hypotheses that are kept."""
         is_candidate = is_candidate & ~state["is_done"][:, None]
         scores = state["log_probs"] / self._length_divisor(length)[:, None]
-        scores = ops.where(is_candidate, scores, NO_HYPOTHESIS)
-        best = _best_of(
-            ops.concatenate([state["best_scores"], scores], axis=1),
-            ops.concatenate(
-                [state["best_log_probs"], state["log_probs"]], axis=1
-            ),
-            ops.concatenate([state["best_ids"], state["token_ids"]], axis=1),
-            self._kept_per_group,
-        )
-        return {**state, **best}
+        candidates = {
+            "decoder_token_ids": state["token_ids"],
+            "scores": ops.where(is_candidate, scores, NO_HYPOTHESIS),
+            "log_probs": state["log_probs"],
+        }
+        candidates = {
+            name: ops.concatenate([state["best"][name], x], axis=1)
+            for name, x in candidates.items()
+        }
+        return {**state, "best": _best_of(candidates, self._kept_per_group)}
 
     def _is_done(self, state, max_new_length):
         # Log-probabilities only fall, and no divisor exceeds that of the
@@ -341,7 +339,7 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         )
         bound = ops.max(open_log_probs, axis=1)
         bound = bound / self._length_divisor(max_new_length)
-        is_settled = state["best_scores"][:, -1] >= bound
+        is_settled = state["best"]["scores"][:, -1] >= bound
         all_ended = ops.all(state["has_ended"], axis=1)
         return state["is_done"] | all_ended | is_settled
 
@@ -349,55 +347,33 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         length = ops.cast(length, "float32")
         return ops.power((5.0 + length) / 6.0, self.length_penalty)
 
-    def _outputs(self, state):
+    def _outputs(self, hypotheses):
         """The best hypotheses of all groups of an example."""
         num_kept = self.num_groups * self._kept_per_group
-        best = _best_of(
-            ops.reshape(state["best_scores"], (-1, num_kept)),
-            ops.reshape(state["best_log_probs"], (-1, num_kept)),
-            ops.reshape(
-                state["best_ids"],
-                (-1, num_kept, ops.shape(state["best_ids"])[2]),
-            ),
+        outputs = _best_of(
+            {
+                name: ops.reshape(x, (-1, num_kept, *ops.shape(x)[2:]))
+                for name, x in hypotheses.items()
+            },
             self.num_return_sequences,
         )
-        outputs = {
-            "decoder_token_ids": best["best_ids"],
-            "scores": best["best_scores"],
-            "log_probs": best["best_log_probs"],
-        }
         if self.num_return_sequences == 1:
             outputs = {name: x[:, 0] for name, x in outputs.items()}
-        if self.return_scores:
-            return outputs
-        return outputs["decoder_token_ids"]
+        return outputs if self.return_scores else outputs["decoder_token_ids"]
 
     def get_config(self):
         config = super().get_config()
-        config.update(
-            {
-                "num_beams": self.num_beams,
-                "length_penalty": self.length_penalty,
-                "min_length": self.min_length,
-                "no_repeat_ngram_size": self.no_repeat_ngram_size,
-                "ignored_token_ids": list(self.ignored_token_ids),
-                "num_return_sequences": self.num_return_sequences,
-                "return_scores": self.return_scores,
-                "forbidden_token_ids": [
-                    list(sequence) for sequence in self.forbidden_token_ids
-                ],
-                "num_groups": self.num_groups,
-                "diversity_penalty": self.diversity_penalty,
-            }
-        )
+        for name in inspect.signature(BeamSearchSampler).parameters:
+            if name != "kwargs":
+                config[name] = getattr(self, name)
         return config
 
 
 def _as_sequences(forbidden_token_ids):
-    """Ids and sequences of ids as a tuple of tuples.
+    """Ids and sequences of ids as a list of lists.
 
-    >>> _as_sequences([7, [8, 9]])
-    ((7,), (8, 9))
+    >>> _as_sequences([7, (8, 9)])
+    [[7], [8, 9]]
     """
     sequences = []
     for entry in forbidden_token_ids:
@@ -409,8 +385,8 @@ def _as_sequences(forbidden_token_ids):
                 "one id, of the tokenizer. Received: forbidden_token_ids="
                 f"{forbidden_token_ids!r}"
             )
-        sequences.append(tuple(entry.tolist()))
-    return tuple(sequences)
+        sequences.append(entry.tolist())
+    return sequences
 
 
 def _start_beams(next, cache, num_beams):
@@ -455,34 +431,26 @@ def _top_continuations(logits, running, penalty):
     return log_probs, ops.cast(chosen // per_beam, "int32"), tokens
 
 
-def _best_of(scores, log_probs, token_ids, count):
-    """The best of `(rows, candidates)`; of equal ones those that come first."""
-    scores, best = ops.top_k(scores, count)
-    shape = (-1, count)
-    return {
-        "best_scores": ops.reshape(scores, shape),
-        "best_log_probs": ops.reshape(
-            ops.take_along_axis(log_probs, best, axis=1), shape
-        ),
-        "best_ids": _take_beams(token_ids, best),
-    }
+def _best_of(hypotheses, count):
+    """The best of `(rows, candidates, ...)`; of equal ones the first."""
+    _, best = ops.top_k(hypotheses["scores"], count)
+    return {name: _gather_beams(x, best) for name, x in hypotheses.items()}
 
 
 def _flatten_beams(x):
     return ops.reshape(x, (-1, *ops.shape(x)[2:]))
 
 
-def _take_beams(x, beams):
-    """Gathers `(rows, candidates, length)` at `beams` `(rows, k)`.
+def _gather_beams(x, beams):
+    """Gathers from `(rows, candidates, ...)` at `beams` `(rows, k)`.
 
     >>> x = np.array([[[1, 2], [3, 4]]])
-    >>> np.array(_take_beams(x, np.array([[1, 1]]))).tolist()
+    >>> np.array(_gather_beams(x, np.array([[1, 1]]))).tolist()
     [[[3, 4], [3, 4]]]
     """
-    _, num_candidates, length = ops.shape(x)
-    flat = _flat_indices(beams, num_candidates)
-    x = ops.take(ops.reshape(x, (-1, length)), flat, axis=0)
-    return ops.reshape(x, (-1, beams.shape[1], length))
+    flat = _flat_indices(beams, ops.shape(x)[1])
+    x = ops.take(_flatten_beams(x), flat, axis=0)
+    return ops.reshape(x, (-1, beams.shape[1], *ops.shape(x)[1:]))
 
 
 def _flat_indices(beams, num_candidates):
