@@ -21,9 +21,8 @@ from benchmarks.contest import ratio
 from benchmarks.contest import spreads
 from benchmarks.random_rows import Size
 from benchmarks.training import OURS
-from unilmv2_tf.layers import BlockRow
-from unilmv2_tf.layers import mask_to_bias
 from unilmv2_tf.layers import step_visibility
+from unilmv2_tf.layers.block_attention_bias import mask_to_bias
 from unilmv2_tf.models import UniLMv2Backbone
 
 QUICK = {"size": "tiny", "lengths": [32, 64], "rounds": 2}
@@ -71,16 +70,15 @@ def dense_pretraining(settings):
 class DenseBackbone(UniLMv2Backbone):
     """A `UniLMv2Backbone` that attends to whole rows."""
 
-    def embed_blocks(
-        self, padding_mask, steps, target_positions, picked_places=None, **row
-    ):
-        row = BlockRow(name="block_row")(
-            target_positions=target_positions, **row
-        )
+    def embed_blocks(self, query_indices=None, **row):
+        hidden_states, _ = super().embed_blocks(**row)
+        padding_mask, targets = row["padding_mask"], row["target_positions"]
+        positions = ops.cumsum(ops.ones_like(padding_mask), axis=1) - 1
+        positions = ops.concatenate([positions, targets, targets], axis=1)
         bias = DenseBias(self.relative_position_bias, name="dense_bias")(
-            padding_mask, steps, row["position_ids"], picked_places
+            padding_mask, row["steps"], positions, query_indices
         )
-        return self.embeddings(**row), bias
+        return hidden_states, bias
 
 
 class DenseBias(keras.layers.Layer):
@@ -93,7 +91,7 @@ class DenseBias(keras.layers.Layer):
     def build(self, *input_shapes):
         self.built = True
 
-    def call(self, padding_mask, steps, positions, picked_places=None):
+    def call(self, padding_mask, steps, positions, query_indices=None):
         is_used = ops.cast(steps != 0, "int32")
         row_steps = ops.concatenate(
             [0 * ops.cast(padding_mask, "int32"), steps, -steps], axis=1
@@ -106,19 +104,19 @@ class DenseBias(keras.layers.Layer):
             bias = bias + self.relative_position_bias(positions, positions)
         # With nothing else, attention takes the row for a single segment.
         dense = {"context_padding": bias}
-        if picked_places is not None:
-            dense["picked"] = _predicted_rows(bias, picked_places)
+        if query_indices is not None:
+            dense["query"] = _predicted_rows(bias, query_indices)
         return dense
 
 
-def _predicted_rows(bias, picked_places):
+def _predicted_rows(bias, query_indices):
     """Those of the masked tokens and of the pseudo masks."""
-    num_slots = ops.shape(picked_places)[1]
+    num_slots = ops.shape(query_indices)[1]
     length = ops.shape(bias)[2]
-    pseudo = ops.ones_like(picked_places) * ops.arange(
-        length - num_slots, length, dtype=picked_places.dtype
+    pseudo = ops.ones_like(query_indices) * ops.arange(
+        length - num_slots, length, dtype=query_indices.dtype
     )
-    places = ops.concatenate([picked_places, pseudo], axis=1)
+    places = ops.concatenate([query_indices, pseudo], axis=1)
     return ops.take_along_axis(bias, places[:, None, :, None], axis=2)
 
 

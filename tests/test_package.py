@@ -31,7 +31,7 @@ FLOORS = {
     "cli": 5,
 }
 # Files that one backend alone imports, inside functions.
-TENSORFLOW_ONLY = ("tensorflow_backend", "tensorflow_fast_paths")
+TENSORFLOW_ONLY = ("tensorflow_decoding", "tensorflow_fast_paths")
 
 
 def tree_of(path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unilmv2_tf.layers import BlockAttentionBias
 from unilmv2_tf.layers import BlockSelfAttention
 from unilmv2_tf.layers import RelativePositionBias
-from unilmv2_tf.layers import split_blocks
+from unilmv2_tf.layers.block_attention import QueryStates
 
 NUM_BUCKETS, MAX_DISTANCE = 8, 6
 
@@ -122,7 +122,7 @@ def outputs_and_gradients(function, states, weights):
 
 
 @pytest.mark.parametrize("with_relative_bias", [True, False])
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(row=rows())
 def test_equals_dense_attention(attention, relative, with_relative_bias, row):
     padding_mask, steps, target_positions, states = row
@@ -250,12 +250,55 @@ def test_no_intermediate_is_as_large_as_the_square(
     assert not [shape for shape in shapes if shape.count(length) > 1]
 
 
-def test_split_blocks():
-    x = np.arange(2 * 9).reshape(2, 9)
-    context, revealed, pseudo = split_blocks(x, num_slots=2, axis=1)
-    np.testing.assert_array_equal(context, x[:, :5])
-    np.testing.assert_array_equal(revealed, x[:, 5:7])
-    np.testing.assert_array_equal(pseudo, x[:, 7:])
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("with_indices", [True, False])
+@pytest.mark.parametrize("with_steps", [True, False])
+def test_query_states_equal_numpy(dtype, with_indices, with_steps):
+    if not (with_indices or with_steps):
+        return
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(3, 9, 4)).astype("float32")
+    indices = rng.integers(0, 9, (3, 5)).astype(dtype)
+    expected = []
+    if with_indices:
+        expected.append(np.take_along_axis(states, indices[..., None], axis=1))
+    if with_steps:
+        expected.append(states[:, 7:])
+    arguments = (
+        indices if with_indices else None,
+        np.ones((3, 2), dtype) if with_steps else None,
+    )
+    expected = np.concatenate(expected, axis=1)
+    outputs = QueryStates()(states, *arguments)
+    np.testing.assert_array_equal(outputs, expected)
+    shapes = [None if x is None else x.shape for x in arguments]
+    shape = QueryStates().compute_output_shape(states.shape, *shapes)
+    assert shape == expected.shape
+
+
+def test_query_states_of_unknown_lengths():
+    states = keras.Input((None, 3))
+    indices = keras.Input((None,), dtype="int32")
+    steps = keras.Input((None,), dtype="int32")
+    outputs = QueryStates()(states, indices, steps)
+    assert outputs.shape == (None, None, 3)
+    model = keras.Model([states, indices, steps], outputs)
+    for length, slots in ((5, 2), (8, 3)):
+        x = np.random.default_rng(0).normal(size=(2, length, 3))
+        x = x.astype("float32")
+        output = model([x, np.array([[4, 0], [3, 3]]), np.ones((2, slots))])
+        expected = [x[0, [4, 0]], x[1, [3, 3]]]
+        expected = np.hstack([np.stack(expected), x[:, length - slots :]])
+        np.testing.assert_array_equal(output, expected)
+
+
+def test_gradient_of_query_states_sums_repeated_indices():
+    states = tf.Variable(tf.zeros((1, 4, 2)))
+    with tf.GradientTape() as tape:
+        gathered = QueryStates()(states, np.array([[2, 2, 0]]))
+        total = tf.reduce_sum(gathered * [[[1.0], [2.0], [4.0]]])
+    gradient = tf.convert_to_tensor(tape.gradient(total, states))
+    np.testing.assert_array_equal(gradient[0, :, 0], [4, 0, 3, 0])
 
 
 def test_dropout_is_for_training_only():

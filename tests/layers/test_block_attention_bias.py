@@ -6,7 +6,7 @@ import pytest
 
 from unilmv2_tf.layers import BlockAttentionBias
 from unilmv2_tf.layers import RelativePositionBias
-from unilmv2_tf.layers import mask_to_bias
+from unilmv2_tf.layers.block_attention_bias import mask_to_bias
 
 
 def visible(bias):

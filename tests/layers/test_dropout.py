@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from unilmv2_tf.layers import Dropout
-from unilmv2_tf.layers.tensorflow_backend import drop
+from unilmv2_tf.layers.dropout import Dropout
+from unilmv2_tf.layers.tensorflow_fast_paths import drop
 
 SEED = tf.constant([3, 5])
 

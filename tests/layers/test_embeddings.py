@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from unilmv2_tf.layers import DenseGradientEmbedding
-from unilmv2_tf.layers import TiedEmbedding
-from unilmv2_tf.layers import TransformerEmbedding
-from unilmv2_tf.layers import lookup_with_dense_gradient
+from unilmv2_tf.layers.embeddings import DenseGradientEmbedding
+from unilmv2_tf.layers.embeddings import TiedEmbedding
+from unilmv2_tf.layers.embeddings import TransformerEmbedding
+from unilmv2_tf.layers.embeddings import lookup_with_dense_gradient
 
 ADAMW = {
     "learning_rate": 0.05,

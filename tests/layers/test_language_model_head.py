@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from unilmv2_tf.layers import LanguageModelHead
+from unilmv2_tf.layers.language_model_head import LanguageModelHead
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from unilmv2_tf.layers import RelativePositionBias
-from unilmv2_tf.layers import relative_position_buckets
+from unilmv2_tf.layers.relative_position_bias import relative_position_buckets
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from scipy.special import erf
 from scipy.special import softmax
 
 from unilmv2_tf.layers import BlockAttentionBias
-from unilmv2_tf.layers import TransformerBlock
+from unilmv2_tf.layers.transformer_block import TransformerBlock
 
 
 def make_block(dtype="float64", **kwargs):

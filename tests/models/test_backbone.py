@@ -75,7 +75,7 @@ def test_context_never_sees_the_other_blocks(backbone, row, slots):
 
 @pytest.mark.parametrize("num_relative_buckets", [0, 8])
 @pytest.mark.parametrize("with_position_ids", [False, True])
-def test_only_picked_tokens_are_the_same(
+def test_query_indices_compute_the_same_states(
     make_backbone, randomise, row, num_relative_buckets, with_position_ids
 ):
     backbone = randomise(
@@ -86,13 +86,13 @@ def test_only_picked_tokens_are_the_same(
         order = np.random.default_rng(3).permutation(9)
         row = {**row, "position_ids": np.stack([order, order[::-1], order])}
     states = np.asarray(backbone.encode(**row))
-    picked = backbone.encode(**row, picked_places=places)
+    picked = backbone.encode(**row, query_indices=places)
     assert_close(picked, np.take_along_axis(states, places[..., None], axis=1))
 
 
 @pytest.mark.parametrize("num_relative_buckets", [0, 8])
 @pytest.mark.parametrize("places", [None, [[2], [1], [0]]])
-def test_only_predicted_tokens_are_the_same(
+def test_predicted_only_computes_the_same_states(
     make_backbone, randomise, row, slots, num_relative_buckets, places
 ):
     backbone = randomise(
@@ -105,7 +105,7 @@ def test_only_predicted_tokens_are_the_same(
         picked = np.take_along_axis(states, places[..., None], axis=1)
         expected = np.concatenate([picked, expected], axis=1)
     predicted = backbone.encode_blocks(
-        **row, **slots, picked_places=places, predicted_only=True
+        **row, **slots, query_indices=places, predicted_only=True
     )
     assert_close(predicted, expected)
 

@@ -1,4 +1,4 @@
-"""Weights made ready for a loop give what the layers themselves give."""
+"""Weights prepared for decoding give what the layers themselves give."""
 
 import gc
 
@@ -9,12 +9,14 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
-from unilmv2_tf.layers import TransformerBlock
+from unilmv2_tf.layers.transformer_block import TransformerBlock
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
-from unilmv2_tf.models import tensorflow_backend
+from unilmv2_tf.models import tensorflow_decoding
 from unilmv2_tf.models.decoding_weights import DecodingLayer
+from unilmv2_tf.models.decoding_weights import fusible_gelu
 from unilmv2_tf.models.decoding_weights import multiply
 from unilmv2_tf.samplers import BeamSearchSampler
 
@@ -76,35 +78,46 @@ def test_same_as_the_layer(policy, change):
     input_dim=st.integers(1, 40),
     dtype=st.sampled_from(["float32", "float16", "bfloat16"]),
 )
-@settings(max_examples=30, deadline=None)
-def test_blocks_hold_all_columns(output_dims, input_dim, dtype):
+@settings(max_examples=10, deadline=None)
+def test_tiles_hold_all_columns(output_dims, input_dim, dtype):
     rng = np.random.default_rng(0)
     kernels = [
         tf.cast(rng.normal(size=(input_dim, dim)), dtype) for dim in output_dims
     ]
-    blocks = tensorflow_backend.KernelBlocks(kernels).tensors
+    tiles = tensorflow_decoding.KernelTiles(kernels).tensors
     expected = [tf.cast(kernel, tf.float32).numpy() for kernel in kernels]
     del kernels
-    # What they lie in belongs to them.
+    # The tensors own their memory.
     gc.collect()
-    for block, kernel in zip(blocks, expected, strict=True):
-        assert block.dtype == dtype
-        columns = tf.cast(tf.concat(list(block), axis=1), tf.float32).numpy()
+    for tile, kernel in zip(tiles, expected, strict=True):
+        assert tile.dtype == dtype
+        columns = tf.cast(tf.concat(list(tile), axis=1), tf.float32).numpy()
         num_columns = kernel.shape[1]
         np.testing.assert_array_equal(columns[:, :num_columns], kernel)
         assert not columns[:, num_columns:].any()
 
 
 @pytest.mark.parametrize("shape", [(5, 8), (2, 3, 8)])
-def test_blocks_give_the_same_product(shape):
+def test_tiles_give_the_same_product(shape):
     rng = np.random.default_rng(1)
     x = rng.normal(size=shape).astype("float32")
     kernel = rng.normal(size=(8, 150)).astype("float32")
     bias = rng.normal(size=150).astype("float32")
-    (blocks,) = tensorflow_backend.KernelBlocks([tf.constant(kernel)]).tensors
+    (tiles,) = tensorflow_decoding.KernelTiles([tf.constant(kernel)]).tensors
     np.testing.assert_allclose(
-        multiply(x, blocks, bias), x @ kernel + bias, atol=1e-5
+        multiply(x, tiles, bias), x @ kernel + bias, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("approximate", [False, True])
+def test_fusible_gelu(approximate):
+    x = np.linspace(-6, 6, 1001)
+    expected = x * norm.cdf(x)
+    if approximate:
+        inner = (2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)
+        expected = 0.5 * x * (1 + np.tanh(inner))
+    actual = fusible_gelu(tf.constant(x), approximate)
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
 ROWS = {
@@ -128,11 +141,11 @@ def make_task(dtype="float32"):
     return task
 
 
-def generate(task, monkeypatch, is_laid_out):
+def generate(task, monkeypatch, is_tiled):
     monkeypatch.setattr(
-        tensorflow_backend,
-        "MIN_BYTES_TO_LAY_OUT",
-        0 if is_laid_out else float("inf"),
+        tensorflow_decoding,
+        "MIN_BYTES_TO_TILE",
+        0 if is_tiled else float("inf"),
     )
     return task.generate(ROWS, stop_token_ids=(3,))
 
@@ -146,7 +159,7 @@ def generate(task, monkeypatch, is_laid_out):
     ],
     ids=["beam", "greedy"],
 )
-def test_generation_is_the_same_in_blocks(sampler, change, monkeypatch):
+def test_generation_is_the_same_with_tiles(sampler, change, monkeypatch):
     task = make_task()
     if change == "lora":
         task.backbone.enable_lora(2)
@@ -156,13 +169,13 @@ def test_generation_is_the_same_in_blocks(sampler, change, monkeypatch):
     elif change == "int8":
         task.quantize("int8")
     task.compile(sampler=sampler)
-    plain, laid_out = (generate(task, monkeypatch, is_it) for is_it in (0, 1))
-    assert plain.keys() == laid_out.keys()
+    plain, tiled = (generate(task, monkeypatch, is_it) for is_it in (0, 1))
+    assert plain.keys() == tiled.keys()
     for name, expected in plain.items():
-        np.testing.assert_allclose(laid_out[name], expected, rtol=1e-4)
+        np.testing.assert_allclose(tiled[name], expected, rtol=1e-4)
 
 
-def test_blocks_follow_the_weights(monkeypatch):
+def test_tiles_follow_the_weights(monkeypatch):
     """Of a task that generates, is trained, and generates again."""
     task = make_task()
     task.compile(sampler=BeamSearchSampler(2))

@@ -178,7 +178,7 @@ def test_answers_do_not_depend_on_batches(answerer, examples):
 def test_answers_in_parts(answerer, examples, monkeypatch):
     x = head(examples, 12)[0]
     expected = answerer.answer(x["question"], x["context"])
-    module = "unilmv2_tf.models.answers"
+    module = "unilmv2_tf.models.question_answerer"
     size = max(len(context) for context in x["context"]) + 1
     monkeypatch.setattr(f"{module}._CHARACTERS_AT_ONCE", size)
     monkeypatch.setattr(f"{module}._EXAMPLES_AT_ONCE", 3)
@@ -231,7 +231,7 @@ def test_no_answer(make_backbone, preprocessor, answerer):
 @pytest.mark.parametrize(
     "question, context, message",
     [
-        ("the", ["fox"], "two strings, or two lists.*str and list"),
+        ("the", ["fox"], "two strings or two lists.*str and list"),
         (["the", "a"], ["fox"], "same length.*2 and 1"),
         (["the"], [b"fox"], "must hold strings.*b'fox' of type bytes"),
     ],

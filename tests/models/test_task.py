@@ -177,6 +177,11 @@ def test_bare_backbone_and_named_size(fine_tuned, tmp_path, tokenizer):
     )
     assert classifier.backbone.hidden_dim == 128
     assert classifier(ROW).shape == (1, 4)
+    # Dropout of the whole model.
+    classifier = UniLMv2TextClassifier.from_preset(
+        tmp_path, num_classes=4, dropout=0.0
+    )
+    assert classifier.backbone.dropout == classifier.dropout == 0
 
 
 def test_without_weights(fine_tuned):

@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import keras_hub
 import numpy as np
@@ -267,12 +269,21 @@ def test_keras_file(make_classifier, make_backbone, randomise, tmp_path):
     )
 
 
-def test_dropout_is_that_of_the_backbone_unless_given(make_backbone):
+@pytest.mark.parametrize("dropout, rate", [(0.5, 0.5), (None, 0.25)])
+def test_dropout(make_backbone, dropout, rate):
     backbone = make_backbone(num_layers=1, dropout=0.25)
-    classifier = UniLMv2TextClassifier(backbone, num_classes=2)
-    assert classifier.output_dropout.rate == 0.25
-    classifier = UniLMv2TextClassifier(backbone, num_classes=2, dropout=0.5)
-    assert classifier.output_dropout.rate == classifier.dropout == 0.5
+    classifier = UniLMv2TextClassifier(backbone, 2, dropout=dropout)
+    assert classifier.output_dropout.rate == classifier.dropout == rate
+
+
+def test_arguments_are_those_of_keras_hub():
+    ours, theirs = (
+        list(inspect.signature(cls).parameters.values())
+        for cls in (UniLMv2TextClassifier, keras_hub.models.BertTextClassifier)
+    )
+    names = ["backbone", "num_classes", "preprocessor", "activation", "dropout"]
+    assert [p.name for p in ours[:5]] == [p.name for p in theirs[:5]] == names
+    assert [p.default for p in ours[2:5]] == [p.default for p in theirs[2:5]]
 
 
 # === Errors ===
@@ -298,7 +309,7 @@ def test_names_of_task_and_preprocessor_agree(make_backbone, classifier):
     assert preprocessor.label_names == NAMES
     other = UniLMv2TextClassifier(backbone, preprocessor=preprocessor)
     assert (other.num_classes, other.label_names) == (2, NAMES)
-    with pytest.raises(ValueError, match="Give them to one of both"):
+    with pytest.raises(ValueError, match="Pass them to one of both"):
         UniLMv2TextClassifier(
             backbone, preprocessor=preprocessor, label_names=["dog", "cat"]
         )

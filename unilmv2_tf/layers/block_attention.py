@@ -4,77 +4,42 @@ from keras import ops
 from unilmv2_tf.layers.dropout import Dropout
 
 
-def split_blocks(x, num_slots, axis):
-    """Splits a row into its context, revealed and pseudo blocks.
-
-    Args:
-        x: tensor whose `axis` is `n + 2 * num_slots` long.
-        num_slots: int or scalar int tensor. The length of each of the last
-            two blocks.
-        axis: int, not negative. The axis of the row.
-
-    Returns:
-        A list of three tensors.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from unilmv2_tf.layers import split_blocks
-    >>> [block.tolist() for block in
-    ...     map(np.array, split_blocks(np.arange(7), num_slots=2, axis=0))]
-    [[0, 1, 2], [3, 4], [5, 6]]
-    """
-    length = ops.shape(x)[axis]
-    num_context = length - 2 * num_slots
-    if isinstance(num_context, int):
-        # The gradient of a split is one concatenation, that of three slices
-        # is three padded copies and their sum.
-        return ops.split(x, [num_context, num_context + num_slots], axis=axis)
-    before = (slice(None),) * axis
-    return [
-        x[(*before, slice(None, num_context))],
-        x[(*before, slice(num_context, num_context + num_slots))],
-        x[(*before, slice(num_context + num_slots, None))],
-    ]
-
-
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class BlockSelfAttention(keras.layers.Layer):
     """Multi-head self-attention over `[context | revealed | pseudo]`.
 
-    The projections run once over the whole row, the attention itself by
-    blocks, each of which reads only the keys that it may see:
+    The projections run once over the whole row. Attention is computed for one
+    block of the row at a time, with the keys that the block may see only:
 
-        context   reads  context
-        revealed  reads  context, revealed
-        pseudo    reads  context, revealed, pseudo
+        context   attends to  context
+        revealed  attends to  context, revealed
+        pseudo    attends to  context, revealed, pseudo
 
-    The result is that of dense attention under the full mask.
+    The result equals dense attention under the full mask.
 
     Args:
-        num_heads: int. The number of heads; it divides `hidden_dim`.
+        num_heads: int. The number of heads. It must divide `hidden_dim`.
         hidden_dim: int. The size of the hidden states.
-        dropout: float. Dropout of the attention probabilities. Defaults to
-            `0.0`.
-        kernel_initializer: initializer of the projections. Defaults to
+        dropout: float. The dropout rate of the attention probabilities.
+            Defaults to `0.0`.
+        kernel_initializer: The initializer of the projections. Defaults to
             `"glorot_uniform"`.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
-        hidden_states: tensor of shape `(batch, n + 2m, hidden_dim)`, or
-            `(batch, n, hidden_dim)` when there is only context.
-        attention_bias: the dict that `BlockAttentionBias` returns.
-        query_states: optional tensor of shape `(batch, k + m, hidden_dim)`:
-            the tokens that attend, where not all of them do. They are the
-            tokens of the context at the `picked_positions` of
-            `BlockAttentionBias`, if it had any, and the pseudo masks, if
-            there are any. Defaults to `hidden_states`.
+        hidden_states: Tensor of shape `(batch, n + 2m, hidden_dim)`, or
+            `(batch, n, hidden_dim)` for a row with context only.
+        attention_bias: The dict that `BlockAttentionBias` returns.
+        query_states: Optional tensor of shape `(batch, k + m, hidden_dim)`.
+            The queries, where not all tokens are: context tokens at the
+            `query_positions` of `BlockAttentionBias` (if given), then the
+            pseudo masks (if the row has any). Defaults to `hidden_states`.
 
     Returns:
         A tensor of the shape of `query_states`.
 
     Raises:
-        ValueError: if `num_heads` does not divide `hidden_dim`.
+        ValueError: If `num_heads` does not divide `hidden_dim`.
 
     Example:
 
@@ -96,9 +61,9 @@ class BlockSelfAttention(keras.layers.Layer):
 
     def __init__(
         self,
-        num_heads,
-        hidden_dim,
-        dropout=0.0,
+        num_heads: int,
+        hidden_dim: int,
+        dropout: float = 0.0,
         kernel_initializer="glorot_uniform",
         **kwargs,
     ):
@@ -139,78 +104,29 @@ class BlockSelfAttention(keras.layers.Layer):
     def call(
         self, hidden_states, attention_bias, query_states=None, training=None
     ):
-        if query_states is None:
-            output, _, _ = self.call_with_keys(
-                hidden_states, attention_bias, training=training
-            )
-            return output
         query, key, value = self.project(hidden_states, query_states)
-        blocks = self._picked_blocks(query, key, value, attention_bias)
+        if query_states is None:
+            blocks = self._blocks(query, key, value, attention_bias)
+        else:
+            blocks = self._query_blocks(query, key, value, attention_bias)
         return self._attend(blocks, training)
 
-    def call_with_keys(self, hidden_states, attention_bias, training=None):
-        """As `call`, and returns the keys and values, for a cache.
-
-        Args:
-            hidden_states: as in `call`.
-            attention_bias: as in `call`.
-            training: bool. Whether to apply dropout.
-
-        Returns:
-            A tuple `(output, keys, values)`, the last two of shape
-            `(batch, num_heads, length, head_dim)`.
-        """
+    def call_with_keys(self, hidden_states, attention_bias):
+        """As `call` in inference; also returns keys and values for a cache."""
         query, key, value = self.project(hidden_states)
         blocks = self._blocks(query, key, value, attention_bias)
-        return self._attend(blocks, training), key, value
-
-    def _attend(self, blocks, training):
-        outputs = [
-            ops.matmul(
-                self.dropout_layer(
-                    self._probabilities(queries, keys, biases),
-                    training=training,
-                ),
-                values,
-            )
-            for queries, keys, values, biases in blocks
-        ]
-        output = outputs[0]
-        if len(outputs) > 1:
-            output = ops.concatenate(outputs, axis=2)
-        return self.merge_heads(output)
+        return self._attend(blocks, training=False), key, value
 
     def probabilities(self, hidden_states, attention_bias):
-        """How much the tokens of each block attend to the tokens they see.
-
-        Args:
-            hidden_states: as in `call`.
-            attention_bias: as in `call`.
-
-        Returns:
-            A list of tensors that sum to 1 over their last axis: of shape
-            `(batch, num_heads, n, n)` for the context, and, if there are
-            targets, `(batch, num_heads, m, n + m)` for the revealed tokens and
-            `(batch, num_heads, m, n + 2m)` for the pseudo masks.
-        """
+        """Attention probabilities of each block, `(batch, heads, ., keys)`."""
+        blocks = self._blocks(*self.project(hidden_states), attention_bias)
         return [
             self._probabilities(queries, keys, biases)
-            for queries, keys, _, biases in self._blocks(
-                *self.project(hidden_states), attention_bias
-            )
+            for queries, keys, _, biases in blocks
         ]
 
     def project(self, hidden_states, query_states=None):
-        """Projects hidden states to scaled queries, keys and values.
-
-        Args:
-            hidden_states: tensor of shape `(batch, length, hidden_dim)`.
-            query_states: as in `call`.
-
-        Returns:
-            Three tensors of shape `(batch, num_heads, length, head_dim)`. The
-            queries are divided by the root of `head_dim`.
-        """
+        """Scaled queries, keys and values, `(batch, heads, length, dim)`."""
         if query_states is None:
             query_states = hidden_states
         query = self.query(query_states) * self.head_dim**-0.5
@@ -220,28 +136,8 @@ class BlockSelfAttention(keras.layers.Layer):
             self._split_heads(self.value(hidden_states)),
         )
 
-    def merge_heads(self, x):
-        """Joins the heads and applies the output projection.
-
-        Args:
-            x: tensor of shape `(batch, num_heads, length, head_dim)`.
-
-        Returns:
-            A tensor of shape `(batch, length, hidden_dim)`.
-        """
-        x = ops.transpose(x, (0, 2, 1, 3))
-        length = ops.shape(x)[1]
-        return self.output_dense(ops.reshape(x, (-1, length, self.hidden_dim)))
-
     def softmax(self, scores):
-        """Attention probabilities, computed in at least float32.
-
-        Args:
-            scores: float tensor of shape `(..., keys)`.
-
-        Returns:
-            A tensor of the same shape in the layer's compute dtype.
-        """
+        """Softmax over the last axis, computed in at least float32."""
         if self.compute_dtype in ("float16", "bfloat16"):
             scores = ops.cast(scores, "float32")
         return ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
@@ -252,18 +148,16 @@ class BlockSelfAttention(keras.layers.Layer):
         return ops.transpose(x, (0, 2, 1, 3))
 
     def _blocks(self, query, key, value, attention_bias):
-        """The queries of each block, the keys and values that they see, and
-        what is added to their scores.
-        """
+        """`(queries, keys, values, biases)` of each block of the row."""
         context_bias = [attention_bias["context_padding"]]
         if "context" in attention_bias:
             context_bias.append(attention_bias["context"])
         if "pseudo" not in attention_bias:
             return [(query, key, value, context_bias)]
         num_slots = ops.shape(attention_bias["pseudo"])[2]
-        queries = split_blocks(query, num_slots, axis=2)
-        keys = split_blocks(key, num_slots, axis=2)
-        values = split_blocks(value, num_slots, axis=2)
+        queries = _split_row(query, num_slots)
+        keys = _split_row(key, num_slots)
+        values = _split_row(value, num_slots)
         return [
             (queries[0], keys[0], values[0], context_bias),
             (
@@ -275,28 +169,36 @@ class BlockSelfAttention(keras.layers.Layer):
             (queries[2], key, value, [attention_bias["pseudo"]]),
         ]
 
-    def _picked_blocks(self, query, key, value, attention_bias):
+    def _query_blocks(self, query, key, value, attention_bias):
         """As `_blocks`, where the queries are `query_states`."""
-        biases = [
-            attention_bias[name]
-            for name in ("picked", "pseudo")
-            if name in attention_bias
-        ]
-        if len(biases) == 1 and "pseudo" in attention_bias:
-            return [(query, key, value, biases)]
-        num_picked = ops.shape(biases[0])[2]
-        num_context = ops.shape(biases[0])[3]
-        blocks = [
-            (
-                query[:, :, :num_picked],
-                key[:, :, :num_context],
-                value[:, :, :num_context],
-                biases[:1],
+        if "query" not in attention_bias:
+            return [(query, key, value, [attention_bias["pseudo"]])]
+        bias = attention_bias["query"]
+        num_queries, num_context = ops.shape(bias)[2:]
+        context = (
+            query[:, :, :num_queries],
+            key[:, :, :num_context],
+            value[:, :, :num_context],
+            [bias],
+        )
+        if "pseudo" not in attention_bias:
+            return [context]
+        pseudo_query = query[:, :, num_queries:]
+        return [context, (pseudo_query, key, value, [attention_bias["pseudo"]])]
+
+    def _attend(self, blocks, training):
+        outputs = []
+        for queries, keys, values, biases in blocks:
+            probabilities = self.dropout_layer(
+                self._probabilities(queries, keys, biases), training=training
             )
-        ]
-        if len(biases) > 1:
-            blocks.append((query[:, :, num_picked:], key, value, biases[1:]))
-        return blocks
+            outputs.append(ops.matmul(probabilities, values))
+        x = outputs[0]
+        if len(outputs) > 1:
+            x = ops.concatenate(outputs, axis=2)
+        x = ops.transpose(x, (0, 2, 1, 3))
+        length = ops.shape(x)[1]
+        return self.output_dense(ops.reshape(x, (-1, length, self.hidden_dim)))
 
     def _probabilities(self, query, key, biases):
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
@@ -325,3 +227,60 @@ class BlockSelfAttention(keras.layers.Layer):
             }
         )
         return config
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class QueryStates(keras.layers.Layer):
+    """Gathers the hidden states of the tokens that the last layer computes.
+
+    These are the context tokens at `query_indices`, `(batch, k)`, then the
+    pseudo masks of `pseudo_steps`, `(batch, m)`; either may be `None`.
+
+    >>> import numpy as np
+    >>> row = np.arange(7, dtype="float32").reshape(1, 7, 1)
+    >>> states = QueryStates()(row, np.array([[1]]), np.array([[2, 1]]))
+    >>> np.array(states).ravel()
+    array([1., 5., 6.], dtype=float32)
+    """
+
+    def call(self, hidden_states, query_indices=None, pseudo_steps=None):
+        batch, length, hidden_dim = ops.shape(hidden_states)
+        states = []
+        if query_indices is not None:
+            # Rows of one flat table: `take_along_axis` would look up each
+            # number of a hidden state on its own.
+            row_start = ops.expand_dims(ops.arange(batch) * length, axis=-1)
+            indices = ops.cast(query_indices, "int32") + row_start
+            flat = ops.reshape(hidden_states, (-1, hidden_dim))
+            gathered = ops.take(flat, ops.reshape(indices, (-1,)), axis=0)
+            shape = (-1, ops.shape(query_indices)[1], hidden_dim)
+            states.append(ops.reshape(gathered, shape))
+        if pseudo_steps is not None:
+            num_slots = ops.shape(pseudo_steps)[1]
+            states.append(hidden_states[:, length - num_slots :])
+        return states[0] if len(states) == 1 else ops.concatenate(states, 1)
+
+    def compute_output_shape(
+        self,
+        hidden_states_shape,
+        query_indices_shape=None,
+        pseudo_steps_shape=None,
+    ):
+        shapes = [x for x in (query_indices_shape, pseudo_steps_shape) if x]
+        lengths = [shape[1] for shape in shapes]
+        length = None if None in lengths else sum(lengths)
+        return (shapes[0][0], length, hidden_states_shape[-1])
+
+
+def _split_row(x, num_slots):
+    """Splits axis 2 of a row into its context, revealed and pseudo blocks."""
+    num_context = ops.shape(x)[2] - 2 * num_slots
+    if isinstance(num_context, int):
+        # The gradient of a split is one concatenation, that of three slices
+        # is three padded copies and their sum.
+        return ops.split(x, [num_context, num_context + num_slots], axis=2)
+    return [
+        x[:, :, :num_context],
+        x[:, :, num_context : num_context + num_slots],
+        x[:, :, num_context + num_slots :],
+    ]

@@ -8,23 +8,7 @@ MASKED_SCORE = -3e4
 
 
 def mask_to_bias(mask, dtype):
-    """Turns a mask into numbers to add to attention scores.
-
-    Args:
-        mask: bool tensor of any shape, True where attention is allowed.
-        dtype: string. The dtype of the result.
-
-    Returns:
-        A tensor of the same shape: 0 where allowed, a large negative number
-        elsewhere.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from unilmv2_tf.layers import mask_to_bias
-    >>> [float(x) for x in mask_to_bias(np.array([True, False]), "float32")]
-    [0.0, -30000.0]
-    """
+    """0 where `mask` is True, a large negative number elsewhere."""
     return ops.where(
         mask, ops.cast(0, dtype=dtype), ops.cast(MASKED_SCORE, dtype=dtype)
     )
@@ -32,36 +16,35 @@ def mask_to_bias(mask, dtype):
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class BlockAttentionBias(keras.layers.Layer):
-    """What is added to the attention scores, block by block.
+    """The bias of the attention scores, for each block of the row.
 
-    A row is `[context | revealed | pseudo]`. Most of its visibility square is
-    empty, and in the context block it says no more than the padding mask, so
-    the square is never built: the parts below are all that attention needs.
-    They are computed once a call and shared by all transformer layers.
+    A row is `[context | revealed | pseudo]`. Most of its visibility matrix is
+    empty, and within the context it equals the padding mask. So the matrix is
+    never built, only the parts below. They are computed once a forward pass
+    and shared by all transformer layers.
 
-        context_padding   (batch, 1, 1, n)           context keys that are there
+        context_padding   (batch, 1, 1, n)           padding of the context
         context           (1, heads, n, n)           relative positions
         revealed          (batch, heads, m, n + m)   visibility and positions
         pseudo            (batch, heads, m, n + 2m)  visibility and positions
-        picked            (batch, heads, k, n)       as context, some queries
+        query             (batch, heads, k, n)       some queries of the context
 
     Args:
-        relative_position_bias: a `RelativePositionBias`, or `None` for a model
-            without one. Then `context` is absent and heads is 1.
-        **kwargs: see `keras.layers.Layer`.
+        relative_position_bias: A `RelativePositionBias`, or `None` for a model
+            without one; then `context` is absent and heads is 1.
+        **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
-        padding_mask: int tensor of shape `(batch, n)`, 0 on padding.
-        steps: optional int tensor of shape `(batch, m)`: the step of each
+        padding_mask: Int tensor of shape `(batch, n)`, 0 on padding.
+        steps: Optional int tensor of shape `(batch, m)`: the step of each
             revealed token and of its pseudo mask, 0 in unused slots. `None`
-            for a row that is context only.
-        target_positions: int tensor of shape `(batch, m)`, the position ids of
-            the tokens in the slots. Needed with `steps`.
-        context_positions: optional int tensor of shape `(batch, n)`. Defaults
+            for a row with context only.
+        target_positions: Int tensor of shape `(batch, m)`, the position ids of
+            the tokens in the slots. Required with `steps`.
+        context_positions: Optional int tensor of shape `(batch, n)`. Defaults
             to `0 .. n - 1`.
-        picked_positions: optional int tensor of shape `(batch, k)`, the
-            position ids of the tokens of the context that a last layer is
-            asked for.
+        query_positions: Optional int tensor of shape `(batch, k)`, the
+            position ids of the context tokens that the last layer computes.
 
     Returns:
         A dict of the tensors above.
@@ -101,7 +84,7 @@ class BlockAttentionBias(keras.layers.Layer):
         steps=None,
         target_positions=None,
         context_positions=None,
-        picked_positions=None,
+        query_positions=None,
     ):
         is_token = ops.cast(padding_mask, "bool")
         context_padding = mask_to_bias(
@@ -114,15 +97,15 @@ class BlockAttentionBias(keras.layers.Layer):
             bias["context"] = self.relative_position_bias(
                 context_positions, context_positions
             )
-        if picked_positions is not None:
-            bias["picked"] = self._to_context(
-                context_padding, picked_positions, context_positions
+        if query_positions is not None:
+            bias["query"] = self._to_context(
+                context_padding, query_positions, context_positions
             )
         if steps is None:
             return bias
 
-        # An unused slot has step 0 as the context has. As a query that is
-        # harmless; as a key it has to be taken out.
+        # An unused slot has step 0, as the context has. That is harmless for a
+        # query; keys must be masked.
         is_used = ops.expand_dims(steps != 0, axis=-2)
         revealed_to_revealed = step_visibility(steps, steps) & is_used
         pseudo_to_revealed = step_visibility(-steps, steps) & is_used

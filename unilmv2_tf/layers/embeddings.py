@@ -5,30 +5,13 @@ from unilmv2_tf.layers.dropout import Dropout
 
 
 def lookup_with_dense_gradient(table, token_ids):
-    """Looks up rows of a table; the gradient is one dense table.
+    """Looks up rows of a table; the gradient is one dense tensor.
 
-    With TensorFlow the gradient of a plain lookup is a list of rows. Keras's
-    optimizers take it as it is, so that a row that occurs twice is squared
-    before it is summed: second moments came out wrong, and other than under
-    JAX.
-
-    Args:
-        table: tensor of shape `(rows, hidden_dim)`.
-        token_ids: int tensor of any shape.
-
-    Returns:
-        A tensor of the shape of `token_ids`, with an axis more.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from unilmv2_tf.layers import lookup_with_dense_gradient
-    >>> table = np.arange(4, dtype="float32").reshape(2, 2)
-    >>> np.array(lookup_with_dense_gradient(table, [1, 1])).tolist()
-    [[2.0, 3.0], [2.0, 3.0]]
+    The gradient of a plain lookup under TensorFlow is a list of rows. Keras's
+    optimizers square the entries of a repeated row before they are summed, so
+    second moments would be wrong.
     """
-    # The gradient of a reshape is dense, that of an addition is passed on as
-    # it comes.
+    # The gradient of a reshape is dense.
     table = ops.convert_to_tensor(table)
     token_ids = ops.cast(token_ids, "int32")
     return ops.take(ops.reshape(table, table.shape), token_ids, axis=0)
@@ -36,43 +19,21 @@ def lookup_with_dense_gradient(table, token_ids):
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class DenseGradientEmbedding(keras.layers.Embedding):
-    """A `keras.layers.Embedding` that any Keras optimizer trains correctly.
-
-    See `lookup_with_dense_gradient`.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from unilmv2_tf.layers import DenseGradientEmbedding
-    >>> tuple(DenseGradientEmbedding(4, 8)(np.array([[0, 1, 1]])).shape)
-    (1, 3, 8)
-    """
+    """A `keras.layers.Embedding` with a dense gradient."""
 
     def call(self, inputs):
         embeddings = lookup_with_dense_gradient(self.embeddings, inputs)
         return ops.cast(embeddings, self.compute_dtype)
 
     def quantize(self, mode=None, type_check=True, config=None):
-        # Keras quantizes no subclass unasked, as it may do other arithmetic.
-        # This one does not.
+        # Keras refuses to quantize subclasses, as their arithmetic may differ.
+        # That of this class does not.
         super().quantize(mode, type_check=False, config=config)
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class TiedEmbedding(keras.layers.ReversibleEmbedding):
-    """A `ReversibleEmbedding` that any Keras optimizer trains correctly.
-
-    See `lookup_with_dense_gradient`.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from unilmv2_tf.layers import TiedEmbedding
-    >>> embedding = TiedEmbedding(4, 8)
-    >>> hidden_states = embedding(np.array([[0, 1, 1]]))
-    >>> tuple(embedding(hidden_states, reverse=True).shape)
-    (1, 3, 4)
-    """
+    """A `keras.layers.ReversibleEmbedding` with a dense gradient."""
 
     def call(self, inputs, reverse=False):
         if reverse:
@@ -89,56 +50,19 @@ class TiedEmbedding(keras.layers.ReversibleEmbedding):
 class TransformerEmbedding(keras.layers.Layer):
     """Token + position + segment embeddings, LayerNorm, dropout.
 
-    Position ids are explicit, because a revealed token and its pseudo mask
-    stand behind the text but have the position of the token they stand for.
-
-    Args:
-        vocabulary_size: int. The size of the token vocabulary.
-        hidden_dim: int. The size of the embeddings.
-        max_sequence_length: int. The number of positions.
-        num_segments: int. The number of segment ids.
-        dropout: float. Defaults to `0.0`.
-        layer_norm_epsilon: float. Defaults to `1e-12`.
-        embeddings_initializer: initializer of the three tables. Defaults to
-            `"uniform"`.
-        **kwargs: see `keras.layers.Layer`.
-
-    Call arguments:
-        token_ids: int tensor of shape `(batch, length)`.
-        segment_ids: int tensor of shape `(batch, length)`.
-        position_ids: optional int tensor of shape `(batch, length)`. Defaults
-            to `0 .. length - 1` in every row.
-
-    Returns:
-        A tensor of shape `(batch, length, hidden_dim)`.
-
-    Raises:
-        ValueError: if no `position_ids` are given and the length is above
-            `max_sequence_length`.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from unilmv2_tf.layers import TransformerEmbedding
-    >>> embedding = TransformerEmbedding(
-    ...     vocabulary_size=20, hidden_dim=8, max_sequence_length=6,
-    ...     num_segments=2)
-    >>> tokens, segments = np.array([[5, 6, 7]]), np.array([[0, 0, 1]])
-    >>> tuple(embedding(tokens, segments).shape)
-    (1, 3, 8)
-
-    Reference:
-        Bao et al., 2020, section 4.1.
+    Position ids are explicit because a revealed token and its pseudo mask
+    follow the text in the row but have the position of the token they stand
+    for. They default to `0 .. length - 1`.
     """
 
     def __init__(
         self,
-        vocabulary_size,
-        hidden_dim,
-        max_sequence_length,
-        num_segments,
-        dropout=0.0,
-        layer_norm_epsilon=1e-12,
+        vocabulary_size: int,
+        hidden_dim: int,
+        max_sequence_length: int,
+        num_segments: int,
+        dropout: float = 0.0,
+        layer_norm_epsilon: float = 1e-12,
         embeddings_initializer="uniform",
         **kwargs,
     ):

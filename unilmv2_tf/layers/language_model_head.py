@@ -4,46 +4,18 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class LanguageModelHead(keras.layers.Layer):
-    """Dense, gelu, LayerNorm, then logits from the tied embedding.
+    """Dense, gelu, LayerNorm, then logits from the tied token embedding.
 
-    KerasHub's `MaskedLMHead` gathers its positions itself; here one head reads
-    two places of a row at once (autoencoding and autoregressive), so it takes
-    the hidden states of the predicted tokens and nothing else.
-
-    Args:
-        token_embedding: `keras.layers.ReversibleEmbedding`, tied to the input.
-        layer_norm_epsilon: float. Defaults to `1e-12`.
-        kernel_initializer: initializer of the dense kernel. Defaults to
-            `"glorot_uniform"`.
-        approximate_gelu: bool. Whether to take the tanh approximation of the
-            gelu. Defaults to `False`.
-        **kwargs: see `keras.layers.Layer`.
-
-    Call arguments:
-        hidden_states: tensor of shape `(batch, predictions, hidden_dim)`.
-
-    Returns:
-        Logits of shape `(batch, predictions, vocabulary_size)`.
-
-    Example:
-
-    >>> import keras
-    >>> import numpy as np
-    >>> from unilmv2_tf.layers import LanguageModelHead
-    >>> head = LanguageModelHead(keras.layers.ReversibleEmbedding(20, 8))
-    >>> tuple(head(np.ones((2, 3, 8), "float32")).shape)
-    (2, 3, 20)
-
-    Reference:
-        Devlin et al., 2019 (BERT); Bao et al., 2020, section 4.1.
+    Unlike KerasHub's `MaskedLMHead` it gathers no positions: the hidden states
+    of the predicted tokens are its input.
     """
 
     def __init__(
         self,
-        token_embedding,
-        layer_norm_epsilon=1e-12,
+        token_embedding: keras.layers.ReversibleEmbedding,
+        layer_norm_epsilon: float = 1e-12,
         kernel_initializer="glorot_uniform",
-        approximate_gelu=False,
+        approximate_gelu: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -84,14 +56,7 @@ class LanguageModelHead(keras.layers.Layer):
         return logits + ops.cast(self.output_bias, logits.dtype)
 
     def transform(self, hidden_states):
-        """What is multiplied with the token embeddings.
-
-        Args:
-            hidden_states: tensor of shape `(..., hidden_dim)`.
-
-        Returns:
-            A tensor of the same shape.
-        """
+        """The states that are multiplied with the token embeddings."""
         x = ops.gelu(
             self.dense(hidden_states), approximate=self.approximate_gelu
         )

@@ -4,31 +4,16 @@ from keras import ops
 
 
 def relative_position_buckets(num_buckets, max_distance):
-    """Lists the bucket of every relative position up to `max_distance`.
+    """The bucket of each distance from `-max_distance` to `max_distance`.
 
-    Half of the buckets are for keys to the right of the query. In each half
-    the first half of the buckets holds one distance each, and the others
-    share the distances up to `max_distance` logarithmically; whatever is
-    farther away falls into the last one. The edges are compared as integers,
-    so that no rounding of a logarithm can move one.
+    Half of the buckets are for keys to the right of the query. Within each
+    half, the first half of the buckets holds one distance each, the others
+    share the distances up to `max_distance` logarithmically (Raffel et al.,
+    2020, section 2.1). The edges are compared as integers, so that rounding of
+    a logarithm cannot move one.
 
-    Args:
-        num_buckets: int. How many buckets there are, a multiple of 4.
-        max_distance: int. The distance from which all keys share a bucket.
-
-    Returns:
-        An int32 array of shape `(2 * max_distance + 1,)`: entry
-        `max_distance + d` is the bucket of `d = key position - query
-        position`. Larger distances have the bucket of the nearest entry.
-
-    Example:
-
-    >>> from unilmv2_tf.layers import relative_position_buckets
     >>> relative_position_buckets(num_buckets=8, max_distance=6)
     array([3, 3, 3, 2, 2, 1, 0, 5, 6, 6, 7, 7, 7], dtype=int32)
-
-    Reference:
-        Raffel et al., 2020 (T5), section 2.1; Bao et al., 2020, section 4.1.
     """
     half = num_buckets // 2
     num_exact = half // 2
@@ -56,9 +41,9 @@ def relative_position_buckets(num_buckets, max_distance):
 class RelativePositionBias(keras.layers.Layer):
     """A learned attention bias for each head and each bucket of distances.
 
-    The layer holds one small table which all the layers of a model share. It
-    is first spread over the distances, once a call, and then gathered by
-    them; the gradient is therefore a sum over a few hundred rows.
+    One small table is shared by all layers of a model. It is expanded to all
+    distances once a call and then gathered, so its gradient is a sum over a
+    few hundred rows.
 
     Args:
         num_heads: int. The number of attention heads.
@@ -66,21 +51,21 @@ class RelativePositionBias(keras.layers.Layer):
             `32`.
         max_distance: int. Distance beyond which all keys share a bucket.
             Defaults to `128`.
-        kernel_initializer: initializer of the table. Defaults to a truncated
-            normal of standard deviation 0.02.
-        **kwargs: see `keras.layers.Layer`.
+        kernel_initializer: The initializer of the table. Defaults to a
+            truncated normal with a standard deviation of 0.02.
+        **kwargs: See `keras.layers.Layer`.
 
     Call arguments:
-        query_positions: int tensor of shape `(batch, queries)`.
-        key_positions: int tensor of shape `(batch, keys)`.
+        query_positions: Int tensor of shape `(batch, queries)`.
+        key_positions: Int tensor of shape `(batch, keys)`.
 
     Returns:
-        A tensor of shape `(batch, num_heads, queries, keys)`. Positions that
-        are the same in every row are best given with a batch of 1.
+        A tensor of shape `(batch, num_heads, queries, keys)`. Pass positions
+        that are equal in all rows with a batch size of 1.
 
     Raises:
-        ValueError: if `num_buckets` is no multiple of 4, or `max_distance` is
-            not above the distances that have a bucket of their own.
+        ValueError: If `num_buckets` is not a multiple of 4, or `max_distance`
+            is not above the distances that have a bucket of their own.
 
     Example:
 
@@ -97,9 +82,9 @@ class RelativePositionBias(keras.layers.Layer):
 
     def __init__(
         self,
-        num_heads,
-        num_buckets=32,
-        max_distance=128,
+        num_heads: int,
+        num_buckets: int = 32,
+        max_distance: int = 128,
         kernel_initializer=None,
         **kwargs,
     ):
@@ -134,15 +119,15 @@ class RelativePositionBias(keras.layers.Layer):
     def call(self, query_positions, key_positions):
         query_positions = ops.cast(query_positions, "int32")
         key_positions = ops.cast(key_positions, "int32")
-        # LiteRT knows `expand_dims`, and no index of `None` in shapes that are
-        # not known.
+        # LiteRT converts `expand_dims`, but not an index of `None` where
+        # shapes are unknown.
         distance = ops.expand_dims(key_positions, axis=1) - ops.expand_dims(
             query_positions, axis=2
         )
         distance = ops.clip(distance, -self.max_distance, self.max_distance)
         table = ops.cast(self.table, self.compute_dtype)
         # A product with a constant one-hot matrix keeps the table's gradient
-        # dense, and is exact: every row has a single 1.
+        # dense, and is exact: each row has a single 1.
         one_hot = np.eye(self.num_buckets, dtype="float32")[self._buckets]
         bias_by_distance = ops.matmul(
             ops.cast(one_hot, self.compute_dtype), table

@@ -3,14 +3,12 @@
 from unilmv2_tf.models.backbone import UniLMv2Backbone
 from unilmv2_tf.models.language_model import LanguageModelTask
 from unilmv2_tf.models.losses import SmoothedCrossEntropy
-from unilmv2_tf.models.presets import PRESETS
 from unilmv2_tf.models.presets import is_preset_location
 from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.models.pseudo_masked_lm import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models.question_answerer import UniLMv2QuestionAnswerer
 from unilmv2_tf.models.seq_2_seq_lm import UniLMv2Seq2SeqLM
-from unilmv2_tf.models.target_attention import target_attention
-from unilmv2_tf.models.task import UniLMv2Task
+from unilmv2_tf.models.seq_2_seq_lm import target_attention
 from unilmv2_tf.models.text_classifier import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2QuestionAnswererPreprocessor
@@ -18,8 +16,8 @@ from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
-# KerasHub finds the classes that belong to a preset by their backbone. The
-# text side knows nothing of models, so they are linked here.
+# KerasHub finds the classes of a preset by their backbone. Preprocessing
+# imports no models, so the classes are linked here.
 for _text_class in (
     UniLMv2Tokenizer,
     UniLMv2PseudoMaskedLMPreprocessor,
@@ -30,14 +28,12 @@ for _text_class in (
     _text_class.backbone_cls = UniLMv2Backbone
 
 __all__ = [
-    "PRESETS",
     "LanguageModelTask",
     "SmoothedCrossEntropy",
     "UniLMv2Backbone",
     "UniLMv2PseudoMaskedLM",
     "UniLMv2QuestionAnswerer",
     "UniLMv2Seq2SeqLM",
-    "UniLMv2Task",
     "UniLMv2TextClassifier",
     "is_preset_location",
     "preset_config",

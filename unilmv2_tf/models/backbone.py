@@ -2,37 +2,24 @@ import os
 
 import keras
 import keras_hub
+from keras import ops
 
-from unilmv2_tf.layers import BlockAttentionBias
-from unilmv2_tf.layers import RelativePositionBias
-from unilmv2_tf.layers import TransformerBlock
-from unilmv2_tf.layers import TransformerEmbedding
-from unilmv2_tf.models.presets import PRESETS
+from unilmv2_tf.layers.block_attention import QueryStates
+from unilmv2_tf.layers.block_attention_bias import BlockAttentionBias
+from unilmv2_tf.layers.embeddings import TransformerEmbedding
+from unilmv2_tf.layers.relative_position_bias import RelativePositionBias
+from unilmv2_tf.layers.transformer_block import TransformerBlock
+from unilmv2_tf.models.presets import PRESET_METADATA
 from unilmv2_tf.models.presets import is_preset_location
 from unilmv2_tf.models.presets import preset_config
-from unilmv2_tf.models.row_encoding import RowEncoding
 
 
-def kernel_initializer(stddev=0.02):
-    """The initializer of all kernels and tables, as BERT's.
-
-    Args:
-        stddev: float. Defaults to `0.02`.
-
-    Returns:
-        A `keras.initializers.TruncatedNormal`.
-
-    Example:
-
-    >>> from unilmv2_tf.models.backbone import kernel_initializer
-    >>> kernel_initializer().stddev
-    0.02
-    """
+def unilmv2_kernel_initializer(stddev=0.02):
     return keras.initializers.TruncatedNormal(stddev=stddev)
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
+class UniLMv2Backbone(keras_hub.models.Backbone):
     """A UniLMv2 encoder network.
 
     This is the Transformer of "UniLMv2: Pseudo-Masked Language Models for
@@ -45,11 +32,12 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
     Args:
         vocabulary_size: int. The size of the token vocabulary.
         num_layers: int. The number of transformer layers.
-        num_heads: int. The number of attention heads; it divides `hidden_dim`.
+        num_heads: int. The number of attention heads. It must divide
+            `hidden_dim`.
         hidden_dim: int. The size of the hidden states.
         intermediate_dim: int. The inner size of the feed-forward networks.
-        dropout: float. Dropout of embeddings, attention probabilities and
-            residual branches. Defaults to `0.1`.
+        dropout: float. The dropout rate of embeddings, attention probabilities
+            and residual branches. Defaults to `0.1`.
         max_sequence_length: int. The number of positions. Defaults to `512`.
         num_segments: int. The number of segment ids. Defaults to `2`.
         num_relative_buckets: int. The number of buckets of the relative
@@ -60,20 +48,20 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
         layer_norm_epsilon: float. Defaults to `1e-12`.
         dtype: string or `keras.DTypePolicy` for computations and weights.
             Defaults to `None`, the global policy.
-        approximate_gelu: bool. Whether the gelu is its tanh approximation, as
-            in Google's BERT, KerasHub's and Model Garden's. Defaults to
-            `False`: the exact one, as in the authors' code.
-        **kwargs: see `keras_hub.models.Backbone`.
+        approximate_gelu: bool. Whether to use the tanh approximation of the
+            gelu, as Google's, KerasHub's and Model Garden's BERT do. Defaults
+            to `False`, the exact gelu of the authors' code.
+        **kwargs: See `keras_hub.models.Backbone`.
 
     Call arguments:
-        inputs: a dict of int tensors of shape `(batch, length)`: `token_ids`,
+        inputs: A dict of int tensors of shape `(batch, length)`: `token_ids`,
             `segment_ids`, and `padding_mask`, which is 0 on padding.
 
     Returns:
         The last hidden states, of shape `(batch, length, hidden_dim)`.
 
     Raises:
-        ValueError: if a size is not positive, or `num_heads` does not divide
+        ValueError: If a size is not positive, or `num_heads` does not divide
             `hidden_dim`.
 
     Examples:
@@ -86,7 +74,7 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
     ...     "padding_mask": np.array([[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]]),
     ... }
 
-    A named size with random weights, and one of your own:
+    A named size with random weights, and a custom configuration:
 
     >>> tiny = UniLMv2Backbone.from_preset(
     ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
@@ -102,21 +90,23 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
         Bao et al., 2020, section 4.1 and table 7.
     """
 
+    presets = PRESET_METADATA
+
     def __init__(
         self,
-        vocabulary_size,
-        num_layers,
-        num_heads,
-        hidden_dim,
-        intermediate_dim,
-        dropout=0.1,
-        max_sequence_length=512,
-        num_segments=2,
-        num_relative_buckets=32,
-        max_relative_distance=128,
-        layer_norm_epsilon=1e-12,
+        vocabulary_size: int,
+        num_layers: int,
+        num_heads: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        dropout: float = 0.1,
+        max_sequence_length: int = 512,
+        num_segments: int = 2,
+        num_relative_buckets: int = 32,
+        max_relative_distance: int = 128,
+        layer_norm_epsilon: float = 1e-12,
         dtype=None,
-        approximate_gelu=False,
+        approximate_gelu: bool = False,
         **kwargs,
     ):
         _check_sizes(
@@ -128,6 +118,7 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
             max_sequence_length=max_sequence_length,
             num_segments=num_segments,
         )
+
         # === Layers ===
         self.embeddings = TransformerEmbedding(
             vocabulary_size=vocabulary_size,
@@ -136,7 +127,7 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
             num_segments=num_segments,
             dropout=dropout,
             layer_norm_epsilon=layer_norm_epsilon,
-            embeddings_initializer=kernel_initializer(),
+            embeddings_initializer=unilmv2_kernel_initializer(),
             dtype=dtype,
             name="embeddings",
         )
@@ -146,7 +137,7 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
                 num_heads=num_heads,
                 num_buckets=num_relative_buckets,
                 max_distance=max_relative_distance,
-                kernel_initializer=kernel_initializer(),
+                kernel_initializer=unilmv2_kernel_initializer(),
                 dtype=dtype,
                 name="relative_position_bias",
             )
@@ -160,7 +151,7 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
                 intermediate_dim=intermediate_dim,
                 dropout=dropout,
                 layer_norm_epsilon=layer_norm_epsilon,
-                kernel_initializer=kernel_initializer(),
+                kernel_initializer=unilmv2_kernel_initializer(),
                 approximate_gelu=approximate_gelu,
                 dtype=dtype,
                 name=f"transformer_layer_{i}",
@@ -173,12 +164,11 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
             name: keras.Input(shape=(None,), dtype="int32", name=name)
             for name in ("token_ids", "segment_ids", "padding_mask")
         }
-        super().__init__(
-            inputs=inputs,
-            outputs=self.encode(**inputs),
-            dtype=dtype,
-            **kwargs,
-        )
+        x = self.embeddings(inputs["token_ids"], inputs["segment_ids"])
+        bias = self.attention_bias(inputs["padding_mask"])
+        for layer in self.transformer_layers:
+            x = layer(x, bias)
+        super().__init__(inputs=inputs, outputs=x, dtype=dtype, **kwargs)
 
         # === Config ===
         self.vocabulary_size = vocabulary_size
@@ -198,6 +188,188 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
     def token_embedding(self):
         """The `keras.layers.ReversibleEmbedding` of the tokens."""
         return self.embeddings.token_embedding
+
+    def encode(
+        self,
+        token_ids,
+        segment_ids,
+        padding_mask,
+        position_ids=None,
+        query_indices=None,
+    ):
+        """Encodes text, optionally with given positions and for some tokens.
+
+        Args:
+            token_ids: Int tensor of shape `(batch, n)`.
+            segment_ids: Int tensor of shape `(batch, n)`.
+            padding_mask: Int tensor of shape `(batch, n)`, 0 on padding.
+            position_ids: Optional int tensor of shape `(batch, n)`. Defaults
+                to `0 .. n - 1`.
+            query_indices: Optional int tensor of shape `(batch, k)`, the
+                tokens that the last layer computes. Defaults to all.
+
+        Returns:
+            The last hidden states, of shape `(batch, n, hidden_dim)`, or
+            `(batch, k, hidden_dim)` with `query_indices`.
+
+        Example:
+
+        >>> import numpy as np
+        >>> from unilmv2_tf.models import UniLMv2Backbone
+        >>> backbone = UniLMv2Backbone.from_preset(
+        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
+        >>> ids = np.array([[2, 7, 3]])
+        >>> hidden = backbone.encode(ids, 0 * ids, 0 * ids + 1, 5 + 0 * ids)
+        >>> tuple(hidden.shape)
+        (1, 3, 128)
+        """
+        query_positions = query_indices
+        if query_indices is not None and position_ids is not None:
+            query_positions = ops.take_along_axis(
+                position_ids, query_indices, axis=1
+            )
+        hidden_states = self.embeddings(
+            token_ids, segment_ids, position_ids=position_ids
+        )
+        bias = self._new_attention_bias()(
+            padding_mask,
+            context_positions=position_ids,
+            query_positions=query_positions,
+        )
+        return self.run_layers(hidden_states, bias, query_indices)
+
+    def encode_blocks(
+        self,
+        token_ids,
+        segment_ids,
+        padding_mask,
+        revealed_token_ids,
+        pseudo_token_ids,
+        target_segment_ids,
+        target_positions,
+        steps,
+        query_indices=None,
+        predicted_only=False,
+    ):
+        """Encodes rows of `[context | revealed | pseudo]` in one pass.
+
+            text       x1  x2 [M]  x4 [M]      predicted: x5 first, then x3
+
+            block      context             revealed  pseudo
+            token ids  x1  x2 [M]  x4 [M]  x3  x5    [P] [P]
+            positions   0   1   2   3   4   2   4      2   4
+            steps       0   0   0   0   0   2   1     -2  -1
+
+        Args:
+            token_ids: Int tensor of shape `(batch, n)`, the context.
+            segment_ids: Int tensor of shape `(batch, n)`.
+            padding_mask: Int tensor of shape `(batch, n)`, 0 on padding.
+            revealed_token_ids: Int tensor of shape `(batch, m)`, the tokens
+                that are predicted.
+            pseudo_token_ids: Int tensor of shape `(batch, m)`, the ids in the
+                pseudo block.
+            target_segment_ids: Int tensor of shape `(batch, m)`.
+            target_positions: Int tensor of shape `(batch, m)`.
+            steps: Int tensor of shape `(batch, m)`, the factorization step of
+                each predicted token, 0 in unused slots.
+            query_indices: Optional int tensor of shape `(batch, k)`, context
+                tokens that the last layer computes. Used with
+                `predicted_only`.
+            predicted_only: bool. Whether the last layer computes only the
+                tokens at `query_indices` and the pseudo masks. Defaults to
+                `False`.
+
+        Returns:
+            The last hidden states, of shape `(batch, n + 2m, hidden_dim)`, or
+            `(batch, k + m, hidden_dim)` with `predicted_only`.
+
+        Example:
+
+        >>> import numpy as np
+        >>> from unilmv2_tf.models import UniLMv2Backbone
+        >>> backbone = UniLMv2Backbone.from_preset(
+        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
+        >>> context, target = np.full((1, 5), 7), np.full((1, 2), 8)
+        >>> hidden_states = backbone.encode_blocks(
+        ...     token_ids=context, segment_ids=0 * context,
+        ...     padding_mask=0 * context + 1, revealed_token_ids=target,
+        ...     pseudo_token_ids=0 * target + 4, target_segment_ids=0 * target,
+        ...     target_positions=np.array([[2, 4]]),
+        ...     steps=np.array([[2, 1]]))
+        >>> tuple(hidden_states.shape)
+        (1, 9, 128)
+
+        Reference:
+            Bao et al., 2020, section 3.2, figure 5.
+        """
+        hidden_states, bias = self.embed_blocks(
+            token_ids=token_ids,
+            segment_ids=segment_ids,
+            padding_mask=padding_mask,
+            revealed_token_ids=revealed_token_ids,
+            pseudo_token_ids=pseudo_token_ids,
+            target_segment_ids=target_segment_ids,
+            target_positions=target_positions,
+            steps=steps,
+            query_indices=query_indices,
+        )
+        if not predicted_only:
+            return self.run_layers(hidden_states, bias)
+        return self.run_layers(hidden_states, bias, query_indices, steps)
+
+    def embed_blocks(
+        self,
+        token_ids,
+        segment_ids,
+        padding_mask,
+        revealed_token_ids,
+        pseudo_token_ids,
+        target_segment_ids,
+        target_positions,
+        steps,
+        query_indices=None,
+    ):
+        """The embeddings and the attention bias of `encode_blocks`."""
+
+        def row(*blocks):
+            return ops.concatenate(
+                [ops.cast(block, "int32") for block in blocks], axis=1
+            )
+
+        positions = ops.cumsum(ops.ones_like(token_ids), axis=1) - 1
+        hidden_states = self.embeddings(
+            row(token_ids, revealed_token_ids, pseudo_token_ids),
+            row(segment_ids, target_segment_ids, target_segment_ids),
+            position_ids=row(positions, target_positions, target_positions),
+        )
+        bias = self._new_attention_bias()(
+            padding_mask,
+            steps=steps,
+            target_positions=target_positions,
+            query_positions=query_indices,
+        )
+        return hidden_states, bias
+
+    def run_layers(
+        self, hidden_states, bias, query_indices=None, pseudo_steps=None
+    ):
+        """Applies the layers; the last computes only the queries, if given."""
+        *layers, last = self.transformer_layers
+        for layer in layers:
+            hidden_states = layer(hidden_states, bias)
+        if query_indices is None and pseudo_steps is None:
+            return last(hidden_states, bias)
+        queries = QueryStates()(hidden_states, query_indices, pseudo_steps)
+        return last(hidden_states, bias, query_states=queries)
+
+    def _new_attention_bias(self):
+        # Not `self.attention_bias`: a layer that is called twice in a Keras
+        # graph must return the same number of tensors each time.
+        return BlockAttentionBias(
+            self.relative_position_bias,
+            dtype=self.attention_bias.dtype_policy,
+            name="block_attention_bias",
+        )
 
     def get_config(self):
         config = super().get_config()
@@ -220,24 +392,26 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
         return config
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, **kwargs):
-        """Makes a backbone from a built-in size, a folder or a handle.
+    def from_preset(
+        cls, preset: str | os.PathLike, load_weights: bool = True, **kwargs
+    ) -> "UniLMv2Backbone":
+        """Creates a backbone from a built-in size, a folder or a handle.
 
         Args:
             preset: string. A built-in size (`unilmv2_tiny`, `unilmv2_mini`,
                 `unilmv2_small`, `unilmv2_base`, `unilmv2_large`), which is a
-                configuration and needs `load_weights=False`, or whatever
-                `keras_hub` takes: a local preset folder, `hf://...`,
-                `kaggle://...`.
-            load_weights: bool. Whether to load the weights of the preset; if
-                `False` they are initialized randomly. Defaults to `True`.
-            **kwargs: backbone arguments that replace those of the preset.
+                configuration and needs `load_weights=False`; a local preset
+                folder; or a handle of KerasHub: `hf://...`, `kaggle://...`.
+            load_weights: bool. Whether to load the weights of the preset. If
+                `False`, they are initialized randomly. Defaults to `True`.
+            **kwargs: Arguments of the backbone that replace those of the
+                preset.
 
         Returns:
             A `UniLMv2Backbone`.
 
         Raises:
-            ValueError: if there is no such preset, or it has no weights.
+            ValueError: If there is no such preset, or it has no weights.
 
         Example:
 
@@ -262,12 +436,6 @@ class UniLMv2Backbone(RowEncoding, keras_hub.models.Backbone):
                 "or `save_to_preset` wrote, or a handle such as `hf://...`."
             )
         return cls(**config)
-
-
-UniLMv2Backbone.presets = {
-    name: {"metadata": {"description": preset["description"]}}
-    for name, preset in PRESETS.items()
-}
 
 
 def _check_sizes(**sizes):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
-# Sources are cut to a multiple of so many tokens: few different shapes where
+# Sources are cut to a multiple of this length: few different shapes where
 # each one is compiled, and little padding.
 BUCKET_WIDTH = 32
 
@@ -11,40 +11,38 @@ class BatchedGeneration:
     """`generate()` for any number of texts of any length.
 
     A mix-in for subclasses of `keras_hub.models.Seq2SeqLM`, named before them.
-    Sources of similar length are generated for together, and their rows are
-    cut to the longest, so that short texts don't pay for long ones.
+    Sources of similar length share a batch, which is cut to the longest.
     """
 
     def generate(
         self,
         inputs,
-        max_length=None,
+        max_length: int | None = None,
         stop_token_ids="auto",
-        strip_prompt=False,
-        batch_size=32,
+        strip_prompt: bool = False,
+        batch_size: int = 32,
         on_batch=None,
     ):
         """Generates a text for each source.
 
         Args:
-            inputs: a string, a list of strings, or a dict of `encoder_text`
-                and, optionally, `decoder_text`, how each text has to begin;
+            inputs: A string, a list of strings, or a dict of `encoder_text`
+                and, optionally, `decoder_text`, the beginning of each text;
                 or a `tf.data.Dataset` of batches of them. Without a
-                preprocessor: the dict of int arrays that `generate_step`
-                takes.
-            max_length: int. The longest text in tokens, with its end. Defaults
-                to `None`, that of the preprocessor; without one it is the
-                width of `decoder_token_ids`.
-            stop_token_ids: tuple of ids that end a text, `"auto"` for the
+                preprocessor: the dict of int arrays of `generate_step`.
+            max_length: int. The maximum length of a text in tokens, including
+                its end token. Defaults to `None`, that of the preprocessor;
+                without one, the width of `decoder_token_ids`.
+            stop_token_ids: Tuple of ids that end a text, `"auto"` for the
                 `[SEP]` of the tokenizer, or `None`: every text gets the
-                longest length. Defaults to `"auto"`.
-            strip_prompt: bool. Whether to leave out what `decoder_text` gave.
-                Defaults to `False`.
-            batch_size: int. So many sources are generated for at once; it
-                changes time and memory, and no result of a sampler that draws
-                nothing. Defaults to `32`.
-            on_batch: function, called with the number of sources of each
-                batch that is done. Defaults to `None`.
+                maximum length. Defaults to `"auto"`.
+            strip_prompt: bool. Whether to return texts without their
+                `decoder_text`. Defaults to `False`.
+            batch_size: int. The number of sources in a batch. It does not
+                change the results of deterministic samplers. Defaults to
+                `32`.
+            on_batch: Function that is called with the number of sources of
+                each finished batch. Defaults to `None`.
 
         Returns:
             A string for a string, a list of strings in the order of the inputs
@@ -52,7 +50,7 @@ class BatchedGeneration:
             scores; without a preprocessor the arrays of `generate_step`.
 
         Raises:
-            ValueError: if an argument is out of range, there is no
+            ValueError: If an argument is out of range, there is no
                 preprocessor to say which token ends a text, or the lengths
                 exceed the position table.
 
@@ -78,8 +76,8 @@ class BatchedGeneration:
             )
         stop_token_ids = self._stop_token_ids(stop_token_ids)
         generate_function = self.make_generate_function()
-        if hasattr(generate_function, "with_kernels_of_now"):
-            generate_function = generate_function.with_kernels_of_now()
+        if hasattr(generate_function, "with_current_kernels"):
+            generate_function = generate_function.with_current_kernels()
 
         def generate_rows(rows):
             outputs = generate_function(rows, stop_token_ids=stop_token_ids)
@@ -87,20 +85,17 @@ class BatchedGeneration:
                 name: ops.convert_to_numpy(x) for name, x in outputs.items()
             }
 
-        if isinstance(inputs, dict):
-            inputs = dict(inputs)
-        elif isinstance(inputs, (list, tuple)) and not len(inputs):
+        if isinstance(inputs, (list, tuple)) and not len(inputs):
             return []
-        inputs, is_single = self._normalize_generate_inputs(inputs)
+        batches, is_single = self._batches(inputs)
         results = []
-        for batch in inputs:
-            rows = batch
+        for rows in batches:
             if self.preprocessor is not None:
                 rows = self.preprocessor.generate_preprocess(
-                    batch, sequence_length=max_length
+                    rows, sequence_length=max_length
                 )
             rows = {name: ops.convert_to_numpy(x) for name, x in rows.items()}
-            # Of the whole row, so that it does not depend on the texts.
+            # Checked before rows are cut, so it does not depend on the texts.
             check_lengths(
                 rows["encoder_token_ids"].shape[1],
                 rows["decoder_token_ids"].shape[1],
@@ -115,25 +110,22 @@ class BatchedGeneration:
                 on_batch=on_batch,
             )
             if strip_prompt:
-                outputs = _without_prefix(outputs, rows)
+                outputs = _without_prompt(outputs, rows)
             if self.preprocessor is not None:
                 outputs = self.preprocessor.generate_postprocess(outputs)
             results.append(outputs)
-        return self._normalize_generate_outputs(results, is_single)
+        return _join(results, is_single)
 
     def make_generate_function(self):
         """Makes the function that generates for one batch of integers.
 
-        On TensorFlow without XLA it is traced once for each length of targets,
-        whatever the number and the length of the sources.
-
-        Returns:
-            A function of the arguments of `generate_step`.
+        On TensorFlow without XLA it is traced once for each maximum length of
+        targets, for any number and length of sources.
         """
         if self.generate_function is None and self._takes_any_batch():
             self.generate_function = self.generate_step
             if not self.run_eagerly:
-                from unilmv2_tf.models.tensorflow_backend import TracedOnce
+                from unilmv2_tf.models.tensorflow_decoding import TracedOnce
 
                 self.generate_function = TracedOnce(self)
         return super().make_generate_function()
@@ -158,17 +150,24 @@ class BatchedGeneration:
             )
         return (self.preprocessor.tokenizer.end_token_id,)
 
+    def _batches(self, inputs):
+        """The inputs as a list of batches, and whether it was one text."""
+        if hasattr(inputs, "as_numpy_iterator"):
+            return inputs.as_numpy_iterator(), False
+        if self.preprocessor is None:
+            return [inputs], False
+        if not isinstance(inputs, dict):
+            inputs = {"encoder_text": inputs}
+        is_single = np.ndim(next(iter(inputs.values()))) == 0
+        if is_single:
+            inputs = {name: [text] for name, text in inputs.items()}
+        return [inputs], is_single
+
 
 def check_lengths(source_length, target_length, max_sequence_length):
-    """Checks that source and target have positions.
+    """Checks that there are positions for source and target.
 
-    Args:
-        source_length: int; anything else is not known yet and passes.
-        target_length: int, likewise.
-        max_sequence_length: int. The positions that there are.
-
-    Raises:
-        ValueError: if there are too few.
+    Lengths that are not known yet, and so are no integers, pass.
     """
     lengths = (source_length, target_length)
     if not all(isinstance(length, int) for length in lengths):
@@ -208,16 +207,30 @@ def _generate_by_length(generate_rows, rows, batch_size, is_padded, on_batch):
             on_batch(num_chosen)
     if not parts:
         return generate_rows(rows)
-    place_of = np.argsort(order, kind="stable")
+    original_order = np.argsort(order, kind="stable")
     return {
-        name: np.concatenate([part[name] for part in parts])[place_of]
+        name: np.concatenate([part[name] for part in parts])[original_order]
         for name in parts[0]
     }
 
 
-def _without_prefix(outputs, rows):
+def _without_prompt(outputs, rows):
     is_text = np.asarray(outputs["decoder_padding_mask"]).astype(bool)
-    is_prefix = rows["decoder_padding_mask"].astype(bool)
+    is_prompt = rows["decoder_padding_mask"].astype(bool)
     if is_text.ndim == 3:
-        is_prefix = is_prefix[:, None]
-    return {**outputs, "decoder_padding_mask": is_text & ~is_prefix}
+        is_prompt = is_prompt[:, None]
+    return {**outputs, "decoder_padding_mask": is_text & ~is_prompt}
+
+
+def _join(results, is_single):
+    """Joins the results of batches; takes the only one of a single text."""
+    if isinstance(results[0], dict):
+        return {
+            name: _join([result[name] for result in results], is_single)
+            for name in results[0]
+        }
+    if isinstance(results[0], list):
+        joined = [text for result in results for text in result]
+    else:
+        joined = np.concatenate(results)
+    return joined[0] if is_single else joined

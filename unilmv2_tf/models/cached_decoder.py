@@ -1,40 +1,30 @@
+import keras
 from keras import ops
 
-from unilmv2_tf.layers import mask_to_bias
-from unilmv2_tf.layers import step_visibility
-from unilmv2_tf.models.cache_writing import write_slices
+from unilmv2_tf.layers.block_attention_bias import mask_to_bias
+from unilmv2_tf.layers.visibility import step_visibility
 from unilmv2_tf.models.decoding_weights import DecodingWeights
 
 
 class CachedDecoder:
     """Predicts target tokens one by one, from cached keys and values.
 
-    Decoding is the pseudo-mask rule again: the next token is predicted at a
-    pseudo mask that sees the source and all target tokens so far. A call
-    therefore runs two tokens through the layers: the one that was chosen last,
-    whose keys and values are kept, and a pseudo mask, whose keys and values
-    the next token overwrites.
+    The next token is predicted at a pseudo mask that sees the source and the
+    target tokens so far (Bao et al., 2020, section 3.4). A call runs two
+    tokens through the layers: the last chosen token, whose keys and values are
+    kept, and a pseudo mask, whose keys and values the next token overwrites.
 
-    The source is encoded once, and its keys and values stand once per example
-    in front of those of the target, in one tensor that is written in place. A
-    sampler that knows beams calls `start_beams`; then all
-    beams of an example share a row, in which each beam has a slot for each
-    token, and a table of ancestors says which slots make up which hypothesis.
-    `reorder_beams` reorders that table and nothing else. A sampler that does
-    not know of it may repeat and reorder the whole `cache`, which has the
-    samples on its first axis.
+    The source is encoded once. Its keys and values are stored once per
+    example, in front of those of the target. A sampler that supports it calls
+    `start_beams`: all beams of an example then share a row of the cache, with
+    a slot for each beam and token, and a table of ancestors tells which slots
+    make up a hypothesis. `reorder_beams` reorders that table only. Other
+    samplers may repeat and reorder the whole `cache`, whose first axis is the
+    samples.
 
-    Args:
-        task: a `UniLMv2Seq2SeqLM`.
-        token_ids: int tensor of shape `(batch, n)`, the source.
-        padding_mask: int tensor of shape `(batch, n)`, 0 on padding.
-        max_length: int. The longest target.
-        in_place: bool. See `write_slices`: a cache that was passed to a call
-            must then not be used again. Defaults to `False`.
-        kernels: see `DecodingWeights`. Defaults to `None`.
-
-    Reference:
-        Bao et al., 2020, section 3.4.
+    A row holds the beams of an example, or one sample. Its queries are the
+    last tokens of its beams, then the pseudo masks of its beams. Its slots are
+    those of the source, then of the first token, by beam, and so on.
     """
 
     def __init__(
@@ -48,7 +38,7 @@ class CachedDecoder:
     ):
         self.task = task
         self.backbone = task.backbone
-        # Slot 0 stands for the token before the first one: there is none.
+        # Slot 0 is unused: there is no token before the first.
         self.num_slots = max_length + 1
         self.num_beams = 1
         self.in_place = in_place
@@ -72,27 +62,19 @@ class CachedDecoder:
             self.source_values.append(values)
 
     def initial_cache(self):
-        """Returns the cache of an empty target.
+        """The cache of an empty target.
 
-        Returns:
-            A dict of the tuples `keys` and `values`, by layer, of shape
-            `(batch, num_heads, n + max_length + 1, head_dim)`.
+        A dict of the tuples `keys` and `values`, by layer, of shape
+        `(batch, num_heads, n + max_length + 1, head_dim)`.
         """
         return self._make_cache()
 
     def start_beams(self, cache, num_beams):
         """Makes room for the beams of each example.
 
-        Args:
-            cache: what `initial_cache` returned.
-            num_beams: int.
-
-        Returns:
-            A dict of the tuples `keys` and `values`, by layer, of shape
-            `(batch, num_heads, slots / num_beams, num_beams * head_dim)`,
-            where a multiple of `num_beams`, `n` at least, of the slots are the
-            source's and `(max_length + 1) * num_beams` the target's; and of
-            `ancestors`, of shape `(batch * num_beams, max_length + 1)`.
+        Returns a dict of the tuples `keys` and `values`, by layer, of shape
+        `(batch, num_heads, slots / num_beams, num_beams * head_dim)`, and of
+        `ancestors`, `(batch * num_beams, max_length + 1)`.
         """
         del cache
         num_padding = -self.num_source_slots % num_beams
@@ -112,53 +94,32 @@ class CachedDecoder:
         return {**self._make_cache(), "ancestors": ancestors}
 
     def reorder_beams(self, cache, samples):
-        """Lets samples go on from others of the same example.
-
-        Args:
-            cache: the cache, after `start_beams`.
-            samples: int tensor of shape `(batch * num_beams,)`: which sample
-                each one goes on from.
-
-        Returns:
-            The cache, of which the keys and values are the same tensors.
-        """
+        """Continues each sample from the sample given in `samples`."""
         ancestors = ops.take(cache["ancestors"], samples, axis=0)
         return {**cache, "ancestors": ancestors}
 
     def __call__(self, target_ids, cache, index):
         """Predicts the token at `index` of every sample.
 
-        Args:
-            target_ids: int tensor of shape `(samples, max_length)`, known
-                before `index`. `samples` is a multiple of the batch size.
-            cache: what `initial_cache` or `start_beams`, or the call before,
-                returned.
-            index: scalar int tensor.
-
-        Returns:
-            A tuple of the logits `(samples, vocabulary_size)`, the hidden
-            states `(samples, hidden_dim)` and the cache.
+        `target_ids` has the shape `(samples, max_length)`. Returns logits
+        `(samples, vocabulary_size)`, hidden states and the cache.
         """
         if "ancestors" in cache:
-            # Each beam writes, and reads again, at its own place.
+            # Each beam writes to, and reads from, its own slot.
             is_new = ops.arange(self.num_slots, dtype="int32") >= index
             ancestors = ops.where(is_new, self._own_beam(), cache["ancestors"])
             cache = {**cache, "ancestors": ancestors}
         hidden_states = self._embed(target_ids, index)
         bias = self._attention_bias(cache, index)
-        places = self._places_to_write(cache["keys"][0], index)
+        slices = self._slices_to_write(cache["keys"][0], index)
         hidden_states, cache = self._run_layers(
-            hidden_states, cache, bias, places
+            hidden_states, cache, bias, slices
         )
         hidden_dim = hidden_states.shape[-1]
         hidden_states = ops.reshape(
             hidden_states[:, self.num_beams :], (-1, hidden_dim)
         )
         return self._weights.vocabulary(hidden_states), hidden_states, cache
-
-    # A row holds the beams of an example, or one sample. Its queries are the
-    # last tokens of its beams, then the pseudo masks of its beams; its slots
-    # are those of the source, then of the first token, by beam, and so on.
 
     def _make_cache(self):
         return {
@@ -175,7 +136,7 @@ class CachedDecoder:
         return ops.reshape(x, (batch_size, num_heads, -1, width))
 
     def _own_beam(self):
-        """The beam that each sample is, of shape `(samples, 1)`."""
+        """The beam of each sample, of shape `(samples, 1)`."""
         batch_size = ops.shape(self.source_length)[0]
         beams = ops.arange(self.num_beams, dtype="int32")
         return ops.tile(beams[:, None], (batch_size, 1))
@@ -194,31 +155,31 @@ class CachedDecoder:
         )
 
     def _positions(self, index):
-        """Of the last token and of the pseudo mask, `(batch, 2)`."""
+        """Positions of the last token and the pseudo mask, `(batch, 2)`."""
         return self.source_length[:, None] + self._two_places(index)
 
     def _two_places(self, index):
         return ops.stack([ops.maximum(index - 1, 0), index])
 
     def _by_row(self, x, num_rows):
-        """Repeats `(batch, ...)` for the rows that a sampler has made."""
+        """Repeats `(batch, ...)` for the rows of a sampler."""
         batch_size = ops.shape(self.source_length)[0]
         return ops.repeat(x, num_rows // batch_size, axis=0)
 
-    def _places_to_write(self, cached, index):
-        """Where the new keys of each row and head go, see `write_slices`.
+    def _slices_to_write(self, cached, index):
+        """The slices of the cache that receive the new keys and values.
 
-        A slice has the slots of all beams: few large updates are written much
+        A slice holds the slots of all beams: a few large updates are much
         faster than many small ones.
         """
-        num_rows, num_heads, num_places, _ = ops.shape(cached)
-        starts = ops.arange(num_rows * num_heads, dtype="int32") * num_places
+        num_rows, num_heads, num_slices, _ = ops.shape(cached)
+        starts = ops.arange(num_rows * num_heads, dtype="int32") * num_slices
         first = self.num_source_slots // self.num_beams
         tokens = first + index + ops.arange(2, dtype="int32")
         return ops.reshape(starts[:, None] + tokens, (-1,))
 
     def _attention_bias(self, cache, index):
-        """What is added to the scores, `(rows, 1|heads, queries, slots)`."""
+        """The bias of the scores, `(rows, 1|heads, queries, slots)`."""
         num_rows = ops.shape(cache["keys"][0])[0]
         source, target = self._relative_bias(index)
         source = ops.repeat(source, self.num_beams, axis=2)
@@ -232,8 +193,8 @@ class CachedDecoder:
         return ops.concatenate([source, target], axis=3)
 
     def _relative_bias(self, index):
-        """By position only: `(batch, 1|heads, 2, n)` to the source, padding
-        included, and `(1, 1|heads, 2, slots)` to the target.
+        """Bias by position: `(batch, 1|heads, 2, n)` for the source, padding
+        included, and `(1, 1|heads, 2, slots)` for the target.
         """
         slots = ops.arange(self.num_slots, dtype="int32")
         source = self.source_padding
@@ -250,13 +211,11 @@ class CachedDecoder:
         return source, target
 
     def _target_visibility(self, cache, index):
-        """Bias `(rows | 1, 1, queries, slots * beams)` of the rule of steps,
-        and of who descends from whom.
-        """
+        """Bias of steps and ancestors, `(rows | 1, 1, queries, slots)`."""
         slots = ops.arange(self.num_slots, dtype="int32")
         query_steps = ops.stack([index, -index - 1])
-        # The token of slot i is that of step i. Slot 0 is never seen, the slot
-        # after the last token holds the pseudo mask for now.
+        # Slot i holds the token of step i. Slot 0 is never visible, the slot
+        # after the last token holds the pseudo mask.
         key_steps = ops.where(slots == index + 1, -index - 1, slots)
         key_steps = ops.where(slots == 0, self.num_slots, key_steps)
         visible = step_visibility(query_steps, key_steps)
@@ -271,13 +230,13 @@ class CachedDecoder:
         visible = ops.reshape(visible, (-1, 2 * self.num_beams, num_keys))
         return mask_to_bias(visible, self.source_padding.dtype)[:, None]
 
-    def _run_layers(self, hidden_states, cache, bias, places):
+    def _run_layers(self, hidden_states, cache, bias, slices):
         """All layers, on `(rows, queries, hidden_dim)`."""
         shape = ops.shape(hidden_states)
         by_head, by_token = self._orders(shape[0], shape[1])
-        # Products of matrices take bias and activation along, others do not.
+        # TensorFlow fuses bias and activation with products of matrices only.
         hidden_states = ops.reshape(hidden_states, (-1, shape[2]))
-        self._weights.expect_rows(shape[0] * shape[1])
+        self._weights.set_num_rows(shape[0] * shape[1])
         all_keys, all_values = [], []
         for layer, keys, values in zip(
             self._weights.layers, cache["keys"], cache["values"]
@@ -287,7 +246,7 @@ class CachedDecoder:
                 keys,
                 values,
                 by_head,
-                places,
+                slices,
                 shape[1],
             )
             all_keys.append(keys)
@@ -298,9 +257,9 @@ class CachedDecoder:
         return ops.reshape(hidden_states, shape), cache
 
     def _orders(self, num_rows, num_queries):
-        """Which heads of which tokens stand where, tokens first and back.
+        """Indices that transpose tokens and heads, and back.
 
-        Such transpositions are faster as gathers of whole heads.
+        Gathering whole heads is faster than transposing them.
         """
         num_heads = self.backbone.num_heads
 
@@ -308,8 +267,8 @@ class CachedDecoder:
             size = num_rows * num_queries * num_heads
             if len(shape) == 4:
                 size = size * 3
-            places = ops.reshape(ops.arange(size, dtype="int32"), shape)
-            return ops.reshape(ops.transpose(places, axes), (-1,))
+            indices = ops.reshape(ops.arange(size, dtype="int32"), shape)
+            return ops.reshape(ops.transpose(indices, axes), (-1,))
 
         return (
             order((num_rows, num_queries, 3, num_heads), (2, 0, 3, 1)),
@@ -317,11 +276,9 @@ class CachedDecoder:
         )
 
     def _project_and_write(
-        self, joined, cached_keys, cached_values, by_head, places, num_queries
+        self, joined, cached_keys, cached_values, by_head, slices, num_queries
     ):
-        """Scaled queries `(rows, heads, queries, depth)`, and the cached keys
-        and values with the new ones.
-        """
+        """Scaled queries, and the cache with the new keys and values."""
         num_rows, num_heads, _, width = ops.shape(cached_keys)
         head_dim = width // self.num_beams
         joined = ops.take(ops.reshape(joined, (-1, head_dim)), by_head, axis=0)
@@ -332,8 +289,8 @@ class CachedDecoder:
         )
         return (
             query,
-            self._write(cached_keys, places, key),
-            self._write(cached_values, places, value),
+            self._write(cached_keys, slices, key),
+            self._write(cached_values, slices, value),
         )
 
     def _attend(self, layer, query, cached_keys, cached_values, bias, by_token):
@@ -347,12 +304,22 @@ class CachedDecoder:
             ops.reshape(output, (-1, attention.hidden_dim))
         )
 
-    def _write(self, cached, places, new):
+    def _write(self, cached, slices, new):
+        """Writes slices of the last axis, counted over rows, heads, slots."""
+        shape = ops.shape(cached)
+        flat = ops.reshape(cached, (-1, shape[-1]))
         new = ops.reshape(new, (-1, cached.shape[-1]))
-        return write_slices(cached, places, new, self.in_place)
+        # XLA and JAX avoid the copy by themselves.
+        if self.in_place and keras.backend.backend() == "tensorflow":
+            from unilmv2_tf.models.tensorflow_decoding import write_in_place
+
+            flat = write_in_place(flat, slices, new)
+        else:
+            flat = ops.scatter_update(flat, slices[:, None], new)
+        return ops.reshape(flat, shape)
 
     def _slots(self, cached):
-        """The beams of a token as keys of their own."""
+        """Splits the slices of a cache into the slots of each beam."""
         num_rows, num_heads, _, width = ops.shape(cached)
         shape = (num_rows, num_heads, -1, width // self.num_beams)
         return ops.reshape(cached, shape)

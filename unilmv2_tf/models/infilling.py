@@ -1,4 +1,4 @@
-"""Filling gaps, the most certain ones first."""
+"""Fills gaps in texts, the most certain ones first."""
 
 import numpy as np
 from keras import ops
@@ -6,44 +6,12 @@ from keras import ops
 from unilmv2_tf.preprocessing.gaps import fill_gaps
 from unilmv2_tf.preprocessing.gaps import rows_with_gaps
 
-# Below any score of a token that a gap may be filled with.
+# Added to the logits of tokens that may not fill a gap.
 _NO_TOKEN = -1e9
 
 
-def infill(task, texts, num_steps=None, top_k=None, batch_size=32):
-    """Fills gaps in texts; see `LanguageModelTask.infill`.
-
-    Args:
-        task: a `LanguageModelTask` with a preprocessor.
-        texts: string, or list of strings.
-        num_steps: int. Defaults to `None`: as many as there are gaps.
-        top_k: int. Defaults to `None`: texts only.
-        batch_size: int. Defaults to `32`.
-
-    Returns:
-        See `LanguageModelTask.infill`.
-
-    Raises:
-        ValueError: if an argument is out of range, or the task has no
-            preprocessor or was never trained to fill gaps in steps.
-
-    Example:
-
-    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2PseudoMaskedLM
-    >>> from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
-    >>> from unilmv2_tf import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "fox"])
-    >>> masked_lm = UniLMv2PseudoMaskedLM(
-    ...     UniLMv2Backbone.from_preset(
-    ...         "unilmv2_tiny", load_weights=False, vocabulary_size=6),
-    ...     UniLMv2PseudoMaskedLMPreprocessor(tokenizer))
-    >>> infill(masked_lm, "The [MASK] jumped.")
-    'The fox jumped.'
-
-    Reference:
-        Bao et al., 2020, section 3.2.
-    """
+def infill(task, texts, num_steps, top_k, batch_size):
+    """See `LanguageModelTask.infill`."""
     _check_task(task)
     tokenizer = task.preprocessor.tokenizer
     for name, value, most in (
@@ -87,12 +55,7 @@ def _check_task(task):
 
 
 class _Gaps:
-    """The gaps of a batch, and when each of them was filled with what.
-
-    Args:
-        rows: the dict that `rows_with_gaps` returns.
-        mask_token_id: int.
-    """
+    """The gaps of a batch: when each was filled, and with which token."""
 
     def __init__(self, rows, mask_token_id):
         self.rows = rows
@@ -108,25 +71,22 @@ class _Gaps:
         self.candidate_ids = self.probabilities = None
 
     def fill(self, predict, num_steps):
-        """Fills all gaps, some of each row in each step.
+        """Fills some gaps of each row in each step.
 
-        Args:
-            predict: function of the steps and the tokens of all gaps; returns
-                candidates and their probabilities, `(batch, gaps, k)`, best
-                first.
-            num_steps: int, or `None` for as many as gaps.
+        `predict(steps, token_ids)` returns candidates and their probabilities,
+        `(batch, gaps, k)`, best first.
         """
         most = self.is_used.shape[1]
         num_steps = min(num_steps or most, most)
         for step in range(1, num_steps + 1):
             is_open = self.is_used & (self.filled_at == 0)
-            # What is open is predicted now, and read by nobody.
+            # Open gaps are predicted in this step, so no other gap sees them.
             steps = np.where(is_open, step, self.filled_at)
             candidate_ids, probabilities = predict(steps, self.token_ids)
             if self.candidate_ids is None:
                 self.candidate_ids = np.zeros_like(candidate_ids)
                 self.probabilities = np.zeros_like(probabilities)
-            # Equally many in each of the steps that are left, or one more.
+            # The open gaps are spread evenly over the remaining steps.
             num_open = is_open.sum(axis=1)
             quota = -(-num_open // (num_steps - step + 1))
             confidence = np.where(is_open, probabilities[..., 0], -1.0)

@@ -9,26 +9,24 @@ class SmoothedCrossEntropy(keras.losses.Loss):
     """Label-smoothed loss of sequence-to-sequence fine-tuning.
 
     The divergence `KL(q || p)` of the prediction `p` from the smoothed label
-    `q`: `1 - label_smoothing` on the label, the rest shared evenly by all
-    other ids but the padding id 0, which gets none. Its minimum is 0. A label
-    that is itself 0 costs nothing and still counts in the mean. Without
-    smoothing it is plain cross entropy, with no such exception.
-
-    The mean is over the sample weights, not over the slots of the batch.
+    `q`: `1 - label_smoothing` on the label, the rest spread evenly over all
+    other ids except the padding id 0. Its minimum is 0. A label of 0 has no
+    loss but counts in the mean. Without smoothing it is plain cross entropy,
+    without that exception. The mean is weighted by `sample_weight`.
 
     Args:
         label_smoothing: float in `[0, 1)`. Defaults to `0.1`.
-        reduction: see `keras.losses.Loss`. Defaults to
+        reduction: See `keras.losses.Loss`. Defaults to
             `"mean_with_sample_weight"`.
-        **kwargs: see `keras.losses.Loss`.
+        **kwargs: See `keras.losses.Loss`.
 
     Call arguments:
-        y_true: int tensor of shape `(batch, m)`.
-        y_pred: logits of shape `(batch, m, vocabulary_size)`.
-        sample_weight: optional tensor of shape `(batch, m)`.
+        y_true: Int tensor of shape `(batch, m)`.
+        y_pred: Logits of shape `(batch, m, vocabulary_size)`.
+        sample_weight: Optional tensor of shape `(batch, m)`.
 
     Raises:
-        ValueError: if `label_smoothing` is not in `[0, 1)`.
+        ValueError: If `label_smoothing` is not in `[0, 1)`.
 
     Example:
 
@@ -47,9 +45,9 @@ class SmoothedCrossEntropy(keras.losses.Loss):
 
     def __init__(
         self,
-        label_smoothing=0.1,
-        reduction="mean_with_sample_weight",
-        name="smoothed_cross_entropy",
+        label_smoothing: float = 0.1,
+        reduction: str = "mean_with_sample_weight",
+        name: str = "smoothed_cross_entropy",
         **kwargs,
     ):
         super().__init__(name=name, reduction=reduction, **kwargs)

@@ -2,14 +2,12 @@
 
 import os
 
-BERT_VOCABULARY_SIZE = 30522
-
 
 def _size(num_layers, hidden_dim, num_heads, description):
     return {
         "description": description,
         "config": {
-            "vocabulary_size": BERT_VOCABULARY_SIZE,
+            "vocabulary_size": 30522,
             "num_layers": num_layers,
             "num_heads": num_heads,
             "hidden_dim": hidden_dim,
@@ -19,7 +17,7 @@ def _size(num_layers, hidden_dim, num_heads, description):
 
 
 # Base is the paper's model (section 4.1, table 7), large the one that its
-# authors released later. The heads have 64 dimensions throughout.
+# authors released later. All heads have 64 dimensions.
 PRESETS = {
     "unilmv2_tiny": _size(2, 128, 2, "2 layers, hidden size 128."),
     "unilmv2_mini": _size(4, 256, 4, "4 layers, hidden size 256."),
@@ -27,25 +25,16 @@ PRESETS = {
     "unilmv2_base": _size(12, 768, 12, "12 layers, hidden size 768."),
     "unilmv2_large": _size(24, 1024, 16, "24 layers, hidden size 1024."),
 }
+# As the `presets` of KerasHub's classes.
+PRESET_METADATA = {
+    name: {"metadata": {"description": preset["description"]}}
+    for name, preset in PRESETS.items()
+}
 
 
 def preset_config(name, **overrides):
-    """Returns the backbone arguments of a built-in preset.
+    """The backbone arguments of a built-in size, with overrides.
 
-    Args:
-        name: string. A key of `PRESETS`.
-        **overrides: backbone arguments that replace those of the preset, for
-            example `vocabulary_size`.
-
-    Returns:
-        A dict of arguments for `UniLMv2Backbone`.
-
-    Raises:
-        ValueError: if there is no such preset.
-
-    Example:
-
-    >>> from unilmv2_tf.models import preset_config
     >>> preset_config("unilmv2_tiny", vocabulary_size=8000)["num_layers"]
     2
     """
@@ -59,20 +48,7 @@ def preset_config(name, **overrides):
 
 
 def is_preset_location(preset):
-    """Tells whether a preset is a place to load from.
-
-    Args:
-        preset: string or path. A built-in name, a folder or a handle.
-
-    Returns:
-        True for an existing folder and for a handle such as `hf://user/model`.
-
-    Example:
-
-    >>> from unilmv2_tf.models import is_preset_location
-    >>> is_preset_location("unilmv2_tiny"), is_preset_location("hf://me/model")
-    (False, True)
-    """
+    """True for a folder and for a handle such as `hf://user/model`."""
     preset = os.fspath(preset)
     if preset in PRESETS:
         return False

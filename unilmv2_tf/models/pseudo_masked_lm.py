@@ -1,8 +1,13 @@
+from collections.abc import Sequence
+
 import keras
 import keras_hub
 from keras import ops
 
+from unilmv2_tf.models.backbone import UniLMv2Backbone
 from unilmv2_tf.models.language_model import LanguageModelTask
+from unilmv2_tf.models.language_model import get_pseudo_token_id
+from unilmv2_tf.models.language_model import make_language_model_head
 from unilmv2_tf.models.task import check_rows_fit
 from unilmv2_tf.preprocessing.pseudo_masked_lm_preprocessor import (
     UniLMv2PseudoMaskedLMPreprocessor,
@@ -15,38 +20,38 @@ OBJECTIVES = ("ae", "par")
 class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
     """Pre-trains UniLMv2 on two objectives in one forward pass.
 
-    Autoencoding (`"ae"`) predicts every masked token from the corrupted text,
-    partially autoregressive modelling (`"par"`) predicts the masked spans one
-    factorization step after another, each seeing the true tokens of the steps
-    before. Both read the same encoding of the context. The loss is their sum.
+    Autoencoding (`"ae"`) predicts every masked token from the corrupted text.
+    Partially autoregressive modeling (`"par"`) predicts the masked spans one
+    factorization step after another, each with the true tokens of the steps
+    before. Both share the encoding of the context. The loss is their sum.
 
     With a preprocessor, `fit` takes raw strings and masks them anew in every
     epoch. A preprocessor with `block_probability=0` makes every step a single
     token: the fully autoregressive ablation of the paper.
 
     Args:
-        backbone: a `UniLMv2Backbone`.
-        preprocessor: a `UniLMv2PseudoMaskedLMPreprocessor`, or `None` to feed
-            integers. Defaults to `None`.
-        objectives: tuple of strings out of `"ae"` and `"par"`. Defaults to
+        backbone: A `UniLMv2Backbone`.
+        preprocessor: A `UniLMv2PseudoMaskedLMPreprocessor`, or `None` for
+            integer inputs. Defaults to `None`.
+        objectives: Tuple of strings out of `"ae"` and `"par"`. Defaults to
             both.
-        pseudo_token_id: int. The id of the pseudo mask `[P]`. Defaults to the
-            one of the preprocessor's tokenizer; needed without a preprocessor.
-        **kwargs: see `keras_hub.models.Task`.
+        pseudo_token_id: int. The id of the pseudo mask `[P]`. Required without
+            a preprocessor. Defaults to that of the preprocessor's tokenizer.
+        **kwargs: See `keras_hub.models.Task`.
 
     Call arguments:
-        inputs: a dict of int tensors. `token_ids`, `segment_ids` and
-            `padding_mask` of shape `(batch, n)`, the corrupted text;
+        inputs: A dict of int tensors. `token_ids`, `segment_ids` and
+            `padding_mask` of shape `(batch, n)`: the corrupted text.
             `mask_positions`, `mask_steps` and `revealed_token_ids` of shape
-            `(batch, m)`: where the masked tokens are, at which step each is
-            predicted (0 in unused slots), and what they were.
+            `(batch, m)`: the positions of the masked tokens, the step at which
+            each is predicted (0 in unused slots), and the original tokens.
 
     Returns:
         A dict with a key for each objective: logits of shape
         `(batch, m, vocabulary_size)`.
 
     Raises:
-        ValueError: if an objective is unknown, there is no `pseudo_token_id`,
+        ValueError: If an objective is unknown, there is no `pseudo_token_id`,
             or the preprocessor's rows exceed the positions of the backbone.
 
     Example:
@@ -75,10 +80,10 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
 
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        objectives=OBJECTIVES,
-        pseudo_token_id=None,
+        backbone: UniLMv2Backbone,
+        preprocessor: UniLMv2PseudoMaskedLMPreprocessor | None = None,
+        objectives: Sequence[str] = OBJECTIVES,
+        pseudo_token_id: int | None = None,
         **kwargs,
     ):
         objectives = tuple(objectives)
@@ -91,64 +96,54 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
                 '`objectives` must be ("ae",), ("par",) or ("ae", "par"). '
                 f"Received: objectives={objectives}"
             )
-        if preprocessor is None and pseudo_token_id is None:
+        pseudo_token_id = get_pseudo_token_id(pseudo_token_id, preprocessor)
+        if pseudo_token_id is None:
             raise ValueError(
                 "`pseudo_token_id` is needed without a `preprocessor`: the id "
                 "that stands for [P], in released checkpoints that of [MASK]. "
                 "Received: pseudo_token_id=None, preprocessor=None"
             )
         check_rows_fit(backbone, preprocessor)
-        self.objectives = objectives
-        super().__init__(backbone, preprocessor, pseudo_token_id, **kwargs)
 
-    def make_graph(self, backbone):
-        def integers(name):
-            return keras.Input(shape=(None,), dtype="int32", name=name)
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.language_model_head = make_language_model_head(backbone)
 
+        # === Functional Model ===
         slots = {
-            name: integers(name)
+            name: keras.Input(shape=(None,), dtype="int32", name=name)
             for name in ("mask_positions", "mask_steps", "revealed_token_ids")
         }
-        inputs = {**backbone.input, **slots}
-        mask_positions = slots["mask_positions"]
-        with_ae = "ae" in self.objectives
-        if "par" in self.objectives:
+        text, positions = backbone.input, slots["mask_positions"]
+        # The last layer computes what is predicted: the masked tokens of the
+        # context ("ae"), then the pseudo masks ("par").
+        if "par" in objectives:
             hidden_states = backbone.encode_blocks(
-                **backbone.input,
+                **text,
                 revealed_token_ids=slots["revealed_token_ids"],
-                pseudo_token_ids=ops.full_like(
-                    mask_positions, self.pseudo_token_id
-                ),
+                pseudo_token_ids=ops.full_like(positions, pseudo_token_id),
                 target_segment_ids=ops.take_along_axis(
-                    inputs["segment_ids"], mask_positions, axis=1
+                    text["segment_ids"], positions, axis=1
                 ),
-                target_positions=mask_positions,
+                target_positions=positions,
                 steps=slots["mask_steps"],
-                picked_places=mask_positions if with_ae else None,
+                query_indices=positions if "ae" in objectives else None,
                 predicted_only=True,
             )
         else:
-            hidden_states = backbone.encode(
-                **backbone.input, picked_places=mask_positions
-            )
-        # The last layer computes the masked tokens of the context, and the
-        # pseudo masks after them.
-        predicted = [hidden_states]
-        if len(self.objectives) > 1:
-            predicted = ops.split(hidden_states, 2, axis=1)
-        names = [name for name in OBJECTIVES if name in self.objectives]
-        states = dict(zip(names, predicted))
+            hidden_states = backbone.encode(**text, query_indices=positions)
+        states = {objectives[0]: hidden_states}
+        if len(objectives) > 1:
+            states = dict(zip(OBJECTIVES, ops.split(hidden_states, 2, axis=1)))
         outputs = {
-            name: self.language_model_head(states[name])
-            for name in self.objectives
+            name: self.language_model_head(states[name]) for name in objectives
         }
-        return inputs, outputs
+        super().__init__(inputs={**text, **slots}, outputs=outputs, **kwargs)
 
-    @classmethod
-    def default_preprocessor(cls, tokenizer, max_sequence_length):
-        return cls.preprocessor_cls(
-            tokenizer, sequence_length=min(512, max_sequence_length)
-        )
+        # === Config ===
+        self.objectives = objectives
+        self.pseudo_token_id = pseudo_token_id
 
     def compile(
         self,
@@ -164,10 +159,10 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
             optimizer: `"auto"` for AdamW with the paper's betas and a learning
                 rate of 1e-4, or an optimizer. Defaults to `"auto"`.
             loss: `"auto"` for the mean cross entropy of the masked tokens, for
-                each objective; their sum is minimised. Defaults to `"auto"`.
+                each objective; their sum is minimized. Defaults to `"auto"`.
             weighted_metrics: `"auto"` for the accuracy of each objective.
                 Defaults to `"auto"`.
-            **kwargs: see `keras.Model.compile`.
+            **kwargs: See `keras.Model.compile`.
         """
         if optimizer == "auto":
             optimizer = keras.optimizers.AdamW(
@@ -178,12 +173,12 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
                 name: keras.losses.SparseCategoricalCrossentropy(
                     from_logits=True, reduction="mean_with_sample_weight"
                 )
-                for name in self.objectives
+                for name in self.output
             }
         if weighted_metrics == "auto":
             weighted_metrics = {
                 name: [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-                for name in self.objectives
+                for name in self.output
             }
         super().compile(
             optimizer=optimizer,

@@ -3,9 +3,8 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from unilmv2_tf.models.answers import list_answers
-from unilmv2_tf.models.answers import parts_of
-from unilmv2_tf.models.backbone import kernel_initializer
+from unilmv2_tf.models.backbone import UniLMv2Backbone
+from unilmv2_tf.models.backbone import unilmv2_kernel_initializer
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.task import check_rows_fit
 from unilmv2_tf.preprocessing.fit_datasets import window_batches
@@ -16,29 +15,32 @@ from unilmv2_tf.preprocessing.question_answerer_preprocessor import (
 _MASKED = -1e9
 # Rows are shortened to a multiple of this.
 _WIDTH_STEP = 64
+# Limits of what is answered at once, to bound memory.
+_EXAMPLES_AT_ONCE = 256
+_CHARACTERS_AT_ONCE = 250_000
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
     """Answers questions with a span of a passage.
 
-    A dense layer gives each token two logits: for the answer to start, and to
-    end there. `[CLS]` stands for there being no answer in the window.
+    A dense layer gives each token two logits, one for the start of the answer
+    and one for its end. `[CLS]` represents that the window has no answer.
 
-    `fit` and `evaluate` take raw strings with a preprocessor, and look at all
+    With a preprocessor, `fit` and `evaluate` take raw strings and use all
     windows of all passages; without one they take integers.
 
     Args:
-        backbone: a `UniLMv2Backbone`.
-        preprocessor: a `UniLMv2QuestionAnswererPreprocessor`, or `None` to
-            feed integers. Defaults to `None`.
-        null_threshold: float. `answer` answers with no text if the null score
-            exceeds the best answer's score by more than that. It is saved with
-            the task. Defaults to `None`: `answer` always finds an answer.
-        **kwargs: see `keras_hub.models.Task`.
+        backbone: A `UniLMv2Backbone`.
+        preprocessor: A `UniLMv2QuestionAnswererPreprocessor`, or `None` for
+            integer inputs. Defaults to `None`.
+        null_threshold: float. `answer` returns no answer if the null score
+            exceeds the best answer's score by more than this. It is saved with
+            the task. Defaults to `None`: `answer` always returns an answer.
+        **kwargs: See `keras_hub.models.Task`.
 
     Call arguments:
-        inputs: a dict of int tensors of shape `(batch, n)`: `token_ids`,
+        inputs: A dict of int tensors of shape `(batch, n)`: `token_ids`,
             `segment_ids` and `padding_mask`.
 
     Returns:
@@ -46,7 +48,7 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
         padding.
 
     Raises:
-        ValueError: if the preprocessor's rows exceed the positions of the
+        ValueError: If the preprocessor's rows exceed the positions of the
             backbone.
 
     Example:
@@ -76,27 +78,39 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
     """
 
     preprocessor_cls = UniLMv2QuestionAnswererPreprocessor
+    head_layers = ("span_dense",)
 
     def __init__(
-        self, backbone, preprocessor=None, null_threshold=None, **kwargs
+        self,
+        backbone: UniLMv2Backbone,
+        preprocessor: UniLMv2QuestionAnswererPreprocessor | None = None,
+        null_threshold: float | None = None,
+        **kwargs,
     ):
         check_rows_fit(backbone, preprocessor)
-        self.null_threshold = null_threshold
+
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
         self.span_dense = keras.layers.Dense(
             2,
-            kernel_initializer=kernel_initializer(),
+            kernel_initializer=unilmv2_kernel_initializer(),
             dtype=backbone.dtype_policy,
             name="span_dense",
         )
-        super().__init__(backbone, preprocessor, **kwargs)
 
-    def make_graph(self, backbone):
+        # === Functional Model ===
+        inputs = backbone.input
         logits = self.span_dense(backbone.output)
-        # Half precision doesn't reach so far down.
+        # Float16 has no number as low as `_MASKED`.
         dtype = keras.backend.result_type(logits.dtype, "float32")
-        is_token = ops.expand_dims(backbone.input["padding_mask"] > 0, -1)
+        is_token = ops.expand_dims(inputs["padding_mask"] > 0, -1)
         logits = ops.where(is_token, ops.cast(logits, dtype), _MASKED)
-        return backbone.input, {"start": logits[..., 0], "end": logits[..., 1]}
+        outputs = {"start": logits[..., 0], "end": logits[..., 1]}
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.null_threshold = null_threshold
 
     @classmethod
     def default_preprocessor(cls, tokenizer, max_sequence_length):
@@ -171,135 +185,114 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
         """Trains on all windows, shuffled, or on integers.
 
         Args:
-            x: what the preprocessor takes, batched if it is a dataset; or
+            x: The inputs of the preprocessor, batched if `x` is a dataset; or
                 integers, see the call arguments.
-            y: the answers, as the preprocessor takes them; or, with integers,
-                a dict of `start` and `end`, places of shape `(batch,)`.
-            batch_size: int. How many windows each step takes; with raw strings
+            y: The answers, as the preprocessor takes them; or, with integers,
+                a dict of `start` and `end`, indices of shape `(batch,)`.
+            batch_size: int. The number of windows in a step, for raw strings
                 also if `x` is a dataset. Defaults to `32`.
-            sample_weight: optional floats, one for each example.
-            validation_data: a tuple of `x` and `y`, or a dataset.
-            **kwargs: see `keras.Model.fit`.
+            sample_weight: Optional floats, one for each example.
+            validation_data: A tuple of `x` and `y`, or a dataset.
+            **kwargs: See `keras.Model.fit`.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: if an answer is not where `y` says it is. In a dataset
+            ValueError: If an answer is not at its `answer_start`. In a dataset
                 such examples are left out.
         """
-        windows = self._windows_of(x, y, sample_weight, batch_size, True)
-        if windows is not None:
-            x, y, sample_weight, batch_size = windows, None, None, None
+        data = self._as_windows(x, y, sample_weight, batch_size, shuffle=True)
+        if data[0] is not x:
             kwargs["shuffle"] = False
             if kwargs.pop("validation_split", None):
                 raise ValueError(
                     "`validation_split` must not be given with raw strings. "
                     "Pass `validation_data=(x, y)`."
                 )
-        if isinstance(validation_data, (tuple, list)):
-            validation_windows = self._windows_of(*validation_data)
-        else:
-            validation_windows = self._windows_of(validation_data)
+        held_out = validation_data
+        if not isinstance(held_out, (tuple, list)):
+            held_out = (held_out,)
+        windows, *_ = self._as_windows(*held_out)
+        if windows is not held_out[0]:
+            validation_data = windows
+        x, y, sample_weight, batch_size = data
         return super().fit(
-            x,
-            y,
-            batch_size,
-            sample_weight,
-            validation_data=(
-                validation_data
-                if validation_windows is None
-                else validation_windows
-            ),
-            **kwargs,
+            x, y, batch_size, sample_weight, validation_data, **kwargs
         )
 
     def evaluate(
         self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs
     ):
-        """Evaluates on all windows. See `fit` and `keras.Model.evaluate`.
-
-        Args:
-            x: see `fit`.
-            y: see `fit`.
-            batch_size: see `fit`.
-            sample_weight: see `fit`.
-            **kwargs: see `keras.Model.evaluate`.
-
-        Returns:
-            The loss and the metrics, means over windows.
-        """
-        windows = self._windows_of(x, y, sample_weight, batch_size)
-        if windows is not None:
-            x, y, sample_weight, batch_size = windows, None, None, None
+        """As `keras.Model.evaluate`, with the arguments of `fit`."""
+        x, y, sample_weight, batch_size = self._as_windows(
+            x, y, sample_weight, batch_size
+        )
         return super().evaluate(x, y, batch_size, sample_weight, **kwargs)
 
     def predict(self, x=None, batch_size=None, **kwargs):
-        """Gives the logits of all windows. See `answer` for answers.
-
-        Args:
-            x: see `fit`.
-            batch_size: see `fit`.
-            **kwargs: see `keras.Model.predict`.
-
-        Returns:
-            A dict of `start` and `end`, arrays of shape
-            `(rows, sequence_length)`.
-        """
-        windows = self._windows_of(x, batch_size=batch_size)
-        if windows is not None:
-            x, batch_size = windows, None
+        """The logits of all windows. See `answer` for answers."""
+        x, _, _, batch_size = self._as_windows(x, batch_size=batch_size)
         return super().predict(x, batch_size, **kwargs)
 
-    def _windows_of(
+    def _as_windows(
         self, x, y=None, sample_weight=None, batch_size=None, shuffle=False
     ):
-        if self.preprocessor is None or x is None:
-            return None
-        return window_batches(
-            self.preprocessor, x, y, sample_weight, batch_size or 32, shuffle
-        )
+        """Raw strings as a dataset of all windows; integers unchanged."""
+        windows = None
+        if self.preprocessor is not None and x is not None:
+            windows = window_batches(
+                self.preprocessor,
+                x,
+                y,
+                sample_weight,
+                batch_size or 32,
+                shuffle,
+            )
+        if windows is None:
+            return x, y, sample_weight, batch_size
+        return windows, None, None, None
 
     def answer(
         self,
-        question,
-        context,
-        n_best=1,
-        max_answer_length=30,
-        batch_size=32,
+        question: str | list[str],
+        context: str | list[str],
+        n_best: int = 1,
+        max_answer_length: int = 30,
+        batch_size: int = 32,
         progress=None,
     ):
         """Answers questions from raw strings.
 
         Args:
             question: string or list of strings.
-            context: string or list of as many strings, the passages. They may
-                have any length.
-            n_best: int. How many answers to give to each question. Defaults to
+            context: string or list of the same number of strings, the
+                passages. They may have any length.
+            n_best: int. The number of answers to each question. Defaults to
                 `1`.
-            max_answer_length: int. The longest answer in tokens. Defaults to
-                `30`.
-            batch_size: int. How many windows are computed at once. Defaults to
-                `32`.
-            progress: a function that is called with the number of questions
-                that were answered, and of all. Defaults to `None`.
+            max_answer_length: int. The maximum length of an answer in tokens.
+                Defaults to `30`.
+            batch_size: int. The number of windows computed at once. Defaults
+                to `32`.
+            progress: Function that is called with the number of answered and
+                of all questions. Defaults to `None`.
 
         Returns:
             A dict: `text`, which is `context[start:end]`; `score`, the sum of
             the logits of its start and end; `probability`, the share of
             `exp(score)` in the sum over all possible answers and none; `start`
-            and `end`, in characters; `null_score`, what having no answer
-            scores. With `n_best` above 1 a list of dicts, best first, fewer if
-            the passage has fewer. For lists a list of these, in their order.
+            and `end`, in characters; `null_score`, the score of no answer.
+            With `n_best` above 1 a list of dicts, best first, fewer if the
+            passage has fewer. For lists a list of these, in their order.
 
-            Having no answer is a text of `""` with `start` and `end` -1 and
-            `score` equal to `null_score`. It stands first if the null score
-            exceeds the best score by more than `null_threshold`, or if there
-            is nothing to find in the passage, as in an empty one.
+            No answer is a text of `""` with `start` and `end` -1 and `score`
+            equal to `null_score`. It comes first if the null score exceeds the
+            best score by more than `null_threshold`, or if the passage has no
+            answer at all, like an empty one.
 
         Raises:
-            ValueError: if there is no preprocessor, or questions and passages
-                are not alike.
+            ValueError: If there is no preprocessor, or the numbers of
+                questions and passages differ.
         """
         if self.preprocessor is None:
             raise ValueError(
@@ -309,10 +302,10 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
         is_single = isinstance(question, str)
         if is_single != isinstance(context, str):
             raise ValueError(
-                "`question` and `context` must be two strings, or two lists. "
+                "`question` and `context` must be two strings or two lists. "
                 f"Received: {type(question).__name__} and "
-                f"{type(context).__name__}. Repeat the passage for each of "
-                "several questions."
+                f"{type(context).__name__}. Repeat the passage for several "
+                "questions."
             )
         questions, contexts = (
             [texts] if is_single else list(texts)
@@ -330,11 +323,14 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
                 f"Received: {len(questions)} and {len(contexts)}"
             )
         answers = []
-        for part in parts_of(contexts):
+        for part in _parts(contexts):
             answers += self._answer_part(
-                questions[part], contexts[part], n_best, max_answer_length,
+                questions[part],
+                contexts[part],
+                n_best,
+                max_answer_length,
                 batch_size,
-            )  # fmt: skip
+            )
             if progress is not None:
                 progress(len(answers), len(questions))
         if n_best == 1:
@@ -360,7 +356,7 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
             if name != "text"
         }
         return [
-            list_answers(
+            _list_answers(
                 context,
                 {name: values[i] for name, values in found.items()},
                 self.null_threshold,
@@ -377,7 +373,7 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
         }
         for start in range(0, num_rows, batch_size):
             part = slice(start, start + batch_size)
-            # Padding of all rows is not worth computing.
+            # Padding that all rows share is cut.
             used = int(inputs["padding_mask"][part].sum(axis=1).max())
             width = min(length, -(-used // _WIDTH_STEP) * _WIDTH_STEP)
             outputs = self.predict_on_batch(
@@ -387,11 +383,73 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
                 logits[name][part, :width] = values
         return logits
 
-    def take_head_of_other(self, other, kwargs):
-        if isinstance(other, UniLMv2QuestionAnswerer):
-            self.span_dense.set_weights(other.span_dense.get_weights())
-
     def get_config(self):
         config = super().get_config()
         config["null_threshold"] = self.null_threshold
         return config
+
+
+def _parts(contexts):
+    """Slices with a bounded number of passages and characters.
+
+    >>> list(_parts(["a" * 200_000, "b" * 90_000, "c"]))
+    [slice(0, 1, None), slice(1, 3, None)]
+    """
+    start = size = 0
+    for stop, context in enumerate(contexts):
+        size += len(context)
+        if stop > start and (
+            size > _CHARACTERS_AT_ONCE or stop - start == _EXAMPLES_AT_ONCE
+        ):
+            yield slice(start, stop)
+            start, size = stop, len(context)
+    if start < len(contexts):
+        yield slice(start, len(contexts))
+
+
+def _list_answers(context, found, null_threshold):
+    """The answers of a passage as dicts, at least one.
+
+    `found` holds `score`, `probability`, `start` and `end` of shape
+    `(n_best,)`, best first, with `start` -1 where there is no other answer;
+    and `null_score` and `null_probability`.
+
+    >>> found = {
+    ...     "score": np.array([3.0]), "probability": np.array([0.4]),
+    ...     "start": np.array([4]), "end": np.array([7]),
+    ...     "null_score": np.array(3.5), "null_probability": np.array(0.6)}
+    >>> [answer["text"] for answer in _list_answers("the fox", found, 1.0)]
+    ['fox']
+    >>> [answer["text"] for answer in _list_answers("the fox", found, 0.0)]
+    ['', 'fox']
+    """
+    null_score = float(found["null_score"])
+    answers = [
+        {
+            "text": context[start:end],
+            "score": float(score),
+            "probability": float(probability),
+            "start": int(start),
+            "end": int(end),
+            "null_score": null_score,
+        }
+        for score, probability, start, end in zip(
+            *(found[k] for k in ("score", "probability", "start", "end"))
+        )
+        if start >= 0
+    ]
+    has_answer = bool(answers) and (
+        null_threshold is None
+        or null_score - answers[0]["score"] <= null_threshold
+    )
+    if has_answer:
+        return answers
+    no_answer = {
+        "text": "",
+        "score": null_score,
+        "probability": float(found["null_probability"]),
+        "start": -1,
+        "end": -1,
+        "null_score": null_score,
+    }
+    return [no_answer, *answers]

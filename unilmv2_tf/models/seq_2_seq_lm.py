@@ -2,15 +2,17 @@ import keras
 import keras_hub
 from keras import ops
 
+from unilmv2_tf.models.backbone import UniLMv2Backbone
 from unilmv2_tf.models.batched_generation import BatchedGeneration
 from unilmv2_tf.models.batched_generation import check_lengths
 from unilmv2_tf.models.cached_decoder import CachedDecoder
 from unilmv2_tf.models.language_model import LanguageModelTask
+from unilmv2_tf.models.language_model import get_pseudo_token_id
+from unilmv2_tf.models.language_model import make_language_model_head
 from unilmv2_tf.models.losses import SmoothedCrossEntropy
 from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
     UniLMv2Seq2SeqLMPreprocessor,
 )
-from unilmv2_tf.samplers import BeamSearchSampler
 from unilmv2_tf.samplers import get_sampler
 
 
@@ -21,40 +23,41 @@ class UniLMv2Seq2SeqLM(
     """Generates text from text: summaries, questions, names.
 
     The source is encoded bidirectionally. A target token is predicted at a
-    pseudo mask that sees the source and the target tokens before it; the same
-    rule trains (every target token in one pass) and decodes (one after the
-    other, with cached keys and values).
+    pseudo mask that sees the source and the target tokens before it. The same
+    rule is used in training (all target tokens in one pass) and in decoding
+    (one after the other, with cached keys and values).
 
     Args:
-        backbone: a `UniLMv2Backbone`.
-        preprocessor: a `UniLMv2Seq2SeqLMPreprocessor`, or `None` to feed
-            integers. Defaults to `None`.
-        pseudo_token_id: int. The id of the pseudo mask `[P]`. Defaults to the
-            one of the preprocessor's tokenizer; without a preprocessor
-            `generate()` needs it.
+        backbone: A `UniLMv2Backbone`.
+        preprocessor: A `UniLMv2Seq2SeqLMPreprocessor`, or `None` for integer
+            inputs. Defaults to `None`.
+        pseudo_token_id: int. The id of the pseudo mask `[P]`. `generate()`
+            requires it without a preprocessor. Defaults to that of the
+            preprocessor's tokenizer.
         source_segment_id: int. The segment id of all source tokens. Defaults
             to `0`.
         target_segment_id: int. The segment id of all target tokens. Defaults
             to `1`.
-        sampler: a `keras_hub.samplers.Sampler` or its name, for `generate()`
-            until `compile` gives another one. The one in use is saved with
-            the task. Defaults to `None`: `BeamSearchSampler()`.
-        **kwargs: see `keras_hub.models.Task`.
+        sampler: A `keras_hub.samplers.Sampler` or its name, used by
+            `generate()` unless `compile` sets another one, and saved with the
+            task. `"beam"` is `BeamSearchSampler`. Defaults to `None`:
+            `BeamSearchSampler()`.
+        **kwargs: See `keras_hub.models.Task`.
 
     Call arguments:
-        inputs: a dict of int tensors. `encoder_token_ids` and
+        inputs: A dict of int tensors. `encoder_token_ids` and
             `encoder_padding_mask` of shape `(batch, n)`: the source.
             `decoder_token_ids`, `decoder_padding_mask`, `pseudo_token_ids` and
-            `decoder_steps` of shape `(batch, m)`: the target as it is read,
-            what stands in the pseudo slots, and the factorization step of each
-            token, 1, 2, 3, ... from left to right, and 0 on padding.
+            `decoder_steps` of shape `(batch, m)`: the target tokens, the ids
+            in the pseudo slots, and the factorization step of each token, 1,
+            2, 3, ... from left to right, and 0 on padding.
 
     Returns:
-        Logits of shape `(batch, m, vocabulary_size)`. The token at a slot is
-        predicted by the logits of the same slot: nothing is shifted.
+        Logits of shape `(batch, m, vocabulary_size)`. The logits of a slot
+        predict the token of the same slot: nothing is shifted.
 
     Raises:
-        ValueError: if a segment id is outside of the backbone's table, or the
+        ValueError: If a segment id is outside of the backbone's table, or the
             preprocessor's lengths together exceed its positions.
 
     Example:
@@ -86,11 +89,11 @@ class UniLMv2Seq2SeqLM(
 
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        pseudo_token_id=None,
-        source_segment_id=0,
-        target_segment_id=1,
+        backbone: UniLMv2Backbone,
+        preprocessor: UniLMv2Seq2SeqLMPreprocessor | None = None,
+        pseudo_token_id: int | None = None,
+        source_segment_id: int = 0,
+        target_segment_id: int = 1,
         sampler=None,
         **kwargs,
     ):
@@ -101,8 +104,7 @@ class UniLMv2Seq2SeqLM(
             if not 0 <= value < backbone.num_segments:
                 raise ValueError(
                     f"`{name}` must be in [0, {backbone.num_segments}), the "
-                    "segments of the backbone. Received: "
-                    f"{name}={value}"
+                    f"segments of the backbone. Received: {name}={value}"
                 )
         if preprocessor is not None:
             check_lengths(
@@ -110,14 +112,14 @@ class UniLMv2Seq2SeqLM(
                 preprocessor.decoder_sequence_length,
                 backbone.max_sequence_length,
             )
-        self.source_segment_id = source_segment_id
-        self.target_segment_id = target_segment_id
-        self.sampler = (
-            BeamSearchSampler() if sampler is None else get_sampler(sampler)
-        )
-        super().__init__(backbone, preprocessor, pseudo_token_id, **kwargs)
 
-    def make_graph(self, backbone):
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.language_model_head = make_language_model_head(backbone)
+        self.sampler = get_sampler("beam" if sampler is None else sampler)
+
+        # === Functional Model ===
         inputs = {
             name: keras.Input(shape=(None,), dtype="int32", name=name)
             for name in (
@@ -132,24 +134,31 @@ class UniLMv2Seq2SeqLM(
         source = inputs["encoder_token_ids"]
         target = inputs["decoder_token_ids"]
         is_target = inputs["decoder_padding_mask"]
-        # The target goes on at the real length of each row's source.
+        # Target positions continue at the real length of each row's source.
         source_length = ops.sum(
             inputs["encoder_padding_mask"], axis=1, keepdims=True
         )
         target_positions = source_length + ops.cumsum(is_target, axis=1) - 1
-        steps = inputs["decoder_steps"] * is_target
         hidden_states = backbone.encode_blocks(
             token_ids=source,
-            segment_ids=ops.full_like(source, self.source_segment_id),
+            segment_ids=ops.full_like(source, source_segment_id),
             padding_mask=inputs["encoder_padding_mask"],
             revealed_token_ids=target,
             pseudo_token_ids=inputs["pseudo_token_ids"],
-            target_segment_ids=ops.full_like(target, self.target_segment_id),
+            target_segment_ids=ops.full_like(target, target_segment_id),
             target_positions=target_positions * is_target,
-            steps=steps,
+            steps=inputs["decoder_steps"] * is_target,
             predicted_only=True,
         )
-        return inputs, self.language_model_head(hidden_states)
+        outputs = self.language_model_head(hidden_states)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.pseudo_token_id = get_pseudo_token_id(
+            pseudo_token_id, preprocessor
+        )
+        self.source_segment_id = source_segment_id
+        self.target_segment_id = target_segment_id
 
     @classmethod
     def default_preprocessor(cls, tokenizer, max_sequence_length):
@@ -169,7 +178,7 @@ class UniLMv2Seq2SeqLM(
         *,
         weighted_metrics="auto",
         sampler="auto",
-        label_smoothing=0.1,
+        label_smoothing: float = 0.1,
         **kwargs,
     ):
         """Configures training and generation.
@@ -181,11 +190,12 @@ class UniLMv2Seq2SeqLM(
                 loss. Defaults to `"auto"`.
             weighted_metrics: `"auto"` for the accuracy of the target tokens.
                 Defaults to `"auto"`.
-            sampler: `"auto"` for the one that there is, or any
-                `keras_hub.samplers.Sampler` or its name. Defaults to `"auto"`.
+            sampler: `"auto"` for the current one, or any
+                `keras_hub.samplers.Sampler` or its name; `"beam"` is
+                `BeamSearchSampler`. Defaults to `"auto"`.
             label_smoothing: float. Used if `loss` is `"auto"`. Defaults to
                 `0.1`.
-            **kwargs: see `keras.Model.compile`.
+            **kwargs: See `keras.Model.compile`.
         """
         if optimizer == "auto":
             optimizer = keras.optimizers.AdamW(7e-5, weight_decay=0.01)
@@ -199,32 +209,32 @@ class UniLMv2Seq2SeqLM(
             optimizer=optimizer,
             loss=loss,
             weighted_metrics=weighted_metrics,
-            sampler=self.sampler if sampler == "auto" else get_sampler(sampler),
+            sampler=(
+                self.sampler if sampler == "auto" else get_sampler(sampler)
+            ),
             **kwargs,
         )
 
     def generate_step(self, inputs, stop_token_ids=None, kernels=None):
-        """Generates for one batch of integers; compilable.
+        """Generates for one batch of integers. It can be compiled.
 
         Args:
-            inputs: a dict of int tensors: `encoder_token_ids` and
+            inputs: A dict of int tensors: `encoder_token_ids` and
                 `encoder_padding_mask` of shape `(batch, n)`;
                 `decoder_token_ids` and `decoder_padding_mask` of shape
-                `(batch, m)`: where the mask is 1, a prefix that the target
-                must begin with. `m` is the longest target.
-            stop_token_ids: tuple of ids that end a target, or `None`.
-            kernels: list of tensors that decoding takes in the place of its
-                layers' kernels, or `None`; see
-                `unilmv2_tf.models.decoding_weights.DecodingWeights`. Defaults
-                to `None`.
+                `(batch, m)`, where the mask is 1 on a prefix that the target
+                must begin with. `m` is the maximum length of a target.
+            stop_token_ids: Tuple of ids that end a target, or `None`.
+            kernels: List of tensors to decode with instead of the layers'
+                kernels, see `DecodingWeights`. Defaults to `None`.
 
         Returns:
             A dict of `decoder_token_ids` and `decoder_padding_mask` (1 up to
-            and including the stop token), of shape `(batch, m)`, and whatever
-            else the sampler returns.
+            and including the stop token), of shape `(batch, m)`, and the other
+            outputs of the sampler.
 
         Raises:
-            ValueError: if there is no `pseudo_token_id`, or the lengths exceed
+            ValueError: If there is no `pseudo_token_id`, or the lengths exceed
                 the position table.
         """
         if self.pseudo_token_id is None:
@@ -247,8 +257,8 @@ class UniLMv2Seq2SeqLM(
             in_place=not self.jit_compile,
             kernels=kernels,
         )
-        # A prefix is forced token by token, so that rows may have prefixes of
-        # different lengths.
+        # The sampler forces the prefix token by token, so rows may have
+        # prefixes of different lengths.
         outputs = self.sampler(
             next=decoder,
             prompt=prefix,
@@ -264,7 +274,7 @@ class UniLMv2Seq2SeqLM(
         is_text = self._up_to_stop(token_ids, prefix_mask, stop_token_ids)
         if len(token_ids.shape) == 3:
             prefix = prefix[:, None]
-        # Where nothing was generated, the caller's padding stands.
+        # The caller's padding stays behind the text.
         token_ids = ops.where(is_text, token_ids, prefix)
         return {
             **outputs,
@@ -290,3 +300,39 @@ class UniLMv2Seq2SeqLM(
         config["target_segment_id"] = self.target_segment_id
         config["sampler"] = keras_hub.samplers.serialize(self.sampler)
         return config
+
+
+def target_attention(task, source_token_ids, target_token_ids, layer=-1):
+    """Attention of the pseudo masks that predict the tokens of a target.
+
+    Keys are the source (n), the target (m) and the pseudo masks (m). Returns
+    probabilities of shape `(num_heads, m, n + 2m)`. `layer` may be negative.
+    """
+    layers = task.backbone.transformer_layers
+    if not -len(layers) <= layer < len(layers):
+        raise ValueError(
+            f"`layer` must be in [{-len(layers)}, {len(layers)}), the layers "
+            f"of the backbone. Received: layer={layer}"
+        )
+    if not len(source_token_ids) or not len(target_token_ids):
+        raise ValueError(
+            "Source and target must have at least one token each. Received: "
+            f"{len(source_token_ids)} and {len(target_token_ids)} tokens"
+        )
+    source = ops.convert_to_tensor([source_token_ids], dtype="int32")
+    target = ops.convert_to_tensor([target_token_ids], dtype="int32")
+    slots = ops.arange(len(target_token_ids), dtype="int32")[None]
+    hidden_states, bias = task.backbone.embed_blocks(
+        token_ids=source,
+        segment_ids=ops.full_like(source, task.source_segment_id),
+        padding_mask=ops.ones_like(source),
+        revealed_token_ids=target,
+        pseudo_token_ids=ops.full_like(target, task.pseudo_token_id),
+        target_segment_ids=ops.full_like(target, task.target_segment_id),
+        target_positions=len(source_token_ids) + slots,
+        steps=slots + 1,
+    )
+    for before in layers[: layer % len(layers)]:
+        hidden_states = before(hidden_states, bias)
+    attention = layers[layer].self_attention
+    return attention.probabilities(hidden_states, bias)[-1][0]

@@ -1,58 +1,63 @@
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
 
-from unilmv2_tf.layers import Dropout
-from unilmv2_tf.models.backbone import kernel_initializer
-from unilmv2_tf.models.class_labels import agreed_names
-from unilmv2_tf.models.class_labels import check_labels
-from unilmv2_tf.models.class_labels import checked_number
-from unilmv2_tf.models.class_labels import weights_by_id
+from unilmv2_tf.layers.dropout import Dropout
+from unilmv2_tf.models.backbone import UniLMv2Backbone
+from unilmv2_tf.models.backbone import unilmv2_kernel_initializer
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.task import check_rows_fit
 from unilmv2_tf.preprocessing.fit_datasets import shuffle_each_epoch
 from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
     UniLMv2TextClassifierPreprocessor,
 )
+from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
+    check_label_names,
+)
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
-    """Classifies texts or pairs of texts, or gives each a value.
+    """Classifies texts or pairs of texts, or predicts a value for each.
 
-    The vector of `[CLS]` goes through the pooler, a dense layer with tanh, and,
-    after dropout, through a dense layer that gives the logits. With one class
-    it is a regression: labels are floats, the loss is the squared error.
+    The hidden state of `[CLS]` passes through the pooler, a dense layer with
+    tanh, dropout, and a dense layer that gives the logits. With one class it
+    is a regression: labels are floats, the loss is the squared error.
 
-    `fit` takes raw strings with a preprocessor, integers without; labels are
+    `fit` takes raw strings with a preprocessor, integers without. Labels are
     ids, or with `label_names` also their names. Arrays of labels are checked
-    before training; in a `tf.data.Dataset`, NaN labels make the loss NaN.
+    before training.
+
+    `from_preset` with a classifier's preset restores all of it. If
+    `num_classes` is passed, the last layer is newly initialized and the label
+    names are dropped; if only `label_names` is passed, classes are renamed.
 
     Args:
-        backbone: a `UniLMv2Backbone`.
+        backbone: A `UniLMv2Backbone`.
         num_classes: int, `1` for regression. Defaults to the number of
             `label_names`.
-        preprocessor: a `UniLMv2TextClassifierPreprocessor`, or `None` to feed
-            integers. Defaults to `None`.
-        dropout: float. Dropout before the last layer. Defaults to that of the
-            backbone.
-        activation: activation of the outputs, a function or its name. Defaults
-            to `None`: the outputs are logits.
-        label_names: list of strings, the classes in the order of their ids.
-            Defaults to those of the preprocessor, which is given them if it
-            has none. They are saved with the task.
-        **kwargs: see `keras_hub.models.Task`.
+        preprocessor: A `UniLMv2TextClassifierPreprocessor`, or `None` for
+            integer inputs. Defaults to `None`.
+        activation: The activation of the outputs, a function or its name.
+            Defaults to `None`: the outputs are logits.
+        dropout: float. The dropout rate before the last layer; `None` for that
+            of the backbone. Defaults to `0.1`.
+        label_names: List of strings, the classes in the order of their ids.
+            Defaults to those of the preprocessor. A preprocessor without names
+            receives them. They are saved with the task.
+        **kwargs: See `keras_hub.models.Task`.
 
     Call arguments:
-        inputs: a dict of int tensors of shape `(batch, length)`: `token_ids`,
+        inputs: A dict of int tensors of shape `(batch, length)`: `token_ids`,
             `segment_ids` and `padding_mask`.
 
     Returns:
         Logits of shape `(batch, num_classes)`.
 
     Raises:
-        ValueError: if classes and names do not agree, or the preprocessor's
-            rows exceed the positions of the backbone.
+        ValueError: If `num_classes` and the names do not agree, or the
+            preprocessor's rows exceed the positions of the backbone.
 
     Examples:
 
@@ -80,62 +85,73 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
     """
 
     preprocessor_cls = UniLMv2TextClassifierPreprocessor
+    head_layers = ("pooled_dense", "logits_dense")
 
     def __init__(
         self,
-        backbone,
-        num_classes=None,
-        preprocessor=None,
-        dropout=None,
+        backbone: UniLMv2Backbone,
+        num_classes: int | None = None,
+        preprocessor: UniLMv2TextClassifierPreprocessor | None = None,
         activation=None,
-        label_names=None,
+        dropout: float | None = 0.1,
+        label_names: list[str] | None = None,
         **kwargs,
     ):
-        label_names = agreed_names(label_names, preprocessor)
-        num_classes = checked_number(num_classes, label_names)
+        label_names = _merge_names(label_names, preprocessor)
+        num_classes = _check_num_classes(num_classes, label_names)
         check_rows_fit(backbone, preprocessor)
-        self.num_classes = num_classes
-        self.dropout = backbone.dropout if dropout is None else dropout
-        self.activation = keras.activations.get(activation)
-        self._label_names = label_names
+        dropout = backbone.dropout if dropout is None else dropout
+
         # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
         self.pooled_dense = keras.layers.Dense(
             backbone.hidden_dim,
             activation="tanh",
-            kernel_initializer=kernel_initializer(),
+            kernel_initializer=unilmv2_kernel_initializer(),
             dtype=backbone.dtype_policy,
             name="pooled_dense",
         )
         self.output_dropout = Dropout(
-            self.dropout, dtype=backbone.dtype_policy, name="output_dropout"
+            dropout, dtype=backbone.dtype_policy, name="output_dropout"
         )
         self.logits_dense = keras.layers.Dense(
             num_classes,
-            activation=self.activation,
-            kernel_initializer=kernel_initializer(),
-            # Bfloat16 has too few digits for values and close logits.
+            activation=activation,
+            kernel_initializer=unilmv2_kernel_initializer(),
+            # Bfloat16 is too coarse for values and close logits.
             dtype=backbone.dtype_policy.variable_dtype,
             name="logits",
         )
-        super().__init__(backbone, preprocessor, **kwargs)
+
+        # === Functional Model ===
+        inputs = backbone.input
+        first_index = ops.zeros_like(inputs["token_ids"][:, :1])
+        x = backbone.encode(**inputs, query_indices=first_index)
+        x = self.pooled_dense(x[:, 0, :])
+        x = self.output_dropout(x)
+        outputs = self.logits_dense(x)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.num_classes = num_classes
+        self.activation = self.logits_dense.activation
+        self.dropout = dropout
+        self._label_names = label_names
         if label_names and getattr(preprocessor, "label_names", 0) is None:
             preprocessor.label_names = label_names
 
-    def make_graph(self, backbone):
-        inputs = backbone.input
-        cls = backbone.encode(
-            **inputs, picked_places=ops.zeros_like(inputs["token_ids"][:, :1])
-        )[:, 0, :]
-        pooled = self.output_dropout(self.pooled_dense(cls))
-        return backbone.input, self.logits_dense(pooled)
-
     @property
-    def label_names(self):
-        """List of the names of the classes, or `None`."""
+    def label_names(self) -> list[str] | None:
+        """The names of the classes, or `None`."""
         names = getattr(self.preprocessor, "label_names", None)
         if names is None:
             names = self._label_names
         return None if names is None else [*names]
+
+    @property
+    def _is_regression(self):
+        return self.output_shape[-1] == 1
 
     def compile(
         self,
@@ -150,12 +166,13 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         Args:
             optimizer: `"auto"` for AdamW with a learning rate of 2e-5 and a
                 weight decay of 0.01, or an optimizer. Defaults to `"auto"`.
-            loss: `"auto"` for cross entropy, or the mean squared error if it
-                is a regression. Defaults to `"auto"`.
-            metrics: `"auto"` for `accuracy`, or the root of the mean squared
-                error, `rmse`. Defaults to `"auto"`.
-            **kwargs: see `keras.Model.compile`.
+            loss: `"auto"` for cross entropy, or the mean squared error for
+                regression. Defaults to `"auto"`.
+            metrics: `"auto"` for `accuracy`, or `rmse`, the root mean squared
+                error, for regression. Defaults to `"auto"`.
+            **kwargs: See `keras.Model.compile`.
         """
+        activation = self.logits_dense.activation
         if optimizer == "auto":
             optimizer = keras.optimizers.AdamW(2e-5, weight_decay=0.01)
         if loss == "auto":
@@ -163,7 +180,7 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
                 keras.losses.MeanSquaredError()
                 if self._is_regression
                 else keras.losses.SparseCategoricalCrossentropy(
-                    from_logits=self.activation != keras.activations.softmax
+                    from_logits=activation != keras.activations.softmax
                 )
             )
         if metrics == "auto":
@@ -173,10 +190,6 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
                 else keras.metrics.SparseCategoricalAccuracy("accuracy")
             ]
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
-
-    @property
-    def _is_regression(self):
-        return self.num_classes == 1
 
     def fit(
         self,
@@ -190,39 +203,39 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         """Trains on raw strings, or on integers without a preprocessor.
 
         Args:
-            x: what the preprocessor takes, or a batched dataset of it with
-                labels; without a preprocessor, what it returns.
-            y: labels, unless `x` is a dataset: names or ids of classes, or
+            x: The inputs of the preprocessor, or a batched dataset of them
+                with labels; without a preprocessor, its outputs.
+            y: Labels, unless `x` is a dataset: names or ids of classes, or
                 floats for regression.
             batch_size: int, for `x` that is not a dataset. Defaults to `32`.
-            sample_weight: a weight for each example. Defaults to `None`.
-            validation_data: a dataset, or a tuple of `x` and `y`.
-            **kwargs: see `keras.Model.fit`. The keys of `class_weight` may be
+            sample_weight: A weight for each example. Defaults to `None`.
+            validation_data: A dataset, or a tuple of `x` and `y`.
+            **kwargs: See `keras.Model.fit`. The keys of `class_weight` may be
                 names as well. With `validation_split`, or `shuffle=False`,
-                examples keep their order; a dataset has its own.
+                examples keep their order; so do those of a dataset.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: if labels are NaN, or there are no such classes.
+            ValueError: If labels are NaN, or there are no such classes.
         """
         self._check_labels(y)
         if isinstance(validation_data, (list, tuple)):
             self._check_labels(validation_data[1])
         if kwargs.get("class_weight"):
-            kwargs["class_weight"] = weights_by_id(
+            kwargs["class_weight"] = _weights_by_id(
                 kwargs["class_weight"], self.label_names
             )
         may_shuffle = kwargs.get("shuffle", True)
         if y is not None and may_shuffle and not kwargs.get("validation_split"):
-            # KerasHub would show arrays in the same order in every epoch.
+            # KerasHub would use the same order of arrays in every epoch.
             x = shuffle_each_epoch(
                 keras.utils.pack_x_y_sample_weight(x, y, sample_weight),
                 batch_size or 32,
             )
             y = batch_size = sample_weight = None
-        # KerasHub gives Keras a dataset, which it wants to hear.
+        # KerasHub passes a dataset, for which Keras warns of `shuffle=True`.
         kwargs["shuffle"] = False
         return super().fit(
             x, y, batch_size, sample_weight, validation_data, **kwargs
@@ -231,47 +244,35 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
     def evaluate(
         self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs
     ):
-        """Evaluates on raw strings, or on integers without a preprocessor.
-
-        Args:
-            x: see `fit`.
-            y: see `fit`.
-            batch_size: see `fit`.
-            sample_weight: see `fit`.
-            **kwargs: see `keras.Model.evaluate`.
-
-        Returns:
-            The loss and the metrics, see `keras.Model.evaluate`.
-
-        Raises:
-            ValueError: if labels are NaN, or there are no such classes.
-        """
+        """As `keras.Model.evaluate`, with the arguments of `fit`."""
         self._check_labels(y)
         return super().evaluate(x, y, batch_size, sample_weight, **kwargs)
 
     def _check_labels(self, y):
         if y is not None:
-            check_labels(y, self.num_classes, self.preprocessor)
+            _check_labels(y, self.num_classes, self.preprocessor)
 
-    def classify(self, x, batch_size=32, return_probabilities=False):
-        """Gives classes their names, and regressions their values.
+    def classify(
+        self, x, batch_size: int = 32, return_probabilities: bool = False
+    ):
+        """Predicts the names of classes, or the values of a regression.
 
         Args:
-            x: a text, a tuple of two texts or a dict, see the preprocessor; or
+            x: A text, a tuple of two texts or a dict, see the preprocessor; or
                 a batch of them: a list, a tuple of two lists, a dict of lists.
                 Without a preprocessor, what `predict` takes.
             batch_size: int. Defaults to `32`.
-            return_probabilities: bool. Whether to tell how probable the
-                classes are. Defaults to `False`.
+            return_probabilities: bool. Whether to return the probabilities of
+                the classes. Defaults to `False`.
 
         Returns:
-            For a batch a list, for one example its only element. The name of
-            a class, or its id where there are no names; for regression a
-            float. With `return_probabilities` a dict: the `label`, its
+            A list for a batch, its only element for one example. The name of
+            a class, or its id if there are no names; for regression a float.
+            With `return_probabilities` a dict: the `label`, its
             `probability`, and the `probabilities` of all labels, a dict.
 
         Raises:
-            ValueError: if there are no probabilities: for regression, or with
+            ValueError: If there are no probabilities: for regression, or with
                 an activation other than softmax.
         """
         if return_probabilities and (
@@ -300,7 +301,7 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         if not return_probabilities:
             return best
         if self.activation != keras.activations.softmax:
-            outputs = keras.ops.convert_to_numpy(keras.ops.softmax(outputs))
+            outputs = ops.convert_to_numpy(ops.softmax(outputs))
         return [
             {
                 "label": label,
@@ -311,78 +312,107 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         ]
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, **kwargs):
-        """Makes a classifier from a built-in size, a folder or a handle.
-
-        A preset of a classifier gives back all of it. With `num_classes` its
-        last layer starts anew, and its names are forgotten; with `label_names`
-        alone its classes are renamed. Any other preset gives its backbone and
-        its tokenizer.
-
-        Args:
-            preset: string. See `UniLMv2Task.from_preset`.
-            load_weights: bool. Whether to load saved weights. Defaults to
-                `True`.
-            **kwargs: arguments of the classifier, and arguments of the
-                backbone that replace those of the preset. `dropout` is the
-                backbone's, which the classifier follows unless it was made
-                with another one.
-
-        Returns:
-            A `UniLMv2TextClassifier`.
-
-        Raises:
-            ValueError: if there is no such preset, or the number of classes is
-                unknown.
-
-        Example:
-
-        >>> from unilmv2_tf import UniLMv2TextClassifier
-        >>> classifier = UniLMv2TextClassifier.from_preset(
-        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99,
-        ...     num_classes=3)
-        >>> classifier.output_shape
-        (None, 3)
-        """
-        return super().from_preset(preset, load_weights, **kwargs)
-
-    @classmethod
-    def default_preprocessor(cls, tokenizer, max_sequence_length):
-        return cls.preprocessor_cls(
-            tokenizer, sequence_length=min(512, max_sequence_length)
-        )
-
-    @classmethod
-    def arguments_of_other(cls, other, kwargs):
-        arguments = super().arguments_of_other(other, kwargs)
+    def _arguments_from(cls, saved, kwargs, backbone_kwargs):
+        arguments = super()._arguments_from(saved, kwargs, backbone_kwargs)
+        if not isinstance(saved, cls):
+            # `dropout` of `from_preset` is that of the whole model.
+            if "dropout" in backbone_kwargs:
+                arguments["dropout"] = backbone_kwargs["dropout"]
+            return arguments
         given = getattr(kwargs.get("preprocessor"), "label_names", None)
-        if isinstance(other, cls) and (
-            given or {"num_classes", "label_names"} & set(kwargs)
-        ):
+        if given or {"num_classes", "label_names"} & set(kwargs):
             del arguments["label_names"]
-            if hasattr(other.preprocessor, "label_names"):
-                other.preprocessor.label_names = None
+            if hasattr(saved.preprocessor, "label_names"):
+                saved.preprocessor.label_names = None
         return arguments
 
-    def take_head_of_other(self, other, kwargs):
-        if not isinstance(other, UniLMv2TextClassifier):
-            return
-        self.pooled_dense.set_weights(other.pooled_dense.get_weights())
-        if "num_classes" not in kwargs:
-            self.logits_dense.set_weights(other.logits_dense.get_weights())
+    def _copy_head(self, saved, kwargs):
+        if "num_classes" in kwargs:
+            self.head_layers = ("pooled_dense",)
+        super()._copy_head(saved, kwargs)
 
     def get_config(self):
         config = super().get_config()
-        follows = self.dropout == self.backbone.dropout
         config.update(
             {
                 "num_classes": self.num_classes,
-                "dropout": None if follows else self.dropout,
                 "activation": keras.activations.serialize(self.activation),
+                "dropout": self.dropout,
                 "label_names": self.label_names,
             }
         )
         return config
+
+
+def _merge_names(label_names, preprocessor):
+    """The names of the classes of a task and its preprocessor, as a tuple."""
+    names = check_label_names(label_names)
+    others = check_label_names(getattr(preprocessor, "label_names", None))
+    if names and others and names != others:
+        raise ValueError(
+            "`label_names` must be those of the preprocessor. Received: "
+            f"label_names={label_names}, preprocessor.label_names="
+            f"{list(others)}. Pass them to one of both only."
+        )
+    return names or others
+
+
+def _check_num_classes(num_classes, label_names):
+    if num_classes is None and label_names:
+        return len(label_names)
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(
+            "`num_classes` must be a positive integer, 1 for regression, "
+            "unless there are `label_names`. Received: "
+            f"num_classes={num_classes}"
+        )
+    if label_names and len(label_names) != num_classes:
+        raise ValueError(
+            "`num_classes` must be the number of `label_names`. Received: "
+            f"num_classes={num_classes}, label_names={list(label_names)}. A "
+            "preset with another number of classes is loaded with both "
+            "`num_classes` and `label_names`; a regression has no names."
+        )
+    return num_classes
+
+
+def _check_labels(y, num_classes, preprocessor):
+    """Checks the names, ids or values of an array of labels.
+
+    >>> _check_labels([0.5, float("nan")], num_classes=1, preprocessor=None)
+    Traceback (most recent call last):
+    ValueError: `y` must not hold NaN or infinite labels. ... y[1]=nan, ...
+    """
+    labels = np.asarray(ops.convert_to_numpy(y) if ops.is_tensor(y) else y)
+    if labels.dtype.kind in "USO":
+        if hasattr(preprocessor, "label_ids"):
+            preprocessor.label_ids(y)
+        return
+    is_wrong = ~np.isfinite(labels)
+    rule = "must not hold NaN or infinite labels"
+    is_id = num_classes > 1 and (labels.ndim == 1 or labels.shape[-1] == 1)
+    if is_id and not is_wrong.any():
+        is_wrong = (labels < 0) | (labels >= num_classes)
+        rule = f"must hold ids in [0, {num_classes})"
+    if is_wrong.any():
+        first = tuple(np.argwhere(is_wrong)[0])
+        raise ValueError(
+            f"`y` {rule}. Received: y[{first[0]}]={labels[first]}, "
+            f"{is_wrong.sum()} such labels in all. Remove or correct these "
+            "examples."
+        )
+
+
+def _weights_by_id(class_weight, label_names):
+    """Class weights with ids as keys, as Keras takes them."""
+    ids = {name: index for index, name in enumerate(label_names or ())}
+    for key in class_weight:
+        if isinstance(key, str) and key not in ids:
+            raise ValueError(
+                "`class_weight` must have ids or names of classes as keys. "
+                f"Received: {key}. The names are: {', '.join(ids) or 'none'}."
+            )
+    return {ids.get(key, key): value for key, value in class_weight.items()}
 
 
 def _first_column(x):
@@ -392,7 +422,7 @@ def _first_column(x):
 
 
 def _as_batch(x):
-    """Makes one text, pair or dict a batch of one; tells whether it was one."""
+    """A batch of one for a single text, pair or dict; whether it was one."""
     if not isinstance(_first_column(x), (str, bytes)):
         return x, False
     if isinstance(x, dict):

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from unilmv2_tf.models.target_attention import target_attention
+from unilmv2_tf.models import target_attention
 from unilmv2_tf.plots.figures import QUIET_COLOR
 from unilmv2_tf.plots.figures import TEXT_COLOR
 from unilmv2_tf.plots.figures import new_figure
