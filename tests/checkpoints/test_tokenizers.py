@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unilmv2_tf.checkpoints.tokenizers import load_tokenizer
+from unilmv2_tf.checkpoints.readers import load_tokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 

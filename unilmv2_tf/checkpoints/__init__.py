@@ -2,8 +2,8 @@
 
 from unilmv2_tf.checkpoints.loading import load_checkpoint
 from unilmv2_tf.checkpoints.loading import resize_positions
-from unilmv2_tf.checkpoints.model_card import write_model_card
 from unilmv2_tf.checkpoints.saving import save_checkpoint
+from unilmv2_tf.checkpoints.saving import write_model_card
 
 __all__ = [
     "load_checkpoint",

@@ -1,4 +1,4 @@
-"""Configurations of Hugging Face's keys, and the arguments of our models."""
+"""Configurations with Hugging Face's keys, and the arguments of our models."""
 
 import math
 import numbers
@@ -6,16 +6,8 @@ import pathlib
 import re
 import warnings
 
-from unilmv2_tf.checkpoints.layouts import INTERMEDIATE
-from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
-from unilmv2_tf.checkpoints.layouts import RELATIVE_TABLE
-from unilmv2_tf.checkpoints.layouts import SEGMENT_EMBEDDINGS
-from unilmv2_tf.checkpoints.layouts import WORD_EMBEDDINGS
-from unilmv2_tf.models import UniLMv2Backbone
-from unilmv2_tf.models import UniLMv2PseudoMaskedLM
-from unilmv2_tf.models import UniLMv2QuestionAnswerer
-from unilmv2_tf.models import UniLMv2Seq2SeqLM
-from unilmv2_tf.models import UniLMv2TextClassifier
+from unilmv2_tf import models
+from unilmv2_tf.checkpoints import layouts
 
 _SIZES = {
     "vocab_size": "vocabulary_size",
@@ -40,11 +32,11 @@ _SEGMENTS = {
 }
 # The class of Hugging Face's with the head of the task.
 _ARCHITECTURES = {
-    UniLMv2Backbone: "BertModel",
-    UniLMv2PseudoMaskedLM: "BertForMaskedLM",
-    UniLMv2Seq2SeqLM: "BertForMaskedLM",
-    UniLMv2TextClassifier: "BertForSequenceClassification",
-    UniLMv2QuestionAnswerer: "BertForQuestionAnswering",
+    models.UniLMv2Backbone: "BertModel",
+    models.UniLMv2PseudoMaskedLM: "BertForMaskedLM",
+    models.UniLMv2Seq2SeqLM: "BertForMaskedLM",
+    models.UniLMv2TextClassifier: "BertForSequenceClassification",
+    models.UniLMv2QuestionAnswerer: "BertForQuestionAnswering",
 }
 
 # === Configuration -> arguments ===
@@ -52,14 +44,14 @@ _ARCHITECTURES = {
 
 def _integer(config, key, minimum):
     value = config.get(key)
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value >= minimum:
-            return value
-    received = repr(value) if key in config else "no such key"
-    raise ValueError(
-        f"The configuration must hold an integer of at least {minimum} under "
-        f"{key!r}. Received: {received}"
-    )
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    if not is_integer or value < minimum:
+        received = repr(value) if key in config else "no such key"
+        raise ValueError(
+            f"The configuration must hold an integer of at least {minimum} "
+            f"under {key!r}. Received: {received}"
+        )
+    return value
 
 
 def _number(config, key, default, below=math.inf):
@@ -73,19 +65,20 @@ def _number(config, key, default, below=math.inf):
     return float(value)
 
 
-def _one_of(config, key, default, accepted):
-    value = config.get(key, default)
-    if not isinstance(value, str) or value not in accepted:
+def _one_of(config, key, accepted):
+    value = config.get(key, accepted[0])
+    if value not in accepted:
         raise ValueError(
-            "The configuration must have one of these under "
-            f"{key!r}: {', '.join(accepted)}. Received: {value!r}"
+            f"The configuration must have one of {', '.join(accepted)} under "
+            f"{key!r}. Received: {value!r}"
         )
     return value
 
 
 def backbone_arguments(config):
     """Translates a complete configuration to arguments of `UniLMv2Backbone`."""
-    _one_of(config, "position_embedding_type", "absolute", ("absolute",))
+    _one_of(config, "position_embedding_type", ["absolute"])
+    activation = _one_of(config, "hidden_act", [*_ACTIVATIONS])
     dropout = _number(config, "hidden_dropout_prob", 0.1, below=1)
     attention_dropout = _number(
         config, "attention_probs_dropout_prob", dropout, below=1
@@ -98,7 +91,6 @@ def backbone_arguments(config):
             "the rate you want under both keys; without training they make no "
             "difference."
         )
-    activation = _one_of(config, "hidden_act", "gelu", _ACTIVATIONS)
     buckets = _integer({"rel_pos_bins": 0, **config}, "rel_pos_bins", 0)
     arguments = {
         **{name: _integer(config, key, 1) for key, name in _SIZES.items()},
@@ -114,27 +106,22 @@ def backbone_arguments(config):
 
 def head_arguments(cls, config, arrays):
     """What configuration and tensors tell about the arguments of a task."""
-    if issubclass(cls, UniLMv2Seq2SeqLM):
-        return _segment_arguments(config)
-    if issubclass(cls, UniLMv2TextClassifier) and "classifier.weight" in arrays:
-        num_classes = len(arrays["classifier.weight"])
-        names = label_names(config)
-        if len(names) == num_classes > 1:
-            return {"num_classes": num_classes, "label_names": names}
-        return {"num_classes": num_classes}
-    return {}
-
-
-def _segment_arguments(config):
     arguments = {}
-    for key in _SEGMENTS.keys() & config.keys():
-        segment = _integer(config, key, 0)
-        if segment >= config["type_vocab_size"]:
-            raise ValueError(
-                f"{key!r} must be below type_vocab_size="
-                f"{config['type_vocab_size']}. Received: {segment}"
-            )
-        arguments[_SEGMENTS[key]] = segment
+    if issubclass(cls, models.UniLMv2Seq2SeqLM):
+        for key in _SEGMENTS.keys() & config.keys():
+            segment = _integer(config, key, 0)
+            if segment >= config["type_vocab_size"]:
+                raise ValueError(
+                    f"{key!r} must be below type_vocab_size="
+                    f"{config['type_vocab_size']}. Received: {segment}"
+                )
+            arguments[_SEGMENTS[key]] = segment
+    kernel = arrays.get("classifier.weight")
+    if issubclass(cls, models.UniLMv2TextClassifier) and kernel is not None:
+        arguments["num_classes"] = len(kernel)
+        names = label_names(config)
+        if len(names) == len(kernel) > 1:
+            arguments["label_names"] = names
     return arguments
 
 
@@ -149,25 +136,31 @@ def label_names(config):
     ['no', 'yes']
     """
     labels = config.get("id2label") or {}
-    numbers_from_0 = {str(number) for number in range(len(labels))}
-    if not isinstance(labels, dict) or set(map(str, labels)) != numbers_from_0:
+    numbers_from_0 = [str(number) for number in range(len(labels))]
+    if not isinstance(labels, dict) or {*map(str, labels)} != {*numbers_from_0}:
         raise ValueError(
             "'id2label' must give a name to each number from 0. Received: "
             f"{labels!r:.80}"
         )
-    by_number = {int(number): str(name) for number, name in labels.items()}
-    names = [by_number[number] for number in range(len(labels))]
+    by_number = {str(number): str(name) for number, name in labels.items()}
+    names = [by_number[number] for number in numbers_from_0]
     return [] if names == _default_labels(len(names)) else names
 
 
 # === Model -> configuration ===
 
 
+def sizes_of_backbone(backbone):
+    """The sizes of a backbone of ours, or of KerasHub's `BertBackbone`."""
+    return {key: getattr(backbone, name) for key, name in _SIZES.items()}
+
+
 def model_config(model):
-    """Describes a model, head included, by Hugging Face's keys."""
+    """Describes a model of ours, head included."""
     backbone = getattr(model, "backbone", model)
-    config = {key: getattr(backbone, name) for key, name in _SIZES.items()}
-    config |= {
+    is_relative = backbone.num_relative_buckets > 0
+    config = {
+        **sizes_of_backbone(backbone),
         "hidden_act": "gelu_new" if backbone.approximate_gelu else "gelu",
         "hidden_dropout_prob": backbone.dropout,
         "attention_probs_dropout_prob": backbone.dropout,
@@ -176,19 +169,19 @@ def model_config(model):
         "pad_token_id": 0,
         # No other library has the relative bias, so a model with one must not
         # be taken for BERT.
-        "model_type": "unilm" if backbone.num_relative_buckets else "bert",
+        "model_type": "unilm" if is_relative else "bert",
         "architectures": [
             name
             for cls, name in _ARCHITECTURES.items()
             if isinstance(model, cls)
         ],
     }
-    if backbone.num_relative_buckets:
+    if is_relative:
         config["rel_pos_bins"] = backbone.num_relative_buckets
         config["max_rel_pos"] = backbone.max_relative_distance
-    if isinstance(model, UniLMv2Seq2SeqLM):
+    if isinstance(model, models.UniLMv2Seq2SeqLM):
         config |= {key: getattr(model, name) for key, name in _SEGMENTS.items()}
-    if isinstance(model, UniLMv2TextClassifier):
+    if isinstance(model, models.UniLMv2TextClassifier):
         names = model.label_names or _default_labels(model.num_classes)
         config["id2label"] = {str(n): name for n, name in enumerate(names)}
         config["label2id"] = {name: n for n, name in enumerate(names)}
@@ -197,30 +190,15 @@ def model_config(model):
 
 # === What a configuration leaves open ===
 
-_CASED, _UNCASED = 28996, 30522
-_KNOWN_SIZES = {
+# Of the vocabularies of BERT.
+UNCASED_SIZE = 30522
+_PUBLISHED = re.compile(
+    r"(unilm1?|unilm1\.2|unilm2|minilm|bert)-(base|large|l12-h384)-(un)?cased"
+)
+_PUBLISHED_SIZES = {
     "base": (12, 768, 12, 3072),
     "large": (24, 1024, 16, 4096),
     "l12-h384": (12, 384, 12, 1536),
-}
-# Published checkpoints: vocabulary, whether there is a relative bias, and the
-# segments of source and target. UniLM 1 distinguishes its three kinds of
-# training by segments, of which the last two are those of a source and a
-# target.
-_KNOWN_MODELS = {
-    "unilm-base-cased": (_CASED, False, (4, 5)),
-    "unilm-large-cased": (_CASED, False, (4, 5)),
-    "unilm1-base-cased": (_CASED, False, (4, 5)),
-    "unilm1-large-cased": (_CASED, False, (4, 5)),
-    "unilm1.2-base-uncased": (_UNCASED, False, (0, 1)),
-    "unilm2-base-uncased": (_UNCASED, True, (0, 1)),
-    "unilm2-large-uncased": (_UNCASED, True, (0, 1)),
-    "unilm2-large-cased": (_CASED, True, (0, 1)),
-    "minilm-l12-h384-uncased": (_UNCASED, False, (0, 1)),
-    "bert-base-cased": (_CASED, False, (0, 1)),
-    "bert-base-uncased": (_UNCASED, False, (0, 1)),
-    "bert-large-cased": (_CASED, False, (0, 1)),
-    "bert-large-uncased": (_UNCASED, False, (0, 1)),
 }
 # BERT has no tensor from which the number of heads follows. Each of these
 # hidden sizes has one published family, Google's miniatures and MiniLM.
@@ -228,25 +206,27 @@ _USUAL_HEADS = {128: 2, 256: 4, 384: 12, 512: 8, 768: 12, 1024: 16}
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 
 
-def known_config(path):
-    """Looks a published checkpoint up by the name of its file or folder.
+def published_config(path):
+    """The configuration of a published checkpoint, by its file or folder.
 
-    >>> known_config("unilm2-large-uncased.bin")["hidden_size"]
+    >>> published_config("unilm2-large-uncased.bin")["hidden_size"]
     1024
-    >>> known_config("weights.bin")
+    >>> published_config("weights.bin")
     """
     path = pathlib.Path(path)
     for name in (path.name, path.parent.name):
         name = re.sub(r"\.(bin|pt|pth|safetensors)$", "", name.lower())
-        if name in _KNOWN_MODELS:
+        if match := _PUBLISHED.fullmatch(name):
             break
     else:
         return None
-    vocabulary_size, is_relative, segments = _KNOWN_MODELS[name]
-    size = next(size for size in _KNOWN_SIZES if f"-{size}-" in name)
-    layers, hidden, heads, intermediate = _KNOWN_SIZES[size]
+    family, size, uncased = match.groups()
+    layers, hidden, heads, intermediate = _PUBLISHED_SIZES[size]
+    # UniLM 1 distinguishes its three kinds of training by segments, of which
+    # the last two are those of a source and a target.
+    segments = (4, 5) if family in ("unilm", "unilm1") else (0, 1)
     config = {
-        "vocab_size": vocabulary_size,
+        "vocab_size": UNCASED_SIZE if uncased else 28996,
         "hidden_size": hidden,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
@@ -256,42 +236,9 @@ def known_config(path):
         "source_type_id": segments[0],
         "target_type_id": segments[1],
     }
-    return config | (
-        {"rel_pos_bins": 32, "max_rel_pos": 128} if is_relative else {}
-    )
-
-
-def _sizes_of_tensors(arrays):
-    sizes = {}
-    for name, keys in (
-        (WORD_EMBEDDINGS, ("vocab_size", "hidden_size")),
-        (POSITION_EMBEDDINGS, ("max_position_embeddings",)),
-        (SEGMENT_EMBEDDINGS, ("type_vocab_size",)),
-        (INTERMEDIATE, ("intermediate_size",)),
-        (RELATIVE_TABLE, ("num_attention_heads", "rel_pos_bins")),
-    ):
-        if name in arrays and arrays[name].ndim == 2:
-            sizes.update(zip(keys, arrays[name].shape))
-    layers = [int(found[1]) for found in map(_LAYER.match, arrays) if found]
-    if layers:
-        sizes["num_hidden_layers"] = max(layers) + 1
-    return sizes
-
-
-def _check_sizes(config, sizes, origin, remedy):
-    """Before a model is built: a wrong size may be an enormous one."""
-    for key, expected in config.items():
-        if key in sizes and sizes[key] != expected:
-            raise ValueError(
-                f"{origin} has {key} {expected!r}, but the tensors have "
-                f"{sizes[key]}. {remedy}"
-            )
-    if config.get("rel_pos_bins") and "rel_pos_bins" not in sizes:
-        raise ValueError(
-            f"{origin} has rel_pos_bins {config['rel_pos_bins']!r}, but the "
-            "file holds no relative table (bert.rel_pos_bias.weight or "
-            f"bert.encoder.rel_pos_bias.weight). {remedy}"
-        )
+    if family == "unilm2":
+        config |= {"rel_pos_bins": 32, "max_rel_pos": 128}
+    return config
 
 
 def complete_config(config, arrays, path):
@@ -303,35 +250,67 @@ def complete_config(config, arrays, path):
 
     >>> import numpy as np
     >>> complete_config({"num_attention_heads": 4},
-    ...                 {WORD_EMBEDDINGS: np.zeros((99, 8))}, "weights.bin")
+    ...                 {layouts.WORD_EMBEDDINGS: np.zeros((99, 8))}, "a.bin")
     {'vocab_size': 99, 'hidden_size': 8, 'num_attention_heads': 4}
     """
     sizes = _sizes_of_tensors(arrays)
+    _check_is_bert(path, arrays, {**sizes, **(config or {})})
     if config is not None:
-        _check_sizes(
-            config,
-            sizes,
-            "The configuration",
-            "Pass the configuration that belongs to the file.",
-        )
+        remedy = "Pass the configuration that belongs to the file."
+        _check_sizes(config, sizes, "The configuration", remedy)
         return {**sizes, **config}
-    known = known_config(path)
-    if known is None:
+    published = published_config(path)
+    if published is None:
         return _with_usual_values(sizes)
     _check_sizes(
-        known,
+        published,
         sizes,
         f"By its name, {str(path)!r}",
         "Rename it, or pass the configuration that belongs to it, config=.",
     )
-    completed = {**known, **sizes}
+    completed = {**published, **sizes}
     if completed["target_type_id"] >= completed.get("type_vocab_size", 0):
         completed.update(source_type_id=0, target_type_id=1)
     return completed
 
 
+def _sizes_of_tensors(arrays):
+    sizes = {}
+    for name, keys in (
+        (layouts.WORD_EMBEDDINGS, ("vocab_size", "hidden_size")),
+        (layouts.POSITION_EMBEDDINGS, ("max_position_embeddings",)),
+        (layouts.SEGMENT_EMBEDDINGS, ("type_vocab_size",)),
+        (layouts.INTERMEDIATE, ("intermediate_size",)),
+        (layouts.RELATIVE_TABLE, ("num_attention_heads", "rel_pos_bins")),
+    ):
+        if name in arrays and arrays[name].ndim == 2:
+            sizes.update(zip(keys, arrays[name].shape))
+    layers = [int(found[1]) for found in map(_LAYER.match, arrays) if found]
+    if layers:
+        sizes["num_hidden_layers"] = max(layers) + 1
+    return sizes
+
+
+def _check_sizes(config, sizes, origin, remedy):
+    # Before a model is built: a wrong size may be an enormous one.
+    for key, value in config.items():
+        if key in sizes and sizes[key] != value:
+            raise ValueError(
+                f"{origin} has {key} {value!r}, but the tensors have "
+                f"{sizes[key]}. {remedy}"
+            )
+    if config.get("rel_pos_bins") and "rel_pos_bins" not in sizes:
+        raise ValueError(
+            f"{origin} has rel_pos_bins {config['rel_pos_bins']!r}, but the "
+            "file holds no relative table (bert.rel_pos_bias.weight or "
+            f"bert.encoder.rel_pos_bias.weight). {remedy}"
+        )
+
+
 def _with_usual_values(sizes):
-    assumed = {}
+    assumed = {"layer_norm_eps": 1e-12}
+    if "rel_pos_bins" in sizes:
+        assumed["max_rel_pos"] = 128
     if "num_attention_heads" not in sizes:
         hidden = sizes.get("hidden_size")
         if hidden not in _USUAL_HEADS:
@@ -342,9 +321,6 @@ def _with_usual_values(sizes):
                 "config=."
             )
         assumed["num_attention_heads"] = _USUAL_HEADS[hidden]
-    if "rel_pos_bins" in sizes:
-        assumed["max_rel_pos"] = 128
-    assumed["layer_norm_eps"] = 1e-12
     warnings.warn(
         f"There is no configuration, and no tensor tells {assumed}: these "
         "values are assumed, as well-known models of these sizes have them. "
@@ -354,25 +330,16 @@ def _with_usual_values(sizes):
     return {**sizes, **assumed}
 
 
-# === What is not BERT ===
-
-_ROBERTA = ("roberta", "xlm-roberta", "camembert")
-# RoBERTa's first two positions are reserved for padding.
-_ROBERTA_POSITIONS = 514
-
-
-def check_is_bert(path, arrays, config):
+def _check_is_bert(path, names, config):
     """Refuses RoBERTa: its weights would load, and its ids be wrong."""
-    named = [name for name in arrays if name.startswith("roberta.")]
-    if named:
-        sign = f"the tensor {named[0]!r}"
-    elif config.get("model_type") in _ROBERTA:
+    # 514 positions, because its padding id 1 shifts them by two.
+    sizes = ("max_position_embeddings", "type_vocab_size")
+    if any(name.startswith("roberta.") for name in names):
+        sign = "the prefix roberta."
+    elif config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
         sign = f"the model type {config['model_type']!r}"
-    elif (
-        config.get("max_position_embeddings") == _ROBERTA_POSITIONS
-        and config.get("type_vocab_size") == 1
-    ):
-        sign = f"{_ROBERTA_POSITIONS} positions and one segment"
+    elif [config.get(key) for key in sizes] == [514, 1]:
+        sign = "514 positions and one segment"
     else:
         return
     raise ValueError(

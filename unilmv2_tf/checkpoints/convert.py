@@ -12,12 +12,12 @@ from unilmv2_tf.checkpoints.loading import build_model
 from unilmv2_tf.checkpoints.loading import check_positions
 from unilmv2_tf.checkpoints.loading import open_checkpoint
 from unilmv2_tf.checkpoints.loading import with_positions
-from unilmv2_tf.checkpoints.model_card import write_model_card
 from unilmv2_tf.checkpoints.readers import is_own_preset
+from unilmv2_tf.checkpoints.readers import load_tokenizer
 from unilmv2_tf.checkpoints.readers import read_tensors
 from unilmv2_tf.checkpoints.readers import write_safetensors
 from unilmv2_tf.checkpoints.saving import save_checkpoint
-from unilmv2_tf.checkpoints.tokenizers import load_tokenizer
+from unilmv2_tf.checkpoints.saving import write_model_card
 from unilmv2_tf.filesystem import file_checksum
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text

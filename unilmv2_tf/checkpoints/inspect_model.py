@@ -10,9 +10,9 @@ import h5py
 
 from unilmv2_tf.checkpoints.layouts import OPTIONAL_TENSORS
 from unilmv2_tf.checkpoints.loading import open_checkpoint
+from unilmv2_tf.checkpoints.readers import find_vocabulary
 from unilmv2_tf.checkpoints.readers import is_own_preset
 from unilmv2_tf.checkpoints.readers import read_config
-from unilmv2_tf.checkpoints.tokenizers import find_vocabulary
 from unilmv2_tf.filesystem import file_checksum
 
 # Beginnings of the names of tensors, and pieces of the names in a preset.
@@ -118,10 +118,10 @@ def _describe(kind, files, tensors, config):
 
 
 def _describe_preset(folder):
-    backbone = read_config(None, folder / "config.json")
+    backbone = read_config(folder / "config.json")
     task = backbone
     if (folder / "task.json").exists():
-        task = read_config(None, folder / "task.json")
+        task = read_config(folder / "task.json")
     files = sorted(folder.glob("*.h5"))
     return _describe(
         f"preset, {task['class_name']}",

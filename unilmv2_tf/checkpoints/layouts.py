@@ -10,68 +10,57 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unilmv2_tf.models import UniLMv2Backbone
-from unilmv2_tf.models import UniLMv2PseudoMaskedLM
-from unilmv2_tf.models import UniLMv2QuestionAnswerer
-from unilmv2_tf.models import UniLMv2Seq2SeqLM
-from unilmv2_tf.models import UniLMv2TextClassifier
+from unilmv2_tf import models
 
 # === The table ===
-# For each kind of layer: suffix of the tensor, our attribute, and whether our
-# variable is the transpose of the tensor.
 
-_DENSE = (("weight", "kernel", True), ("bias", "bias", False))
-_NORM = (("weight", "gamma", False), ("bias", "beta", False))
-_EMBEDDING = (("weight", "embeddings", False),)
-_TABLE = (("weight", "table", True),)
-_OUTPUT_BIAS = (("bias", "output_bias", False),)
-
-# Name of the layer, our layer, kind.
-_EMBEDDINGS = (
-    ("embeddings.word_embeddings", "embeddings.token_embedding", _EMBEDDING),
-    (
-        "embeddings.position_embeddings",
-        "embeddings.position_embedding",
-        _EMBEDDING,
-    ),
-    (
-        "embeddings.token_type_embeddings",
-        "embeddings.segment_embedding",
-        _EMBEDDING,
-    ),
-    ("embeddings.LayerNorm", "embeddings.layer_norm", _NORM),
-)
-_RELATIVE_BIAS = (("rel_pos_bias", "relative_position_bias", _TABLE),)
-_TRANSFORMER_LAYER = (
-    ("attention.self.query", "self_attention.query", _DENSE),
-    ("attention.self.key", "self_attention.key", _DENSE),
-    ("attention.self.value", "self_attention.value", _DENSE),
-    ("attention.output.dense", "self_attention.output_dense", _DENSE),
-    ("attention.output.LayerNorm", "self_attention_layer_norm", _NORM),
-    ("intermediate.dense", "intermediate_dense", _DENSE),
-    ("output.dense", "output_dense", _DENSE),
-    ("output.LayerNorm", "output_layer_norm", _NORM),
-)
-_LANGUAGE_MODEL_HEAD = (
-    ("cls.predictions.transform.dense", "language_model_head.dense", _DENSE),
-    (
-        "cls.predictions.transform.LayerNorm",
-        "language_model_head.layer_norm",
-        _NORM,
-    ),
-    ("cls.predictions", "language_model_head", _OUTPUT_BIAS),
-)
+# Common name of the layer, our layer, kind of layer.
+_BACKBONE = """
+embeddings.word_embeddings           embeddings.token_embedding     embedding
+embeddings.position_embeddings       embeddings.position_embedding  embedding
+embeddings.token_type_embeddings     embeddings.segment_embedding   embedding
+embeddings.LayerNorm                 embeddings.layer_norm          norm
+rel_pos_bias                         relative_position_bias         table
+"""
+_TRANSFORMER_LAYER = """
+attention.self.query                 self_attention.query           dense
+attention.self.key                   self_attention.key             dense
+attention.self.value                 self_attention.value           dense
+attention.output.dense               self_attention.output_dense    dense
+attention.output.LayerNorm           self_attention_layer_norm      norm
+intermediate.dense                   intermediate_dense             dense
+output.dense                         output_dense                   dense
+output.LayerNorm                     output_layer_norm              norm
+"""
+_LANGUAGE_MODEL_HEAD = """
+cls.predictions.transform.dense      language_model_head.dense      dense
+cls.predictions.transform.LayerNorm  language_model_head.layer_norm norm
+cls.predictions                      language_model_head            output
+"""
+_CLASSIFIER_HEAD = """
+pooler.dense                         pooled_dense                   dense
+classifier                           logits_dense                   dense
+"""
+_QUESTION_ANSWERER_HEAD = """
+qa_outputs                           span_dense                     dense
+"""
+# Suffix of the tensor, our attribute, whether our variable is the transpose.
+_KINDS = {
+    "dense": (("weight", "kernel", True), ("bias", "bias", False)),
+    "norm": (("weight", "gamma", False), ("bias", "beta", False)),
+    "embedding": (("weight", "embeddings", False),),
+    "table": (("weight", "table", True),),
+    "output": (("bias", "output_bias", False),),
+}
 _HEADS = {
-    UniLMv2Backbone: (),
-    UniLMv2PseudoMaskedLM: _LANGUAGE_MODEL_HEAD,
-    UniLMv2Seq2SeqLM: _LANGUAGE_MODEL_HEAD,
-    UniLMv2TextClassifier: (
-        ("pooler.dense", "pooled_dense", _DENSE),
-        ("classifier", "logits_dense", _DENSE),
-    ),
-    UniLMv2QuestionAnswerer: (("qa_outputs", "span_dense", _DENSE),),
+    models.UniLMv2Backbone: "",
+    models.UniLMv2PseudoMaskedLM: _LANGUAGE_MODEL_HEAD,
+    models.UniLMv2Seq2SeqLM: _LANGUAGE_MODEL_HEAD,
+    models.UniLMv2TextClassifier: _CLASSIFIER_HEAD,
+    models.UniLMv2QuestionAnswerer: _QUESTION_ANSWERER_HEAD,
 }
 MODEL_CLASSES = tuple(_HEADS)
+MODEL_NAMES = ", ".join(cls.__name__ for cls in MODEL_CLASSES)
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 POSITION_EMBEDDINGS = "embeddings.position_embeddings.weight"
@@ -79,18 +68,17 @@ SEGMENT_EMBEDDINGS = "embeddings.token_type_embeddings.weight"
 INTERMEDIATE = "encoder.layer.0.intermediate.dense.weight"
 RELATIVE_TABLE = "rel_pos_bias.weight"
 OUTPUT_BIAS = "cls.predictions.bias"
-HEAD_PREFIXES = ("cls.", "classifier.", "qa_outputs.")
 
 
 class Row(NamedTuple):
-    """One weight: name of its tensor, our variable, transform."""
+    """A weight: common name, our variable, whether it is transposed."""
 
     name: str
     path: str
     is_transposed: bool
 
     def variable(self, model):
-        """Our variable, or the merged tensor of a kernel with LoRA."""
+        """Our variable, or the merged kernel of a layer with LoRA."""
         value = model
         for part in self.path.split("."):
             is_index = part.isdigit()
@@ -98,60 +86,55 @@ class Row(NamedTuple):
         return value
 
     def transform(self, values):
-        """Converts between the two orientations; its own inverse."""
+        """Changes between the two orientations, in both directions."""
         return values.T if self.is_transposed else values
 
 
 def table_rows(cls, num_layers, has_relative_bias):
-    """Lists the rows of a class of models.
+    """The table, for a class of models.
 
-    >>> table_rows(UniLMv2Backbone, 2, True)[-4]
+    >>> table_rows(models.UniLMv2Backbone, 2, True)[-4]
     Row(name='encoder.layer.1.output.dense.weight',
         path='transformer_layers.1.output_dense.kernel', is_transposed=True)
     """
-    layers = [*_EMBEDDINGS, *(_RELATIVE_BIAS if has_relative_bias else ())]
+    start = "" if issubclass(cls, models.UniLMv2Backbone) else "backbone."
+    rows = _expand(_BACKBONE, "", start)
+    if not has_relative_bias:
+        rows = [row for row in rows if row.name != RELATIVE_TABLE]
     for index in range(num_layers):
-        layers += [
-            (
-                f"encoder.layer.{index}.{name}",
-                f"transformer_layers.{index}.{path}",
-                kind,
-            )
-            for name, path, kind in _TRANSFORMER_LAYER
-        ]
-    if not issubclass(cls, UniLMv2Backbone):
-        layers = [
-            (name, f"backbone.{path}", kind) for name, path, kind in layers
-        ]
-    layers += next(
-        head for kind, head in _HEADS.items() if issubclass(cls, kind)
-    )
+        rows += _expand(
+            _TRANSFORMER_LAYER,
+            f"encoder.layer.{index}.",
+            f"{start}transformer_layers.{index}.",
+        )
+    head = next(head for kind, head in _HEADS.items() if issubclass(cls, kind))
+    return rows + _expand(head)
+
+
+def _layers(table):
+    return [line.split() for line in table.strip().splitlines()]
+
+
+def _expand(table, name_start="", path_start=""):
     return [
-        Row(f"{name}.{suffix}", f"{path}.{attribute}", is_transposed)
-        for name, path, kind in layers
-        for suffix, attribute, is_transposed in kind
+        Row(
+            f"{name_start}{name}.{suffix}",
+            f"{path_start}{path}.{attribute}",
+            is_transposed,
+        )
+        for name, path, kind in _layers(table)
+        for suffix, attribute, is_transposed in _KINDS[kind]
     ]
-
-
-def rows_of_model(model):
-    """The rows of a `UniLMv2Backbone` or of a task on one."""
-    backbone = getattr(model, "backbone", model)
-    return table_rows(
-        type(model), backbone.num_layers, backbone.num_relative_buckets > 0
-    )
 
 
 # === Names in PyTorch's files ===
 
 _PREFIXES = ("bert.",)
-_LANGUAGE_MODEL_NAMES = [
-    f"{name}.{suffix}"
-    for name, _, kind in _LANGUAGE_MODEL_HEAD
-    for suffix, _, _ in kind
-]
 # Tensors that a model may have no variable for.
 OPTIONAL_TENSORS = {
-    **dict.fromkeys(_LANGUAGE_MODEL_NAMES, "language model head"),
+    **{
+        row.name: "language model head" for row in _expand(_LANGUAGE_MODEL_HEAD)
+    },
     "pooler.dense.weight": "pooler of classifiers",
     "pooler.dense.bias": "pooler of classifiers",
     "cls.seq_relationship.weight": "next-sentence head",
@@ -165,12 +148,7 @@ _TIED = {
     "cls.predictions.decoder_weight": WORD_EMBEDDINGS,
     "cls.predictions.decoder.bias": OUTPUT_BIAS,
 }
-_OLD_NORM = re.compile(r"(.*\bLayerNorm)\.(gamma|beta)")
-# The published UniLM v2: one matrix for three projections, no key bias.
-_FUSED = re.compile(
-    r"(encoder\.layer\.\d+\.attention\.self\.)"
-    r"(qkv_linear\.weight|q_bias|v_bias)"
-)
+_OLD_NORM_SUFFIXES = {"gamma": "weight", "beta": "bias"}
 _SELF = "attention.self."
 _PROJECTIONS = ("query", "key", "value")
 
@@ -216,33 +194,25 @@ def _common_parts(source, values):
         name = name.removeprefix(prefix)
     if name == f"encoder.{RELATIVE_TABLE}":
         name = RELATIVE_TABLE
-    if old := _OLD_NORM.fullmatch(name):
-        name = f"{old[1]}.{'weight' if old[2] == 'gamma' else 'bias'}"
-    if fused := _FUSED.fullmatch(name):
-        return _split(*fused.groups(), source, values)
-    return [(name, values)]
-
-
-def _split(prefix, kind, source, values):
-    if kind == "qkv_linear.weight":
-        if values.ndim != 2 or values.shape[0] != 3 * values.shape[1]:
-            raise ValueError(
-                "A fused projection must have the shape (3 * hidden, hidden). "
-                f"Received: {source!r} of shape {values.shape}"
-            )
-        names = [f"{prefix}{projection}.weight" for projection in _PROJECTIONS]
-        zeros = np.zeros(values.shape[1], values.dtype)
+    layer, _, suffix = name.rpartition(".")
+    if layer.endswith("LayerNorm"):
+        name = f"{layer}.{_OLD_NORM_SUFFIXES.get(suffix, suffix)}"
+    start, _, part = name.partition(_SELF)
+    start += _SELF
+    # The published UniLM v2: one matrix for three projections, no key bias.
+    if part == "qkv_linear.weight":
+        hidden = values.shape[-1]
+        zeros = np.zeros(hidden, values.dtype)
         return [
-            *zip(names, np.split(values, 3)),
-            (f"{prefix}key.bias", zeros),
+            (f"{start}query.weight", values[:hidden]),
+            (f"{start}key.weight", values[hidden : 2 * hidden]),
+            (f"{start}value.weight", values[2 * hidden :]),
+            (f"{start}key.bias", zeros),
         ]
-    if values.shape not in ((1, 1, values.size), (values.size,)):
-        raise ValueError(
-            "A fused bias must have the shape (1, 1, hidden). Received: "
-            f"{source!r} of shape {values.shape}"
-        )
-    projection = "query" if kind == "q_bias" else "value"
-    return [(f"{prefix}{projection}.bias", values.reshape(-1))]
+    if part in ("q_bias", "v_bias"):
+        projection = "query" if part == "q_bias" else "value"
+        return [(f"{start}{projection}.bias", values.reshape(-1))]
+    return [(name, values)]
 
 
 def _drop_tied(weights):
@@ -254,8 +224,9 @@ def _drop_tied(weights):
         if original == OUTPUT_BIAS and original not in weights.arrays:
             weights.arrays[original] = values
             weights.sources[original] = source
-            continue
-        if not np.array_equal(values, weights.arrays.get(original)):
+        elif np.array_equal(values, weights.arrays.get(original)):
+            weights.tied[source] = original
+        else:
             is_absent = original not in weights.arrays
             raise ValueError(
                 f"{source!r} must equal {original!r}, with which it is tied "
@@ -263,7 +234,6 @@ def _drop_tied(weights):
                 f"{'is absent' if is_absent else 'differs from it'}. A model "
                 "trained with untied weights cannot be represented."
             )
-        weights.tied[source] = original
 
 
 def from_common_names(arrays, layout, is_backbone):
@@ -276,8 +246,9 @@ def from_common_names(arrays, layout, is_backbone):
     if is_backbone and layout == "bert":
         # As Hugging Face's BertModel without a head.
         return arrays
+    heads = ("cls.", "classifier.", "qa_outputs.")
     tensors = {
-        name if name.startswith(HEAD_PREFIXES) else f"bert.{name}": values
+        name if name.startswith(heads) else f"bert.{name}": values
         for name, values in arrays.items()
     }
     if layout == "fused" and RELATIVE_TABLE in arrays:
@@ -292,19 +263,16 @@ def from_common_names(arrays, layout, is_backbone):
 def _join(arrays):
     joined = {}
     for name, values in arrays.items():
-        start, _, kind = name.partition(_SELF)
-        if kind == "query.weight":
-            joined[f"{start}{_SELF}qkv_linear.weight"] = np.concatenate(
-                [
-                    arrays[f"{start}{_SELF}{projection}.weight"]
-                    for projection in _PROJECTIONS
-                ]
-            )
-        elif kind in ("query.bias", "value.bias"):
-            joined[f"{start}{_SELF}{kind[0]}_bias"] = values.reshape(1, 1, -1)
-        elif not kind:
+        start, _, part = name.partition(_SELF)
+        start += _SELF
+        if not part:
             joined[name] = values
-        elif kind == "key.bias" and values.any():
+        elif part == "query.weight":
+            weights = [arrays[f"{start}{name}.weight"] for name in _PROJECTIONS]
+            joined[f"{start}qkv_linear.weight"] = np.concatenate(weights)
+        elif part in ("query.bias", "value.bias"):
+            joined[f"{start}{part[0]}_bias"] = values.reshape(1, 1, -1)
+        elif part == "key.bias" and values.any():
             raise ValueError(
                 "The fused layout has no key bias, and this model has one: "
                 f"{name!r} is not zero. It changes no output, so it may be "
@@ -313,64 +281,61 @@ def _join(arrays):
     return joined
 
 
-# === Names of Keras variables ===
+# === Names of Keras variables: KerasHub, Model Garden, Google ===
 
-_LAYER = "encoder.layer.{}"
-_KERAS_HUB = {
-    "token_embedding": "embeddings.word_embeddings",
-    "position_embedding": "embeddings.position_embeddings",
-    "segment_embedding": "embeddings.token_type_embeddings",
-    "embeddings_layer_norm": "embeddings.LayerNorm",
-    "pooled_dense": "pooler.dense",
-    "mlm_head/intermediate_dense": "cls.predictions.transform.dense",
-    "mlm_head/intermediate_layer_norm": "cls.predictions.transform.LayerNorm",
-    "mlm_head": "cls.predictions",
-    **{
-        f"transformer_layer_{{}}/{name}": f"{_LAYER}.{common}"
-        for name, common in {
-            "self_attention_layer/query": "attention.self.query",
-            "self_attention_layer/key": "attention.self.key",
-            "self_attention_layer/value": "attention.self.value",
-            "self_attention_layer/attention_output": "attention.output.dense",
-            "self_attention_layer_norm": "attention.output.LayerNorm",
-            "feedforward_intermediate_dense": "intermediate.dense",
-            "feedforward_output_dense": "output.dense",
-            "feedforward_layer_norm": "output.LayerNorm",
-        }.items()
-    },
+
+def _google_names(table):
+    """Google's names are Hugging Face's with slashes."""
+    return {name.replace(".", "/"): name for name, *_ in _layers(table)}
+
+
+_KERAS_BACKBONE = {
+    **_google_names(_BACKBONE),
+    **_google_names(_LANGUAGE_MODEL_HEAD),
+    **dict(
+        _layers("""
+pooler/dense                     pooler.dense
+cls/seq_relationship             cls.seq_relationship
+token_embedding                  embeddings.word_embeddings
+position_embedding               embeddings.position_embeddings
+segment_embedding                embeddings.token_type_embeddings
+embeddings_layer_norm            embeddings.LayerNorm
+pooled_dense                     pooler.dense
+mlm_head/intermediate_dense      cls.predictions.transform.dense
+mlm_head/intermediate_layer_norm cls.predictions.transform.LayerNorm
+mlm_head                         cls.predictions
+word_embeddings                  embeddings.word_embeddings
+type_embeddings                  embeddings.token_type_embeddings
+embeddings/layer_norm            embeddings.LayerNorm
+pooler_transform                 pooler.dense
+""")
+    ),
 }
-_MODEL_GARDEN = {
-    "word_embeddings": "embeddings.word_embeddings",
-    "position_embedding": "embeddings.position_embeddings",
-    "type_embeddings": "embeddings.token_type_embeddings",
-    "embeddings/layer_norm": "embeddings.LayerNorm",
-    "pooler_transform": "pooler.dense",
-    **{
-        f"transformer/layer_{{}}/{name}": f"{_LAYER}.{common}"
-        for name, common in {
-            "self_attention/query": "attention.self.query",
-            "self_attention/key": "attention.self.key",
-            "self_attention/value": "attention.self.value",
-            "self_attention/attention_output": "attention.output.dense",
-            "self_attention_layer_norm": "attention.output.LayerNorm",
-            "intermediate": "intermediate.dense",
-            "output": "output.dense",
-            "output_layer_norm": "output.LayerNorm",
-        }.items()
-    },
+_KERAS_LAYER = {
+    **_google_names(_TRANSFORMER_LAYER),
+    **dict(
+        _layers("""
+self_attention_layer/query             attention.self.query
+self_attention_layer/key               attention.self.key
+self_attention_layer/value             attention.self.value
+self_attention_layer/attention_output  attention.output.dense
+self_attention_layer_norm              attention.output.LayerNorm
+feedforward_intermediate_dense         intermediate.dense
+feedforward_output_dense               output.dense
+feedforward_layer_norm                 output.LayerNorm
+self_attention/query                   attention.self.query
+self_attention/key                     attention.self.key
+self_attention/value                   attention.self.value
+self_attention/attention_output        attention.output.dense
+intermediate                           intermediate.dense
+output                                 output.dense
+output_layer_norm                      output.LayerNorm
+""")
+    ),
 }
-# Google's names are Hugging Face's with slashes.
-_GOOGLE = {
-    name.replace(".", "/").replace("layer/", "layer_"): name
-    for name in (
-        *(name for name, _, _ in _EMBEDDINGS),
-        *(f"{_LAYER}.{name}" for name, _, _ in _TRANSFORMER_LAYER),
-        *(name for name, _, _ in _LANGUAGE_MODEL_HEAD),
-        "pooler.dense",
-        "cls.seq_relationship",
-    )
-}
-_KERAS_LAYERS = {**_KERAS_HUB, **_MODEL_GARDEN, **_GOOGLE}
+_KERAS_NUMBERED = re.compile(
+    r".*?(?:transformer_|transformer/|encoder/)layer_(\d+)/(.+)"
+)
 _KERAS_SUFFIXES = {
     "embeddings": "weight",
     "kernel": "weight",
@@ -380,14 +345,10 @@ _KERAS_SUFFIXES = {
     "bias": "bias",
     "output_bias": "bias",
 }
-_NUMBER = re.compile(r"(?<=layer_)\d+")
 
 
 def from_keras_name(path):
-    """Translates a variable of KerasHub's, Model Garden's or Google's BERT.
-
-    The name of the model in front is dropped. Returns `None` for a variable
-    that is not a weight of BERT.
+    """The common name of a variable; `None` if it is not a weight of BERT.
 
     >>> from_keras_name("bert/encoder/layer_3/output/dense/kernel")
     'encoder.layer.3.output.dense.weight'
@@ -395,17 +356,21 @@ def from_keras_name(path):
     'encoder.layer.3.attention.self.query.bias'
     >>> from_keras_name("seed_generator/seed_generator_state")
     """
-    parts = path.split(":")[0].split("/")
-    suffix = _KERAS_SUFFIXES.get(parts[-1])
-    # Google's embeddings are variables without a layer.
-    layer = parts if suffix is None else parts[:-1]
-    for start in range(len(layer)):
-        candidate = "/".join(layer[start:])
-        common = _KERAS_LAYERS.get(_NUMBER.sub("{}", candidate))
-        if common is not None:
-            common = common.format(*_NUMBER.findall(candidate))
-            return f"{common}.{suffix or 'weight'}"
-    return None
+    path = path.split(":")[0]
+    layer, _, last = path.rpartition("/")
+    if last not in _KERAS_SUFFIXES:
+        # Google's embeddings are variables without a layer.
+        layer = path
+    suffix = _KERAS_SUFFIXES.get(last, "weight")
+    if match := _KERAS_NUMBERED.fullmatch(layer):
+        name = _KERAS_LAYER.get(match[2])
+        return name and f"encoder.layer.{match[1]}.{name}.{suffix}"
+    while layer not in _KERAS_BACKBONE:
+        # The name of the model stands in front.
+        _, has_more, layer = layer.partition("/")
+        if not has_more:
+            return None
+    return f"{_KERAS_BACKBONE[layer]}.{suffix}"
 
 
 def from_keras_shape(name, values):
@@ -415,12 +380,12 @@ def from_keras_shape(name, values):
     >>> from_keras_shape(name, np.zeros((8, 2, 4))).shape
     (8, 8)
     """
-    layer, _, kind = name.rpartition(".")
-    if kind == "bias":
+    layer, _, suffix = name.rpartition(".")
+    if suffix == "bias":
         return values.reshape(-1)
-    if not layer.endswith(("dense", *_PROJECTIONS)):
-        return values
     if layer.endswith("dense"):
-        # Heads and head size are the first two axes of (heads, size, out).
+        # The attention's is (heads, size of a head, hidden).
         return values.reshape(-1, values.shape[-1]).T
-    return values.reshape(values.shape[0], -1).T
+    if layer.endswith(_PROJECTIONS):
+        return values.reshape(values.shape[0], -1).T
+    return values

@@ -8,17 +8,9 @@ import keras
 import keras_hub
 import numpy as np
 
+from unilmv2_tf.checkpoints import configuration
 from unilmv2_tf.checkpoints import keras_readers
-from unilmv2_tf.checkpoints.configuration import backbone_arguments
-from unilmv2_tf.checkpoints.configuration import check_is_bert
-from unilmv2_tf.checkpoints.configuration import complete_config
-from unilmv2_tf.checkpoints.configuration import head_arguments
-from unilmv2_tf.checkpoints.layouts import MODEL_CLASSES
-from unilmv2_tf.checkpoints.layouts import OPTIONAL_TENSORS
-from unilmv2_tf.checkpoints.layouts import POSITION_EMBEDDINGS
-from unilmv2_tf.checkpoints.layouts import CommonWeights
-from unilmv2_tf.checkpoints.layouts import table_rows
-from unilmv2_tf.checkpoints.layouts import to_common_names
+from unilmv2_tf.checkpoints import layouts
 from unilmv2_tf.checkpoints.readers import is_float
 from unilmv2_tf.checkpoints.readers import read_files
 from unilmv2_tf.checkpoints.readers import registered_name
@@ -95,10 +87,9 @@ def load_checkpoint(
     Reference:
         Bao et al., 2020; the layouts are those of the authors' s2s-ft code.
     """
-    if not isinstance(cls, type) or not issubclass(cls, MODEL_CLASSES):
+    if not isinstance(cls, type) or not issubclass(cls, layouts.MODEL_CLASSES):
         raise ValueError(
-            "`cls` must be one of "
-            f"{', '.join(kind.__name__ for kind in MODEL_CLASSES)}. Received: "
+            f"`cls` must be one of {layouts.MODEL_NAMES}. Received: "
             f"cls={cls!r}. For another task load the backbone and build the "
             "task on it."
         )
@@ -123,7 +114,7 @@ class Checkpoint(NamedTuple):
     kind: str
     # Arrays by the names in the file.
     tensors: dict
-    weights: CommonWeights
+    weights: layouts.CommonWeights
     config: dict
 
 
@@ -138,10 +129,8 @@ def open_checkpoint(source, config=None):
                 f"{values.size} places. The training that wrote it diverged "
                 "or the file is damaged; take an earlier checkpoint."
             )
-    check_is_bert(path, tensors, config or {})
-    weights = to_common_names(tensors)
-    config = complete_config(config, weights.arrays, path)
-    check_is_bert(path, tensors, config)
+    weights = layouts.to_common_names(tensors)
+    config = configuration.complete_config(config, weights.arrays, path)
     return Checkpoint(path, kind, tensors, weights, config)
 
 
@@ -173,75 +162,73 @@ class Placement(NamedTuple):
 
 
 def build_model(
-    checkpoint,
-    cls,
-    positions=None,
-    position_method="cyclic",
-    dtype=None,
-    **kwargs,
+    checkpoint, cls, positions=None, position_method="cyclic", **kwargs
 ):
     """Builds a model, and lists the `Placement` of every tensor."""
     weights = checkpoint.weights
-    arguments = backbone_arguments(checkpoint.config)
-    rows = table_rows(
+    arguments = configuration.backbone_arguments(checkpoint.config)
+    rows = layouts.table_rows(
         cls, arguments["num_layers"], arguments["num_relative_buckets"] > 0
     )
     rows = _check_names(rows, weights, cls)
+    arrays = dict(weights.arrays)
     if positions is not None:
         arguments["max_sequence_length"] = positions
-    if issubclass(cls, UniLMv2Backbone):
-        if kwargs:
-            raise ValueError(
-                "A backbone takes `dtype` and nothing else here. Received: "
-                f"{sorted(kwargs)}. To change the model itself pass config= "
-                "as a dict."
-            )
-        model = cls(**arguments, dtype=dtype)
-    else:
-        if not {"num_classes", "label_names"} & kwargs.keys():
-            found = head_arguments(cls, checkpoint.config, weights.arrays)
-            kwargs = {**found, **kwargs}
-        model = cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
-    destinations = {source: [] for source in checkpoint.tensors}
-    used = set()
+        arrays[layouts.POSITION_EMBEDDINGS] = resize_positions(
+            arrays[layouts.POSITION_EMBEDDINGS], positions, position_method
+        )
+    model = _new_model(cls, checkpoint, arguments, **kwargs)
+    destinations = {}
     for row in rows:
-        source = weights.sources[row.name]
-        values = weights.arrays[row.name]
-        if row.name == POSITION_EMBEDDINGS and positions is not None:
-            values = resize_positions(values, positions, position_method)
         variable = row.variable(model)
-        variable.assign(_fit(row, values, source, variable))
-        destinations[source].append(variable.path)
-        used.add(source)
-    for name, source in weights.sources.items():
-        if not any(name == row.name for row in rows):
-            destinations[source].append(f"left out: {OPTIONAL_TENSORS[name]}")
+        source = weights.sources[row.name]
+        variable.assign(_fit(row, arrays[row.name], source, variable))
+        destinations.setdefault(source, []).append(variable.path)
+    used = set(destinations)
+    for name in arrays.keys() - {row.name for row in rows}:
+        reason = f"left out: {layouts.OPTIONAL_TENSORS[name]}"
+        destinations.setdefault(weights.sources[name], []).append(reason)
     for source, original in weights.tied.items():
-        destinations[source].append(f"the same as {original}, tied with it")
+        destinations[source] = [f"the same as {original}, tied with it"]
     return model, [
         Placement(
-            source,
-            values.shape,
-            ", ".join(destinations[source]),
-            source in used,
+            name, values.shape, ", ".join(destinations[name]), name in used
         )
-        for source, values in checkpoint.tensors.items()
+        for name, values in checkpoint.tensors.items()
     ]
+
+
+def _new_model(cls, checkpoint, arguments, dtype=None, **kwargs):
+    if not issubclass(cls, UniLMv2Backbone):
+        if not {"num_classes", "label_names"} & kwargs.keys():
+            found = configuration.head_arguments(
+                cls, checkpoint.config, checkpoint.weights.arrays
+            )
+            kwargs = {**found, **kwargs}
+        return cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
+    if kwargs:
+        raise ValueError(
+            "A backbone takes `dtype` and nothing else here. Received: "
+            f"{sorted(kwargs)}. To change the model itself pass config= as a "
+            "dict."
+        )
+    return cls(**arguments, dtype=dtype)
 
 
 def _check_names(rows, weights, cls):
     """Returns the rows that the file has tensors for."""
     missing = [row for row in rows if row.name not in weights.arrays]
     if issubclass(cls, (UniLMv2TextClassifier, UniLMv2QuestionAnswerer)):
-        layers = {name.rpartition(".")[0] for name in weights.arrays}
+        # Layers of the head of which the file has nothing.
+        layers = {_layer(name) for name in weights.arrays}
         new = [
             row
             for row in missing
             if not row.path.startswith("backbone.")
-            and row.name.rpartition(".")[0] not in layers
+            and _layer(row.name) not in layers
         ]
         if new:
-            names = sorted({row.name.rpartition(".")[0] for row in new})
+            names = sorted({_layer(row.name) for row in new})
             warnings.warn(
                 f"The file holds no {' and no '.join(names)}: newly "
                 "initialized, to be trained.",
@@ -256,12 +243,8 @@ def _check_names(rows, weights, cls):
             "configuration belongs to the file, and that the file holds a "
             "whole model with the head of the task."
         )
-    names = {row.name for row in rows}
-    unused = {
-        source
-        for name, source in weights.sources.items()
-        if name not in names and name not in OPTIONAL_TENSORS
-    }
+    known = {row.name for row in rows} | layouts.OPTIONAL_TENSORS.keys()
+    unused = {weights.sources[name] for name in weights.arrays.keys() - known}
     if unused:
         raise ValueError(
             f"The file holds {len(unused)} tensors for which the model has no "
@@ -269,6 +252,10 @@ def _check_names(rows, weights, cls):
             "to the file (the number of layers, for example)."
         )
     return rows
+
+
+def _layer(name):
+    return name.rpartition(".")[0]
 
 
 def _fit(row, values, source, variable):

@@ -1,24 +1,32 @@
-"""Readers of checkpoints, by format.
+"""Files of weights, configurations and vocabularies, by format.
 
-A reader takes the user's path (or object) and configuration, and returns the
-tensors by the names of `layouts`, with a configuration of Hugging Face's keys.
-`open_checkpoint` chooses the reader. Nothing in a file is executed.
+A reader takes a path (or an object) and the user's configuration, and returns
+`Tensors`. To add a format, write its reader and choose it in
+`loading.open_checkpoint`.
 """
 
 import hashlib
 import json
 import os
 import pathlib
+import warnings
 from typing import NamedTuple
 
+import keras_hub
 import ml_dtypes
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from unilmv2_tf.checkpoints.configuration import UNCASED_SIZE
+from unilmv2_tf.checkpoints.configuration import published_config
 from unilmv2_tf.checkpoints.pytorch_files import read_pytorch_file
+from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
 
 CONFIG_NAME = "config.json"
+VOCABULARY_NAME = "vocab.txt"
+TOKENIZER_NAME = "tokenizer_config.json"
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 _INDEX_SUFFIX = ".index.json"
 _PYTORCH_SUFFIXES = (".bin", ".pt", ".pth")
@@ -29,11 +37,11 @@ class Tensors(NamedTuple):
 
     # The file, or the object.
     path: object
-    # Its format, for reports.
+    # The format, for reports.
     kind: str
-    # Name -> NumPy array.
+    # Arrays by their name in the file, or by common name, see `layouts`.
     arrays: dict
-    # Of Hugging Face's keys; `None` if there is no configuration at all.
+    # With Hugging Face's keys; `None` if there is no configuration at all.
     config: dict | None
 
 
@@ -43,7 +51,10 @@ def is_float(dtype):
     return dtype.kind == "f" or dtype == ml_dtypes.bfloat16
 
 
-def read_config(config, beside):
+# === Configurations ===
+
+
+def read_config(config, beside=None):
     """Reads a configuration: a dict, a JSON file, or the file `beside`."""
     if isinstance(config, dict):
         return dict(config)
@@ -63,15 +74,32 @@ def read_config(config, beside):
     return content
 
 
-# === PyTorch and safetensors: files and folders ===
+def registered_name(path):
+    """The class in the `config.json` of a Keras preset, or `None`."""
+    try:
+        content = read_config(pathlib.Path(path) / CONFIG_NAME)
+    except (OSError, ValueError):
+        return None
+    return content.get("registered_name")
+
+
+def is_own_preset(path):
+    """Whether a path is a preset folder of this package."""
+    return (registered_name(path) or "").startswith("unilmv2_tf>")
+
+
+# === PyTorch and safetensors ===
 
 
 def read_files(source, config=None):
     """Reads `.safetensors` and PyTorch files, and folders with one of them."""
-    path = find_weights(source)
-    beside = find_config(path)
-    if config is not None or beside is not None:
-        config = read_config(config, beside)
+    path = _find_weights(source)
+    # The authors name a configuration as the weights.
+    for name in (f"{path.stem}-{CONFIG_NAME}", CONFIG_NAME):
+        if config is None and path.with_name(name).exists():
+            config = path.with_name(name)
+    if config is not None:
+        config = read_config(config)
     arrays = read_tensors(path)
     names = " ".join(arrays)
     if "qkv_linear" in names:
@@ -83,8 +111,7 @@ def read_files(source, config=None):
     return Tensors(path, kind, arrays, config)
 
 
-def find_weights(path):
-    """The file of weights, or the index of its shards, at a path."""
+def _find_weights(path):
     path = pathlib.Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(
@@ -99,22 +126,14 @@ def find_weights(path):
                 return found
     suffixes = (".safetensors", *_PYTORCH_SUFFIXES)
     named = [entry for entry in path.iterdir() if entry.suffix in suffixes]
-    if len(named) == 1:
-        return named[0]
-    found = sorted(entry.name for entry in path.iterdir())[:8]
-    raise FileNotFoundError(
-        f"A folder must hold {' or '.join(WEIGHT_NAMES)}, or the index of its "
-        f"shards. Received: {str(path)!r} with {found}. Pass the file itself "
-        "if it has another name."
-    )
-
-
-def find_config(weights_path):
-    """`NAME-config.json` beside `NAME.bin`, or `config.json`, or `None`."""
-    for name in (f"{weights_path.stem}-{CONFIG_NAME}", CONFIG_NAME):
-        if weights_path.with_name(name).exists():
-            return weights_path.with_name(name)
-    return None
+    if len(named) != 1:
+        found = sorted(entry.name for entry in path.iterdir())[:8]
+        raise FileNotFoundError(
+            f"A folder must hold {' or '.join(WEIGHT_NAMES)}, or the index of "
+            f"its shards. Received: {str(path)!r} with {found}. Pass the file "
+            "itself if it has another name."
+        )
+    return named[0]
 
 
 def read_tensors(path):
@@ -122,7 +141,7 @@ def read_tensors(path):
     path = pathlib.Path(path)
     if path.name.endswith(_INDEX_SUFFIX):
         arrays = {}
-        for name in sorted(set(read_config(None, path)["weight_map"].values())):
+        for name in sorted(set(read_config(path)["weight_map"].values())):
             arrays |= read_tensors(path.with_name(name))
         return arrays
     if path.suffix == ".safetensors":
@@ -179,15 +198,102 @@ def write_safetensors(path, arrays):
     os.chmod(path, 0o644)
 
 
-def registered_name(path):
-    """The class in the `config.json` of a Keras preset, or `None`."""
-    try:
-        content = read_config(None, pathlib.Path(path) / CONFIG_NAME)
-    except (OSError, ValueError):
-        return None
-    return content.get("registered_name")
+# === Tokenizers ===
+
+# Hugging Face's keys and our arguments.
+TOKENIZER_SETTINGS = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "split_on_cjk",
+}
+# An embedding table may have spare rows to make its size a multiple of 8.
+_MAX_SPARE_ROWS = 127
 
 
-def is_own_preset(path):
-    """Whether a path is a preset folder of this package."""
-    return (registered_name(path) or "").startswith("unilmv2_tf>")
+def find_vocabulary(source):
+    """The vocabulary beside a checkpoint or in a preset, or `None`."""
+    path = pathlib.Path(source).expanduser()
+    folder = path if path.is_dir() else path.parent
+    for name in (
+        # As the authors publish it.
+        f"{path.stem}-{VOCABULARY_NAME}",
+        VOCABULARY_NAME,
+        "assets/tokenizer/vocabulary.txt",
+    ):
+        if (folder / name).exists():
+            return folder / name
+    return None
+
+
+def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
+    """Makes the `UniLMv2Tokenizer` of a checkpoint or a KerasHub preset.
+
+    The vocabulary is the file `vocabulary` or the one beside the weights.
+    Whether it lowercases is `lowercase`, or what `tokenizer_config.json` or
+    the name of the checkpoint says, or, with a warning, a guess.
+    """
+    path = vocabulary or find_vocabulary(source)
+    is_preset = "://" in str(source) or os.path.exists(
+        os.path.join(source, "assets", "tokenizer")
+    )
+    if vocabulary is None and is_preset:
+        other = keras_hub.models.BertTokenizer.from_preset(os.fspath(source))
+        tokens = other.get_vocabulary()
+        settings = {
+            name: getattr(other, name) for name in TOKENIZER_SETTINGS.values()
+        }
+    elif path is None:
+        raise ValueError(
+            f"There is no vocabulary beside {os.fspath(source)!r}. Pass it as "
+            f"`vocabulary` ({VOCABULARY_NAME} in most releases)."
+        )
+    else:
+        tokens = load_vocabulary(path)
+        settings = _settings_beside(source)
+    spare = vocabulary_size - len(tokens)
+    if spare < 0 or (
+        spare and (vocabulary_size % 8 or spare > _MAX_SPARE_ROWS)
+    ):
+        raise ValueError(
+            "The vocabulary must be that of the checkpoint. Received: "
+            f"{len(tokens)} tokens, but the model has {vocabulary_size}."
+        )
+    if spare:
+        warnings.warn(
+            f"The model has {vocabulary_size} tokens, the vocabulary "
+            f"{len(tokens)}: the last {spare} have no text.",
+            stacklevel=2,
+        )
+    if lowercase is not None:
+        settings["lowercase"] = lowercase
+    elif "lowercase" not in settings:
+        words = [token for token in tokens if not token.startswith("[")]
+        is_cased = any(token != token.lower() for token in words)
+        settings["lowercase"] = not is_cased
+        warnings.warn(
+            f"The vocabulary is assumed to be {'' if is_cased else 'un'}cased, "
+            f"as it has {'some' if is_cased else 'no'} upper-case letters. If "
+            "that is wrong, pass `lowercase`.",
+            stacklevel=2,
+        )
+    return UniLMv2Tokenizer(tokens, **settings)
+
+
+def _settings_beside(source):
+    path = pathlib.Path(source).expanduser()
+    folder = path if path.is_dir() else path.parent
+    settings = {}
+    if (folder / TOKENIZER_NAME).exists():
+        content = read_config(folder / TOKENIZER_NAME)
+        settings = {
+            argument: content[key]
+            for key, argument in TOKENIZER_SETTINGS.items()
+            if isinstance(content.get(key), bool)
+        }
+    if "lowercase" not in settings:
+        published = published_config(path)
+        if published is not None:
+            settings["lowercase"] = published["vocab_size"] == UNCASED_SIZE
+        elif "cased" in path.name.lower():
+            settings["lowercase"] = "uncased" in path.name.lower()
+    return settings

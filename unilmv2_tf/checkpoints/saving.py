@@ -1,24 +1,20 @@
-"""Models of ours as folders that Hugging Face's and the authors' code load."""
+"""What is written: checkpoints for other libraries, and model cards."""
 
+import importlib.metadata
 import json
 import os
+import pathlib
+import platform
+import time
 
 import keras
 import ml_dtypes
 import numpy as np
 
+from unilmv2_tf.checkpoints import layouts
+from unilmv2_tf.checkpoints import readers
 from unilmv2_tf.checkpoints.configuration import model_config
-from unilmv2_tf.checkpoints.layouts import MODEL_CLASSES
-from unilmv2_tf.checkpoints.layouts import from_common_names
-from unilmv2_tf.checkpoints.layouts import rows_of_model
 from unilmv2_tf.checkpoints.pytorch_files import write_pytorch_file
-from unilmv2_tf.checkpoints.readers import CONFIG_NAME
-from unilmv2_tf.checkpoints.readers import WEIGHT_NAMES
-from unilmv2_tf.checkpoints.readers import is_float
-from unilmv2_tf.checkpoints.readers import write_safetensors
-from unilmv2_tf.checkpoints.tokenizers import TOKENIZER_NAME
-from unilmv2_tf.checkpoints.tokenizers import VOCABULARY_NAME
-from unilmv2_tf.checkpoints.tokenizers import tokenizer_settings
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.models import UniLMv2Backbone
@@ -76,7 +72,7 @@ def save_checkpoint(
     320
     """
     _check_arguments(model, folder, layout)
-    tensors = from_common_names(
+    tensors = layouts.from_common_names(
         _common_arrays(model), layout, isinstance(model, UniLMv2Backbone)
     )
     for name, values in (more_tensors or {}).items():
@@ -85,29 +81,28 @@ def save_checkpoint(
         preprocessor = getattr(model, "preprocessor", None)
         tokenizer = getattr(preprocessor, "tokenizer", None)
     with replacing(folder) as temporary:
-        os.mkdir(temporary)
-        write_safetensors(os.path.join(temporary, WEIGHT_NAMES[0]), tensors)
+        place = pathlib.Path(temporary)
+        place.mkdir()
+        safetensors_name, pytorch_name = readers.WEIGHT_NAMES
+        readers.write_safetensors(place / safetensors_name, tensors)
         if torch_file:
-            write_pytorch_file(
-                os.path.join(temporary, WEIGHT_NAMES[1]), tensors
-            )
-        _write_json(os.path.join(temporary, CONFIG_NAME), model_config(model))
+            write_pytorch_file(place / pytorch_name, tensors)
+        _write_json(place / readers.CONFIG_NAME, model_config(model))
         if tokenizer is not None:
+            tokens = tokenizer.get_vocabulary()
             write_text(
-                os.path.join(temporary, VOCABULARY_NAME),
-                "".join(f"{token}\n" for token in tokenizer.get_vocabulary()),
+                place / readers.VOCABULARY_NAME,
+                "".join(f"{token}\n" for token in tokens),
             )
             _write_json(
-                os.path.join(temporary, TOKENIZER_NAME),
-                tokenizer_settings(tokenizer),
+                place / readers.TOKENIZER_NAME, _tokenizer_settings(tokenizer)
             )
 
 
 def _check_arguments(model, folder, layout):
-    if not isinstance(model, MODEL_CLASSES):
+    if not isinstance(model, layouts.MODEL_CLASSES):
         raise ValueError(
-            "`model` must be one of "
-            f"{', '.join(kind.__name__ for kind in MODEL_CLASSES)}. Received: "
+            f"`model` must be one of {layouts.MODEL_NAMES}. Received: "
             f"{type(model).__name__}"
         )
     if layout not in _LAYOUTS:
@@ -115,25 +110,33 @@ def _check_arguments(model, folder, layout):
             f"`layout` must be one of {', '.join(_LAYOUTS)}. Received: "
             f"layout={layout!r}"
         )
-    ours = {CONFIG_NAME, VOCABULARY_NAME, TOKENIZER_NAME, *WEIGHT_NAMES}
-    if os.path.isdir(folder):
-        others = sorted(set(os.listdir(folder)) - ours)
-        if others:
-            raise ValueError(
-                "`folder` is replaced as a whole, so it must hold nothing "
-                f"but an earlier checkpoint. Received: {str(folder)!r} with "
-                f"{others[:5]}. Choose another folder, or empty this one."
-            )
+    others = set(os.listdir(folder) if os.path.isdir(folder) else ())
+    others -= {
+        readers.CONFIG_NAME,
+        readers.VOCABULARY_NAME,
+        readers.TOKENIZER_NAME,
+        *readers.WEIGHT_NAMES,
+    }
+    if others:
+        raise ValueError(
+            "`folder` is replaced as a whole, so it must hold nothing but an "
+            f"earlier checkpoint. Received: {str(folder)!r} with "
+            f"{sorted(others)[:5]}. Choose another folder, or empty this one."
+        )
 
 
 def _common_arrays(model):
     arrays = {}
-    for row in rows_of_model(model):
+    backbone = getattr(model, "backbone", model)
+    rows = layouts.table_rows(
+        type(model), backbone.num_layers, backbone.num_relative_buckets > 0
+    )
+    for row in rows:
         variable = row.variable(model)
         values = keras.ops.convert_to_numpy(variable)
         if keras.backend.standardize_dtype(variable.dtype) == "bfloat16":
             values = values.astype(ml_dtypes.bfloat16)
-        if not is_float(values.dtype):
+        if not readers.is_float(values.dtype):
             raise ValueError(
                 f"Quantized weights are not written: {row.name!r} has dtype "
                 f"{values.dtype}. Save the model before `quantize`."
@@ -147,5 +150,151 @@ def _common_arrays(model):
     return arrays
 
 
+def _tokenizer_settings(tokenizer):
+    return {
+        "tokenizer_class": "BertTokenizer",
+        **{
+            key: getattr(tokenizer, name)
+            for key, name in readers.TOKENIZER_SETTINGS.items()
+        },
+        "unk_token": "[UNK]",
+        "sep_token": "[SEP]",
+        "pad_token": "[PAD]",
+        "cls_token": "[CLS]",
+        "mask_token": "[MASK]",
+    }
+
+
 def _write_json(path, content):
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+# === Model cards ===
+
+_PACKAGES = ("unilmv2_tf", "keras", "keras-hub", "tensorflow")
+_TAGS = {
+    "UniLMv2Seq2SeqLM": "text2text-generation",
+    "UniLMv2PseudoMaskedLM": "fill-mask",
+    "UniLMv2TextClassifier": "text-classification",
+    "UniLMv2QuestionAnswerer": "question-answering",
+}
+_CARD = """\
+---
+library_name: keras-hub
+tags:
+- unilmv2
+{tag}---
+# {name}
+
+A unified language model: bidirectional encoder and sequence-to-sequence \
+decoder in one Transformer \
+([Bao et al., 2020](https://arxiv.org/abs/2002.12804)).
+
+```python
+import unilmv2_tf
+
+model = unilmv2_tf.{name}.from_preset("path/to/this/folder")
+```
+
+{sections}"""
+
+
+def write_model_card(
+    folder: str,
+    training_data: str | dict | None = None,
+    recipe: str | dict | None = None,
+    scores: str | dict | None = None,
+    source: str | dict | None = None,
+) -> None:
+    """Writes the model card of a preset, its `README.md`.
+
+    Args:
+        folder: string or path of a preset, with its files.
+        training_data: string or dict. What the model was trained on. Defaults
+            to `None`.
+        recipe: string or dict. How it was trained. Defaults to `None`.
+        scores: string or dict. Its scores, and the data they were measured on.
+            Defaults to `None`.
+        source: string or dict. The checkpoint it was converted from. Defaults
+            to `None`.
+
+    Raises:
+        FileNotFoundError: If the folder is not a preset.
+
+    Example:
+
+    >>> import tempfile
+    >>> from unilmv2_tf import UniLMv2Backbone
+    >>> from unilmv2_tf.checkpoints import write_model_card
+    >>> backbone = UniLMv2Backbone(
+    ...     vocabulary_size=11, num_layers=1, num_heads=2, hidden_dim=4,
+    ...     intermediate_dim=8, max_sequence_length=6)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     backbone.save_to_preset(folder)
+    ...     write_model_card(folder, scores={"accuracy": 0.9})
+    ...     print(open(os.path.join(folder, "README.md")).read())
+    ---
+    library_name: keras-hub
+    ...
+    | accuracy | 0.9 |
+    ...
+    """
+    config = _read_json(folder, "config.json").get("config")
+    if config is None:
+        raise FileNotFoundError(
+            "A model card is written into a preset folder. Received: "
+            f"{os.fspath(folder)!r}, which has no config.json of a preset."
+        )
+    name = _read_json(folder, "task.json").get("class_name", "UniLMv2Backbone")
+    configuration = {
+        "parameters": _read_json(folder, "metadata.json").get(
+            "parameter_count"
+        ),
+        **{
+            key: value
+            for key, value in config.items()
+            if isinstance(value, (int, float)) and key != "trainable"
+        },
+    }
+    sections = {
+        **({"Made from": source} if source else {}),
+        "Training data": training_data,
+        "Recipe": recipe,
+        "Scores": scores,
+        "Configuration": configuration,
+        "Versions": _versions(),
+    }
+    card = _CARD.format(
+        tag=f"pipeline_tag: {_TAGS[name]}\n" if name in _TAGS else "",
+        name=name,
+        sections="\n".join(
+            f"## {title}\n\n{_content(content)}\n"
+            for title, content in sections.items()
+        ),
+    )
+    write_text(os.path.join(folder, "README.md"), card)
+
+
+def _content(content):
+    if isinstance(content, dict) and content:
+        rows = [f"| {key} | {value} |" for key, value in content.items()]
+        return "\n".join(["|  |  |", "| --- | --- |", *rows])
+    return content or "Not noted."
+
+
+def _versions():
+    versions = {
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+    }
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def _read_json(folder, name):
+    path = os.path.join(folder, name)
+    return readers.read_config(path) if os.path.exists(path) else {}

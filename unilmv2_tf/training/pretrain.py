@@ -244,7 +244,7 @@ def check_disk(args, checkpoint_size):
 
 def save_preset(args, task, history):
     """Writes the model and its card to `preset`, atomically."""
-    from unilmv2_tf.checkpoints.model_card import write_model_card
+    from unilmv2_tf.checkpoints import write_model_card
     from unilmv2_tf.filesystem import replacing
     from unilmv2_tf.run_settings import recorded_settings
 
