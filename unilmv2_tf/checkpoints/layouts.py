@@ -211,7 +211,8 @@ def _common_parts(source, values):
         ]
     if part in ("q_bias", "v_bias"):
         projection = "query" if part == "q_bias" else "value"
-        return [(f"{start}{projection}.bias", values.reshape(-1))]
+        # Of shape (1, 1, hidden).
+        return [(f"{start}{projection}.bias", values.squeeze())]
     return [(name, values)]
 
 
@@ -219,21 +220,20 @@ def _drop_tied(weights):
     for tied, original in _TIED.items():
         if tied not in weights.arrays:
             continue
+        if original not in weights.arrays:
+            if original == OUTPUT_BIAS:
+                weights.arrays[original] = weights.arrays.pop(tied)
+                weights.sources[original] = weights.sources.pop(tied)
+            continue
         source = weights.sources.pop(tied)
         values = weights.arrays.pop(tied)
-        if original == OUTPUT_BIAS and original not in weights.arrays:
-            weights.arrays[original] = values
-            weights.sources[original] = source
-        elif np.array_equal(values, weights.arrays.get(original)):
-            weights.tied[source] = original
-        else:
-            is_absent = original not in weights.arrays
+        if not np.array_equal(values, weights.arrays[original]):
             raise ValueError(
                 f"{source!r} must equal {original!r}, with which it is tied "
-                f"in this model; the latter "
-                f"{'is absent' if is_absent else 'differs from it'}. A model "
-                "trained with untied weights cannot be represented."
+                "in this model; they differ. A model trained with untied "
+                "weights cannot be represented."
             )
+        weights.tied[source] = original
 
 
 def from_common_names(arrays, layout, is_backbone):
