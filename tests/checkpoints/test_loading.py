@@ -338,7 +338,7 @@ def test_untied_decoder_is_named(kind, bert_tensors, save, expected):
         with pytest.raises(ValueError, match=f"'{name}' must equal"):
             load(save({**bert_tensors, name: values}))
     del bert_tensors["bert.embeddings.word_embeddings.weight"]
-    with pytest.raises(ValueError, match="lacks 1 of .*word_embeddings"):
+    with pytest.raises(ValueError, match=r"lacks 1 of .*word_embeddings"):
         load(save({**bert_tensors, name: table}))
 
 
