@@ -258,10 +258,10 @@ def _read_paragraphs(path, start, end):
         text = line.removeprefix(codecs.BOM_UTF8).strip(SPACE)
         if text:
             try:
-                decode_line(text)
-            except ValueError as error:
-                place = line_place(path, position)
-                raise ValueError(f"{place}: {error}") from None
+                text.decode("utf-8")
+            except UnicodeDecodeError:
+                with errors_at(line_place(path, position)):
+                    decode_line(line)
             lines.append(text)
             size += len(text)
             is_blank_line = False
