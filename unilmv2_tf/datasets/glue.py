@@ -56,8 +56,9 @@ _TWO_WAY = ("entailment", "not_entailment")
 _ACCURACY = {"metrics": ("accuracy",), "primary_metric": "accuracy"}
 _PARAPHRASE = {"metrics": ("accuracy", "f1"), "primary_metric": "accuracy"}
 
+# By name, and those of other datasets by dataset and name.
 GLUE_TASKS = {
-    task.name: task
+    task.name if task.dataset == "glue" else f"{task.dataset}/{task.name}": task
     for task in (
         GlueTask(
             name="cola",
@@ -174,6 +175,5 @@ def find_glue_task(source: object) -> GlueTask | None:
     if not isinstance(source, str) or not source.startswith("tfds:"):
         return None
     # A version may follow the configuration: glue/cola/2.0.0.
-    dataset, name, *_ = [*source.split(":")[1].split("/"), ""]
-    task = GLUE_TASKS.get(name)
-    return task if task and task.dataset == dataset else None
+    name = "/".join(source.split(":")[1].split("/")[:2])
+    return GLUE_TASKS.get(name.removeprefix("glue/"))
