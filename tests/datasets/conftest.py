@@ -6,6 +6,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import file_utils
 
 from unilmv2_tf.datasets import docstrings
+from unilmv2_tf.datasets import shard_plan
 from unilmv2_tf.datasets.corpus.docstring_extraction import extract
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
@@ -22,16 +23,24 @@ def tokenizer():
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """A text of about 2.5 MB: three shards."""
+    """A text of about 250 kB: three shards of `small_shards`."""
     generator = np.random.default_rng(7)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz      "))
     path = tmp_path_factory.mktemp("corpus") / "text.txt"
     documents = [
         "".join(generator.choice(letters, size))
-        for size in generator.integers(20, 2000, 2500)
+        for size in generator.integers(20, 2000, 250)
     ]
     path.write_text("\n\n".join(documents) + "\n")
     return path
+
+
+@pytest.fixture(scope="module")
+def small_shards():
+    """A plan has shards of 100 kB instead of 1 MB."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shard_plan, "MIN_SHARD_BYTES", 100_000)
+        yield
 
 
 @pytest.fixture(scope="package")

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from unilmv2_tf.datasets.corpus import docstring_extraction
 
@@ -55,6 +56,7 @@ def test_sources_that_do_not_parse_are_passed_over():
     assert docstring_extraction.docstrings_of_source("x = '\0'") == []
 
 
+@pytest.mark.slow
 def test_a_docstring_read_from_the_source_is_the_one_at_run_time():
     documents = docstring_extraction.extract(["numpy"], workers=0)
     by_name = {document["name"]: document for document in documents}
@@ -86,6 +88,7 @@ def test_an_absent_package_gives_no_documents(monkeypatch):
     assert "scipy" not in docstring_extraction.package_versions()
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_process_gives_and_report_progress():
     names = ["pydoc_data", "keras_hub"]
     steps = []
@@ -101,6 +104,7 @@ def test_processes_give_what_one_process_gives_and_report_progress():
     assert steps == sorted(steps)
 
 
+@pytest.mark.slow
 def test_a_bare_process_imports_none_of_the_packages_it_reads():
     program = (
         "import sys; sys.path.append(sys.argv[1]); "

@@ -55,6 +55,7 @@ def test_statistics_are_printed_and_written(capsys):
     assert left() == ["shards"]
 
 
+@pytest.mark.slow
 def test_a_preset_has_a_tokenizer():
     import unilmv2_tf
 
@@ -104,6 +105,7 @@ def run(*arguments, vocabulary="v.txt", **keywords):
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk():
     # Files of at most 100 kB stand in for it.
     process = run(

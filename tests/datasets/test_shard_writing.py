@@ -18,6 +18,8 @@ from unilmv2_tf.datasets.shard_writing import write_token_shards
 from unilmv2_tf.preprocessing import load_rows
 from unilmv2_tf.preprocessing import pack_documents
 
+pytestmark = pytest.mark.usefixtures("small_shards")
+
 
 class Notices(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """A small corpus."""
@@ -40,10 +42,14 @@ class Notices(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 @pytest.fixture(scope="module")
-def one_process(corpus, tokenizer, tmp_path_factory):
+def one_process(small_shards, corpus, tokenizer, tmp_path_factory):
     output = tmp_path_factory.mktemp("one") / "shards"
     write_token_shards(
-        plan_shards(corpus), tokenizer, output, sequence_length=64
+        plan_shards(corpus),
+        tokenizer,
+        output,
+        sequence_length=64,
+        validation_share=0.05,
     )
     return output
 
@@ -69,7 +75,7 @@ def test_rows_are_those_of_pack_documents(one_process, corpus, tokenizer):
     for (part,) in plan_shards(corpus):
         documents = text[part.start : part.end].strip().split("\n\n")
         documents = [d for d in (d.strip() for d in documents) if d]
-        held = tf.strings.to_hash_bucket_fast(documents, 1_000_000) < 10_000
+        held = tf.strings.to_hash_bucket_fast(documents, 1_000_000) < 50_000
         for split, keep in (("train", ~held), ("validation", held)):
             kept = [d for d, k in zip(documents, keep.numpy()) if k]
             shards = buckets.setdefault(split, [])
@@ -124,11 +130,13 @@ def test_two_processes_write_the_same(one_process, corpus, tokenizer, tmp_path):
         tokenizer,
         tmp_path / "shards",
         sequence_length=64,
+        validation_share=0.05,
         num_workers=2,
     )
     assert hashes(tmp_path / "shards") == hashes(one_process)
 
 
+@pytest.mark.slow
 def test_beam_writes_the_same(one_process, corpus, tokenizer, tmp_path):
     pytest.importorskip("apache_beam")
     write_token_shards(
@@ -136,6 +144,7 @@ def test_beam_writes_the_same(one_process, corpus, tokenizer, tmp_path):
         tokenizer,
         tmp_path / "shards",
         sequence_length=64,
+        validation_share=0.05,
         runner="DirectRunner",
     )
     assert hashes(tmp_path / "shards") == hashes(one_process)
@@ -203,7 +212,9 @@ def test_no_document_for_validation(tmp_path, tokenizer):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize(
+    "num_workers", [1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_a_wrong_record_leaves_nothing(
     corpus, tokenizer, tmp_path, num_workers
 ):

@@ -76,14 +76,7 @@ def plan_shards(sources, data_dir=None, text_key="text"):
     """Plans the shards of training rows: a list of tuples of `DocumentRange`.
 
     A shard has a 64th of the corpus, but at least 1 MB and at most 64 MB unless
-    a document is longer.
-
-    Args:
-        sources: list of strings or paths, or one: see `load_documents`.
-        data_dir: string. The data folder of TFDS. Defaults to `None`: its own.
-        text_key: string. The feature of TFDS corpora that holds the text.
-
-    Example:
+    a document is longer. See `prepare` for the arguments.
 
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

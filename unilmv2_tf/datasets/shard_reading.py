@@ -188,22 +188,14 @@ def shuffled_rows(
 
     A chunk is `chunk_rows` successive rows of a shard. In each epoch the chunks
     are permuted, `window_chunks` of them are read at a time, and the rows of
-    this window are permuted.
+    this window are permuted. Of the first `start_row` rows, which are skipped,
+    only those of one window are read.
 
-    Args:
-        shards: `TokenShards`.
-        split: string.
-        seed: int, or `None` for the order of the shards.
-        start_row: int. How many rows to skip; of these only those of one window
-            are read.
-        num_epochs: int or `None`, without end.
-        max_rows: int. The rows of an epoch, if not all.
-        chunk_rows: int.
-        window_chunks: int.
+    Without a `seed` rows come in the order of the shards; `num_epochs=None` is
+    without end; `max_rows` limits the rows of an epoch.
 
-    Returns:
-        A `tf.data.Dataset` of pairs `(token_ids, epochs)`, int32 of shape
-        `(rows, length)` and int64 of shape `(rows,)`, with varying `rows`.
+    Returns a `tf.data.Dataset` of pairs `(token_ids, epochs)`, int32 of shape
+    `(rows, length)` and int64 of shape `(rows,)`, with varying `rows`.
     """
     chunks = _Chunks(shards, split, max_rows, chunk_rows)
     first_epoch, first_row = divmod(start_row, chunks.num_rows)

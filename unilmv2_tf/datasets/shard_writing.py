@@ -76,26 +76,9 @@ def write_token_shards(
 ):
     """Writes the documents of a shard plan as rows of token ids.
 
-    What a killed run left behind is removed by the next run with its output.
-
-    Args:
-        plan: list of shards, see `plan_shards`.
-        tokenizer: a `UniLMv2Tokenizer`.
-        output: string or path. The folder to write.
-        sequence_length: int. The length of the rows.
-        validation_share: float. The share of documents for validation, 0 for
-            no such split.
-        num_workers: int. The number of processes; the result is the same.
-        runner: string. An Apache Beam runner to use instead of processes.
-        runner_options: list of strings. Beam pipeline options.
-        overwrite: bool. Whether to replace existing token shards.
-        on_shard: function of a `ShardJob` and its rows, called after each
-            shard, unless a runner is used.
-
-    Returns:
-        A dict of counts, which is also in `statistics.json`.
-
-    Example:
+    See `prepare` for the arguments. What a killed run left behind is removed by
+    the next run with its output. `on_shard(job, rows)` is called after each
+    shard, unless a runner is used. Returns a dict of counts.
 
     >>> import os, tempfile
     >>> from unilmv2_tf.datasets.shard_plan import plan_shards

@@ -52,19 +52,10 @@ def split_place(place):
 
 
 def choose_split(name, builder, named, split):
-    """Chooses which of its own splits of a dataset to read.
+    """Chooses which of its own splits of a dataset to read for a split.
 
-    Args:
-        name: string. The dataset, for the error.
-        builder: its builder.
-        named: string. The split that the user named, or `""`.
-        split: `"train"`, `"validation"` or `None`.
-
-    Returns:
-        A TFDS split, and whether it is `split`: otherwise `split` has to be
-        held out of it.
-
-    Example:
+    `named` is the TFDS split that the user named, or `""`. Returns a TFDS
+    split, and whether it is all of `split`: else that has to be held out of it.
 
     >>> builder = open_builder("glue/mnli")
     >>> choose_split("glue/mnli", builder, "", "validation")
@@ -136,18 +127,10 @@ def read_examples(name, builder, split, keys):
 
 
 def find_ranges(place, data_dir=None, text_key="text"):
-    """Returns the ranges of examples of a prepared corpus.
+    """Returns the ranges of examples that `NAME:SPLIT` stands for.
 
-    Args:
-        place: string. `NAME:SPLIT` or `NAME/CONFIG:SPLIT`; the split may be a
-            slice or a sum, as in `train[:10%]+test`, and is `train` if absent.
-        data_dir: string. The data folder of TFDS. Defaults to `None`: its own.
-        text_key: string. The feature that holds the text.
-
-    Returns:
-        A list of tuples: split, first example, end, estimated bytes.
-
-    Example:
+    The split may be a slice or a sum, as in `train[:10%]+test`. A range is a
+    tuple: split, first example, end, estimated bytes.
 
     >>> find_ranges("ag_news_subset", data_dir="/nowhere")
     Traceback (most recent call last):
@@ -235,12 +218,8 @@ def find_labeled_columns(name, builder):
     """Finds the texts and the label of a dataset's examples.
 
     Those of GLUE are in its table. Of others, the supervised keys are taken,
-    or else the only class label and the only one or two texts.
-
-    Returns:
-        A tuple: text keys, label key, class names (`None` for regression).
-
-    Example:
+    or else the only class label and the only one or two texts. Returns text
+    keys, label key and class names (`None` for regression).
 
     >>> find_labeled_columns("ag_news_subset", open_builder("ag_news_subset"))
     (['description'], 'label', ['World', 'Sports', 'Business', 'Sci/Tech'])
