@@ -132,7 +132,7 @@ def read_batches(shard, split, validation_share):
                 beginnings = [text[:HASHED_BYTES] for text in texts]
                 held_out = is_held_out(beginnings, validation_share).numpy()
                 keep = (held_out == (split == "validation")).tolist()
-                # A document goes where its beginning goes.
+                # The beginning of a document decides for all of it.
                 for i, is_start in enumerate(starts):
                     if is_start:
                         is_kept = keep[i]

@@ -37,7 +37,7 @@ def masked_batches(
     shuffle: bool = True,
     num_epochs: int | None = None,
 ) -> tf.data.Dataset:
-    """Reads token shards as shuffled batches, masked anew in each epoch.
+    """Reads token shards as shuffled batches, with new masks in each epoch.
 
     Each batch is a function of `seed` and its step: an interrupted training
     that resumes at a step gets the batches that it would have got, and any
@@ -126,7 +126,7 @@ def evaluation_batches(
     """Reads token shards as batches that are the same in every pass.
 
     Rows come in the order of the shards, with the masks of epoch 0. The last
-    batch is filled up with empty rows, of which all weights are 0.
+    batch is filled up with empty rows whose weights are 0.
 
     Args:
         shards: The folder that `unilmv2 prepare` wrote, or `TokenShards`.

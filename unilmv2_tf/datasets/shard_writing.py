@@ -34,8 +34,8 @@ from unilmv2_tf.preprocessing.packing import PackingStatistics
 from unilmv2_tf.preprocessing.packing import pack_token_ids
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
-# A validation shard is made of this many training shards' documents, of which
-# it keeps few.
+# A validation shard reads the documents of this many training shards, and keeps
+# few of them.
 SHARDS_PER_VALIDATION_SHARD = 8
 _ROWS_AT_ONCE = 4096
 # An underestimate, to check the free space.
@@ -76,7 +76,7 @@ def write_token_shards(
 ):
     """Writes the documents of a shard plan as rows of token ids.
 
-    See `prepare` for the arguments. What a killed run left behind is removed by
+    See `prepare` for the arguments. Leftovers of a killed run are removed by
     the next run with its output. `on_shard(job, rows)` is called after each
     shard, unless a runner is used. Returns a dict of counts.
 

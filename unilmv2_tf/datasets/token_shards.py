@@ -11,7 +11,7 @@ from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
 # To be raised when the format changes so that older code would misread it.
 FORMAT = 2
-# What TFDS calls the dataset.
+# The name of the dataset in TFDS, and so of the files.
 NAME = "token_shards"
 STATISTICS = "statistics.json"
 INFO = "dataset_info.json"
@@ -145,7 +145,7 @@ def token_dtype(vocabulary_size):
 
 
 def record_bytes(path):
-    """Returns the size of each record of a shard, all of which are equal."""
+    """Returns the size of the records of a shard, which all have one size."""
     with open(path, "rb") as file:
         header = file.read(8).ljust(8, b"\0")
     # A TFRecord: 8 bytes of length and their checksum of 4, data, checksum.
