@@ -15,7 +15,7 @@ from unilmv2_tf import __version__
 # command runs, so that help and errors appear at once.
 COMMANDS = {
     "quickstart": (
-        "unilmv2_tf.quickstart.quickstart",
+        "unilmv2_tf.quickstart",
         "quickstart",
         "pre-train, fine-tune, export and query a small model in minutes",
     ),
