@@ -108,7 +108,7 @@ def summary(figures):
 
 
 def tables(figures):
-    """The table of docs/generation.md."""
+    """The table of docs/results/speed.md."""
     rows = [
         (name, *(shown(figures[p]["seconds"][name]) for p in PRECISIONS))
         for name in figures["float32"]["seconds"]

@@ -70,10 +70,7 @@ def tensors(arrays):
 
 
 def pretraining(settings, backbone_cls=None):
-    """An update as `unilmv2 pretrain` does it.
-
-    With the setting `cloze`, each factorization step is a row of its own.
-    """
+    """An update as `unilmv2 pretrain` does it."""
     import tensorflow as tf
 
     from unilmv2_tf.training.arguments import PretrainArgs
@@ -81,16 +78,6 @@ def pretraining(settings, backbone_cls=None):
     from unilmv2_tf.training.train_step import TrainStep
 
     masked = masked_rows(settings)
-    parts = 1
-    if settings.get("cloze"):
-        masked = random_rows.cloze_rows(masked)
-        # Parts that fit into memory; the last one is filled up.
-        parts = -(-len(masked["steps"]) // settings["batch_size"])
-        num_rows = parts * settings["batch_size"]
-        masked = {
-            name: np.resize(values, (num_rows, *values.shape[1:]))
-            for name, values in masked.items()
-        }
     task = make_masked_lm(settings, backbone_cls)
     args = PretrainArgs(
         data="",
@@ -100,7 +87,7 @@ def pretraining(settings, backbone_cls=None):
     )
     optimizer = make_optimizer(args, args.num_steps, args.warmup_steps)
     optimizer.build(task.trainable_variables)
-    update = TrainStep(task, optimizer, accumulation_steps=parts)
+    update = TrainStep(task, optimizer)
     batch = tf.nest.map_structure(tf.constant, task_inputs(masked))
     counter = tf.Variable(0, dtype=tf.int64)
 

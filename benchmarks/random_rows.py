@@ -54,7 +54,7 @@ def masked_rows(ids, seed=0):
         seed: int, or a list of ints. Defaults to `0`.
 
     Returns:
-        A dict of int32 arrays: `token_ids` and `original_ids`, like `ids`;
+        A dict of int32 arrays: `token_ids`, like `ids`;
         `positions`, `steps` and `labels` of shape `(batch_size, m)`.
     """
     rng = np.random.default_rng(seed)
@@ -67,31 +67,7 @@ def masked_rows(ids, seed=0):
     np.put_along_axis(token_ids, positions, MASK, axis=1)
     return {
         "token_ids": token_ids,
-        "original_ids": ids,
         "positions": positions,
         "steps": 1 + np.cumsum(starts, axis=1, dtype="int32"),
         "labels": np.take_along_axis(ids, positions, axis=1),
     }
-
-
-def cloze_rows(rows):
-    """A row for each factorization step of each of the `masked_rows`.
-
-    This is what one forward pass with pseudo masks replaces: the tokens of
-    earlier steps are visible, those of this step and of later ones are masked,
-    and those of this step are predicted.
-    """
-    cloze = {name: [] for name in rows}
-    num_slots = max(np.bincount(steps).max() for steps in rows["steps"])
-    for row, steps in enumerate(rows["steps"]):
-        for step in np.unique(steps):
-            earlier, now = steps < step, np.flatnonzero(steps == step)
-            ids = rows["token_ids"][row].copy()
-            ids[rows["positions"][row][earlier]] = rows["labels"][row][earlier]
-            unused = (0, num_slots - len(now))
-            cloze["token_ids"].append(ids)
-            cloze["original_ids"].append(rows["original_ids"][row])
-            cloze["steps"].append(np.pad(np.ones(len(now), "int32"), unused))
-            for name in ("positions", "labels"):
-                cloze[name].append(np.pad(rows[name][row][now], unused))
-    return {name: np.stack(values) for name, values in cloze.items()}

@@ -3,8 +3,7 @@
 At each length these take turns: the joint step of autoencoding (AE) and
 partially autoregressive modeling (PAR), AE alone, the masked language models
 of KerasHub and Model Garden of the same size, and a product of matrices, the
-peak of the machine. With 256 tokens, the joint step is also measured beside
-what it replaces: a row for each factorization step.
+peak of the machine.
 
     python -m benchmarks training
     KERAS_BACKEND=jax python -m benchmarks training --device gpu \\
@@ -32,7 +31,6 @@ from benchmarks.contest import ratio
 from benchmarks.contest import shown
 from benchmarks.contest import spread
 from benchmarks.contest import spreads
-from benchmarks.our_steps import masked_rows
 from benchmarks.our_steps import matmul_flops
 from benchmarks.our_steps import step_flops
 
@@ -75,10 +73,6 @@ def run(
         found = measure_length({**settings, **own}, peers)
         figures["lengths"][str(length)] = found
         print_length(found)
-    if 256 in lengths and device == "cpu":
-        own = {"length": 256, "batch_size": 2}
-        cloze = measure_cloze({**settings, **own})
-        figures["lengths"]["256"]["cloze"] = cloze
     return figures
 
 
@@ -141,27 +135,6 @@ def measure_length(settings, peers):
     return found
 
 
-def measure_cloze(settings):
-    """The joint step beside one with a row for each factorization step."""
-    contest = {
-        "AE+PAR": OURS,
-        "one row a step": (OURS, {"objectives": ["ae"], "cloze": True}),
-    }
-    samples = measure(contest, 1, settings, num_warmups=1)
-    batch_size = settings["batch_size"]
-    num_rows = len(random_rows.cloze_rows(masked_rows(settings))["steps"])
-    # The last part of the batch is filled up with rows that nobody needs.
-    needed = num_rows / (-(-num_rows // batch_size) * batch_size)
-    joint, cloze = (sample["seconds"] for sample in samples.values())
-    cloze = [seconds * needed for seconds in cloze]
-    return {
-        "batch_size": batch_size,
-        "instances": num_rows,
-        "seconds": {"AE+PAR": spread(joint), "one row a step": spread(cloze)},
-        "joint_to_cloze": ratio(joint, cloze),
-    }
-
-
 def print_length(found):
     """Prints what was found at one length."""
     for name, seconds in found["seconds"].items():
@@ -198,7 +171,6 @@ def summary(figures):
         for name, value in found["ae_to"].items()
     ]
     joint, share = found["joint_to_ae"], found["share_of_peak"]["AE+PAR"]
-    cloze = inverse(found["cloze"]["joint_to_cloze"])
     return [
         *rows,
         (
@@ -209,10 +181,6 @@ def summary(figures):
         (
             f"{step}, AE and PAR",
             f"{shown(share)} of the measured peak of matrix products",
-        ),
-        (
-            "One pass with pseudo masks",
-            faster_than("a row for each factorization step", cloze),
         ),
     ]
 

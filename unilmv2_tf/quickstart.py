@@ -227,14 +227,15 @@ def make_report(folder, done):
     ]
     with open(folder / "pretrained/history.csv", newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    losses = [
-        (title, f"{float(last[f'val_{name}_loss']):.2f}",
-         f"{float(last[f'val_{name}_accuracy']):.1%}")
-        for title, name in (
-            ("autoencoding (AE)", "ae"),
-            ("partially autoregressive (PAR)", "par"),
+    losses = [("word frequencies", f"{word_frequency_loss(folder):.2f}", "")]
+    for title, name in (
+        ("autoencoding (AE)", "ae"),
+        ("partially autoregressive (PAR)", "par"),
+    ):
+        loss, accuracy = (
+            float(last[f"val_{name}_{key}"]) for key in ("loss", "accuracy")
         )
-    ]  # fmt: skip
+        losses.append((title, f"{loss:.2f}", f"{accuracy:.1%}"))
     generated = (folder / "generated.txt").read_text().splitlines()
     examples = "\n".join(
         f"- source: {' '.join(row['src'].split())[:200]}\n"
@@ -281,6 +282,34 @@ The exported model gave the same answers in a process without this package:
 {steps}
 ```
 """
+
+
+def word_frequency_loss(folder):
+    """Loss of predicting masked tokens by their frequencies, in nats."""
+    import numpy as np
+
+    from unilmv2_tf.datasets import evaluation_batches
+    from unilmv2_tf.datasets import masked_batches
+    from unilmv2_tf.datasets import open_token_shards
+    from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
+
+    shards = open_token_shards(folder / "shards")
+    preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
+        shards.tokenizer(), sequence_length=shards.sequence_length, seed=0
+    )
+    batches = {
+        "train": masked_batches(shards, "train", preprocessor, 64).take(500),
+        "held out": evaluation_batches(shards, "validation", preprocessor, 64),
+    }
+    counts = {}
+    for name, dataset in batches.items():
+        labels = np.concatenate(
+            [y[weight > 0] for _, y, weight in dataset.as_numpy_iterator()]
+        )
+        counts[name] = np.bincount(labels, minlength=len(shards.vocabulary))
+    # A token that never occurred counts as one occurrence.
+    shares = np.maximum(counts["train"], 1) / counts["train"].sum()
+    return -(counts["held out"] * np.log(shares)).sum() / len(labels)
 
 
 def _verdict(scores, metric):

@@ -87,18 +87,6 @@ def test_masked_rows():
         )
 
 
-def test_a_cloze_row_hides_this_step_and_later_ones():
-    masked = random_rows.masked_rows(random_rows.random_ids(1, 64))
-    cloze = random_rows.cloze_rows(masked)
-    steps, positions = masked["steps"][0], masked["positions"][0]
-    for row, step in enumerate(np.unique(steps)):
-        is_mask = cloze["token_ids"][row] == random_rows.MASK
-        hidden = positions[steps >= step]
-        np.testing.assert_array_equal(np.flatnonzero(is_mask), hidden)
-        predicted = cloze["positions"][row][cloze["steps"][row] > 0]
-        np.testing.assert_array_equal(predicted, positions[steps == step])
-
-
 def test_dense_attention_gives_the_same_logits():
     masked = our_steps.masked_rows(SETTINGS)
     x, _, _ = our_steps.task_inputs(masked)
