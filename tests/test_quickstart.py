@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 
@@ -30,6 +31,12 @@ def run(folder, **settings):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart") / "out"
+    rng = random.Random(0)
+    words = ["the", "a", *(f"{x}{y}er" for x in "bdfgklm" for y in "aeiou")]
+    documents = [" ".join(rng.choices(words, k=40)) for _ in range(2000)]
+    corpus = folder.parent / "corpus.txt"
+    corpus.write_text("\n\n".join(documents))
+    SMALL["corpus"] = corpus
     result = run(folder)
     assert result.returncode == 0, result.stderr
     return folder, result.stdout

@@ -40,6 +40,7 @@ SENTENCE = "The shape of the tensor is given by a tuple of integers."
 
 def quickstart(
     output: str = "quickstart",
+    corpus: str = "docstrings:",
     task: Literal["name", "summary"] = "name",
     preset: Literal[
         "unilmv2_tiny", "unilmv2_mini", "unilmv2_small"
@@ -55,12 +56,13 @@ def quickstart(
 ):
     """Pre-trains, fine-tunes, evaluates, exports and queries a small model.
 
-    Everything runs on the embedded corpus: docstrings of installed packages.
-    The commands are printed, and the same command resumes an interrupted run.
+    Nothing is downloaded: the data are docstrings of installed packages. The
+    commands are printed, and the same command resumes an interrupted run.
     `report.md` in the output folder sums it up.
 
     Args:
         output: Folder for everything that is made.
+        corpus: Text for vocabulary and pre-training, as for `unilmv2 prepare`.
         task: name (an argument's description -> its name) or summary (the body
             of a docstring -> its first line; hard, for longer runs).
         preset: A built-in size of the model.
@@ -132,6 +134,7 @@ def make_commands(folder, settings):
         settings["sequence_length"], source_length + target_length
     )
     num_steps, seed = settings["pretrain_steps"], settings["seed"]
+    corpus = shlex.quote(settings["corpus"])
     vocabulary, shards = f"{folder}/vocabulary.txt", f"{folder}/shards"
     finetune = f"""finetune seq2seq --data {data} --epochs 1
         --batch_size {settings["finetune_batch_size"]} --learning_rate 1e-3
@@ -152,9 +155,9 @@ def make_commands(folder, settings):
     evaluate = f"""--metrics {metrics}
         {_flag("num_examples", settings["num_held_out"])}"""
     commands = {
-        "vocabulary": f"""vocabulary docstrings: --output {vocabulary}
+        "vocabulary": f"""vocabulary {corpus} --output {vocabulary}
             --vocabulary_size {settings["vocabulary_size"]}""",
-        "prepare": f"""prepare docstrings: {vocabulary} {shards}
+        "prepare": f"""prepare {corpus} {vocabulary} {shards}
             --sequence_length {settings["sequence_length"]}
             --overwrite true""",
         # So short a training sees each row a few times at most: no dropout.
