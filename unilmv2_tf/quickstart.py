@@ -5,7 +5,6 @@ Each step is a command that a person can type, and is printed before it runs.
 
 import csv
 import json
-import os
 import pathlib
 import shlex
 import time
@@ -20,22 +19,55 @@ TASKS = {
     "name": ("docstrings:arguments", 48, 12, 0.0),
     "summary": ("docstrings:summaries", 128, 32, 0.7),
 }
-# The file that each step writes last, in the output folder.
-RESULTS = {
-    "vocabulary": "vocabulary.txt",
-    "prepare": "shards",
-    "pretrain": "pretrained/preset",
-    "finetune": "finetuned/preset",
-    "from scratch": "scratch/preset",
-    "evaluate": "scores/scores.json",
-    "evaluate from scratch": "scratch_scores/scores.json",
-    "generate": "generated.txt",
-    "export": "saved_model",
-    "check-export": "export_check/report.md",
-    "show-mask": "mask.png",
+# What each step writes last, and its command.
+STEPS = """
+vocabulary.txt: vocabulary {corpus} --output {output}/vocabulary.txt
+  --vocabulary_size {vocabulary_size}
+
+shards: prepare {corpus} {output}/vocabulary.txt {output}/shards
+  --sequence_length {sequence_length} --overwrite true
+
+pretrained/preset: pretrain --data {output}/shards --output {output}/pretrained
+  --preset {preset} --backbone.max_sequence_length {positions}
+  --backbone.dropout 0 --batch_size {pretrain_batch_size}
+  --num_steps {pretrain_steps} --warmup_steps {warmup_steps}
+  --learning_rate 1e-3 --clip_norm 1 --seed {seed}
+
+finetuned/preset: {finetune} --preset {output}/pretrained/preset
+  --output {output}/finetuned --backbone.dropout 0.1
+
+scratch/preset: {finetune} --preset {preset} --output {output}/scratch
+  --vocabulary {output}/vocabulary.txt
+  --backbone.max_sequence_length {positions}
+
+scores/scores.json: evaluate {output}/finetuned/preset {data} {evaluate}
+  --output {output}/scores {baselines}
+
+scratch_scores/scores.json: evaluate {output}/scratch/preset {data} {evaluate}
+  --output {output}/scratch_scores
+
+generated.txt: generate {output}/finetuned/preset --input {output}/sources.txt
+  --output {output}/generated.txt --overwrite true
+
+saved_model: export {output}/finetuned/preset --output {output}/saved_model
+  --check false
+
+export_check/report.md: check-export {output}/saved_model
+  --output {output}/export_check
+
+mask.png: show-mask "The shape of the tensor is given by a tuple of integers."
+  --vocabulary {output}/vocabulary.txt --output {output}/mask.png --seed {seed}
+"""
+FINETUNE = """finetune seq2seq --data {data} --source_length {source_length}
+  --target_length {target_length} --num_beams 3
+  --length_penalty {length_penalty} --batch_size {finetune_batch_size}
+  --epochs 1 --learning_rate 1e-3 --metric exact_match
+  --evaluation_examples 100 --seed {seed}"""
+PICTURES = {
+    "Losses of pre-training": "pretrained/curves.png",
+    "Which token attends to which": "mask.png",
 }
 NUM_SHOWN = 5
-SENTENCE = "The shape of the tensor is given by a tuple of integers."
 
 
 def quickstart(
@@ -94,20 +126,20 @@ def quickstart(
     folder = pathlib.Path(output)
     done_path = folder / "commands.json"
     done = json.loads(done_path.read_text()) if done_path.exists() else {}
-    for name, (command, result) in make_commands(folder, settings).items():
+    for result, command in make_steps(settings).items():
         line = shlex.join(["unilmv2", *command])
         print(f"\n$ {line}", flush=True)
-        if name in done:
-            if done[name]["command"] != line:
+        if result in done:
+            if done[result]["command"] != line:
                 raise ValueError(
                     "`output` must be a new folder, or one of the same "
                     f"arguments. Received: output={output}, where this step "
-                    f"was `{done[name]['command']}`. Choose another --output, "
-                    "or delete it."
+                    f"was `{done[result]['command']}`. Choose another "
+                    "--output, or delete it."
                 )
-            print(f"done before, in {done[name]['seconds']:.0f} s")
+            print(f"done before, in {done[result]['seconds']:.0f} s")
             continue
-        if name == "generate":
+        if result == "generated.txt":
             write_sources(folder)
         start = time.monotonic()
         status = main(command)
@@ -120,84 +152,53 @@ def quickstart(
                 f"interrupted; {output} keeps what is done, and the same "
                 "command resumes"
             )
-        done[name] = {"command": line, "seconds": time.monotonic() - start}
+        done[result] = {"command": line, "seconds": time.monotonic() - start}
         write_text(done_path, json.dumps(done, indent=2) + "\n")
     report = make_report(folder, done)
     write_text(folder / "report.md", report)
     print(f"\n{report}\nThis report: {folder / 'report.md'}")
 
 
-def make_commands(folder, settings):
-    """The steps in order, by name: arguments of `unilmv2`, last file."""
-    data, source_length, target_length, length_penalty = TASKS[settings["task"]]
-    num_positions = max(
-        settings["sequence_length"], source_length + target_length
-    )
-    num_steps, seed = settings["pretrain_steps"], settings["seed"]
-    corpus = shlex.quote(settings["corpus"])
-    vocabulary, shards = f"{folder}/vocabulary.txt", f"{folder}/shards"
-    finetune = f"""finetune seq2seq --data {data} --epochs 1
-        --batch_size {settings["finetune_batch_size"]} --learning_rate 1e-3
-        --source_length {source_length} --target_length {target_length}
-        --num_beams 3 --length_penalty {length_penalty} --metric exact_match
-        --evaluation_examples 100 --seed {seed}
-        {_flag("num_examples", settings["num_examples"])}"""
-    # Scores and baselines that need the extra `metrics` are left out without.
-    missing = [name for name in ("rouge_score", "sklearn")
-               if find_spec(name) is None]  # fmt: skip
-    if missing:
+def make_steps(settings):
+    """The steps in order: what they write last -> arguments of `unilmv2`."""
+    data, source_length, target_length, penalty = TASKS[settings["task"]]
+    values = {
+        **settings,
+        "output": shlex.quote(settings["output"]),
+        "corpus": shlex.quote(settings["corpus"]),
+        "data": data,
+        "source_length": source_length,
+        "target_length": target_length,
+        "length_penalty": penalty,
+        "positions": max(
+            settings["sequence_length"], source_length + target_length
+        ),
+        # So short a training sees each row a few times at most: no dropout.
+        "warmup_steps": round(0.05 * settings["pretrain_steps"]),
+        "evaluate": "--metrics [exact_match,rougeL]",
+        "baselines": f"--baselines {data}",
+    }
+    if not (find_spec("rouge_score") and find_spec("sklearn")):
+        values |= {"evaluate": "--metrics [exact_match]", "baselines": ""}
         print(
-            "ROUGE-L and baselines are skipped: install them with pip install "
+            "ROUGE-L and baselines are skipped: pip install "
             "'unilmv2_tf[metrics]'"
         )
-    metrics = "[exact_match]" if missing else "[exact_match,rougeL]"
-    baselines = "" if missing else f"--baselines {data}"
-    evaluate = f"""--metrics {metrics}
-        {_flag("num_examples", settings["num_held_out"])}"""
-    commands = {
-        "vocabulary": f"""vocabulary {corpus} --output {vocabulary}
-            --vocabulary_size {settings["vocabulary_size"]}""",
-        "prepare": f"""prepare {corpus} {vocabulary} {shards}
-            --sequence_length {settings["sequence_length"]}
-            --overwrite true""",
-        # So short a training sees each row a few times at most: no dropout.
-        "pretrain": f"""pretrain --data {shards} --output {folder}/pretrained
-            --preset {settings["preset"]} --backbone.dropout 0
-            --backbone.max_sequence_length {num_positions}
-            --batch_size {settings["pretrain_batch_size"]}
-            --num_steps {num_steps} --warmup_steps {round(0.05 * num_steps)}
-            --learning_rate 1e-3 --clip_norm 1 --seed {seed}""",
-        "finetune": f"""{finetune} --output {folder}/finetuned
-            --preset {folder}/pretrained/preset --backbone.dropout 0.1""",
-        # The same from random weights shows what pre-training gains.
-        "from scratch": f"""{finetune} --output {folder}/scratch
-            --preset {settings["preset"]} --vocabulary {vocabulary}
-            --backbone.max_sequence_length {num_positions}""",
-        "evaluate": f"""evaluate {folder}/finetuned/preset {data} {evaluate}
-            --output {folder}/scores {baselines}""",
-        "evaluate from scratch": f"""evaluate {folder}/scratch/preset {data}
-            {evaluate} --output {folder}/scratch_scores""",
-        "generate": f"""generate {folder}/finetuned/preset
-            --input {folder}/sources.txt --output {folder}/generated.txt
-            --overwrite true""",
-        "export": f"""export {folder}/finetuned/preset
-            --output {folder}/saved_model --check false""",
-        "check-export": f"""check-export {folder}/saved_model
-            --output {folder}/export_check""",
-    }
-    if find_spec("matplotlib"):
-        commands["show-mask"] = f"""show-mask '{SENTENCE}' --seed {seed}
-            --vocabulary {vocabulary} --output {folder}/mask.png"""
-    else:
+    values["finetune"] = FINETUNE.format(**values)
+    for command, number in (
+        ("finetune", settings["num_examples"]),
+        ("evaluate", settings["num_held_out"]),
+    ):
+        if number is not None:
+            values[command] += f" --num_examples {number}"
+    steps = {}
+    for step in STEPS.format(**values).strip().split("\n\n"):
+        result, _, command = step.partition(": ")
+        steps[result] = shlex.split(command)
+    if not find_spec("matplotlib"):
         print("Pictures are skipped: pip install 'unilmv2_tf[plots]'")
-    return {
-        name: (shlex.split(command), RESULTS[name])
-        for name, command in commands.items()
-    }
-
-
-def _flag(name, value):
-    return "" if value is None else f"--{name} {value}"
+        del steps["mask.png"]
+    return steps
 
 
 def write_sources(folder):
@@ -249,13 +250,10 @@ def make_report(folder, done):
         f"{step['command']}  # {step['seconds']:.0f} s"
         for step in done.values()
     )
-    pictures = "\n".join(
-        f"![{title}]({path})\n"
-        for title, path in (
-            ("Losses of pre-training", "pretrained/curves.png"),
-            ("Which token attends to which", "mask.png"),
-        )
-        if os.path.exists(folder / path)
+    pictures = "\n\n".join(
+        f"![{title}]({path})"
+        for title, path in PICTURES.items()
+        if (folder / path).exists()
     )
     return f"""# UniLMv2 quick start
 
@@ -269,7 +267,8 @@ Loss on held-out text, in nats for each masked token:
 Held-out pairs:
 
 {_table(("method", *metrics), rows)}
-{_verdict(scores, metrics[0])}
+Many docstrings are near-copies of others: a lookup is hard to beat. What
+pre-training gains is the difference to the model from scratch.
 
 ## Generated texts
 
@@ -279,6 +278,7 @@ The exported model gave the same answers in a process without this package:
 [report](export_check/report.md).
 
 {pictures}
+
 ## Commands
 
 ```shell
@@ -313,27 +313,6 @@ def word_frequency_loss(folder):
     # A token that never occurred counts as one occurrence.
     shares = np.maximum(counts["train"], 1) / counts["train"].sum()
     return -(counts["held out"] * np.log(shares)).sum() / len(labels)
-
-
-def _verdict(scores, metric):
-    ours = scores["pre-trained"][metric]
-    scratch = scores["from scratch"][metric]
-    verb = "helps" if ours > scratch else "did not help here"
-    text = (
-        f"Pre-training {verb}: {metric} is {ours:.1%}, and {scratch:.1%} after "
-        "the same fine-tuning from random weights."
-    )
-    better = [
-        f"{name} ({values[metric]:.1%})"
-        for name, values in scores.items()
-        if values[metric] > ours and name != "from scratch"
-    ]
-    if better:
-        text += (
-            f" Better than this small model: {', '.join(better)}. Many "
-            "docstrings are near-copies of others, which a lookup finds."
-        )
-    return text
 
 
 def _table(header, rows):
