@@ -8,17 +8,14 @@ import time
 
 import pytest
 
-from unilmv2_tf.training.pretrain import pretrain
+from unilmv2_tf.cli import main
 
-RUN = {
-    "num_steps": 20,
-    "steps_per_loop": 5,
-    "checkpoint_interval": 5,
-    "evaluation_interval": 10,
-    "clip_norm": 0.5,
-}
 FLAGS = [
-    *(f"--{name}={value}" for name, value in RUN.items()),
+    "--num_steps=20",
+    "--steps_per_loop=5",
+    "--checkpoint_interval=5",
+    "--evaluation_interval=10",
+    "--clip_norm=0.5",
     "--backbone.dropout=0",
 ]
 LOSSES = ("loss", "ae_loss", "par_loss", "val_loss", "val_par_loss")
@@ -34,13 +31,22 @@ def curves_of(folder):
         }
 
 
+@pytest.fixture(scope="module")
+def alone(process_arguments, tmp_path_factory):
+    """The output folder of a run on one device."""
+    folder = str(tmp_path_factory.mktemp("alone") / "run")
+    assert (
+        main(["pretrain", *process_arguments, *FLAGS, f"--output={folder}"])
+        == 0
+    )
+    return folder
+
+
 @pytest.fixture
-def assert_curves(make_settings, tmp_path):
+def assert_curves(alone):
     """A function that compares a run with one on one device."""
-    alone = str(tmp_path / "alone")
 
     def assert_curves(folder):
-        assert pretrain(make_settings(output=alone, **RUN))
         expected, received = curves_of(alone), curves_of(folder)
         assert len(expected) == 4 * 3 + 2 * 2
         assert received == pytest.approx(expected, abs=1e-4)
@@ -89,25 +95,21 @@ def start_worker(start_process, tmp_path):
     return start
 
 
-# Of the second run, the worker that is killed.
 @pytest.mark.slow
-@pytest.mark.parametrize("killed", [None, 1])
-def test_two_workers(start_worker, tmp_path, assert_curves, killed):
+def test_two_workers_one_of_which_is_killed(
+    start_worker, tmp_path, assert_curves
+):
     workers = [start_worker(0), start_worker(1)]
-    if killed is not None:
-        while not os.path.exists(
-            f"{tmp_path}/workers/checkpoints/step-10.index"
-        ):
-            assert workers[0].poll() is None, workers[0].communicate()[1]
-            time.sleep(0.002)
-        workers[killed].kill()
-        workers[killed].wait()
-        workers[killed] = start_worker(killed)
+    while not os.path.exists(f"{tmp_path}/workers/checkpoints/step-10.index"):
+        assert workers[0].poll() is None, workers[0].communicate()[1]
+        time.sleep(0.002)
+    workers[1].kill()
+    workers[1].wait()
+    workers[1] = start_worker(1)
     outputs = [worker.communicate(timeout=400) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], outputs
-    if killed is not None:
-        assert "another worker was lost" in outputs[1 - killed][1]
-        assert "resumes from step" in outputs[0][0]
+    assert "another worker was lost" in outputs[0][1]
+    assert "resumes from step" in outputs[0][0]
     # One of them speaks.
     assert "done" in outputs[0][0] and "done" not in outputs[1][0]
     assert_curves(f"{tmp_path}/workers")
