@@ -19,6 +19,7 @@ from unilmv2_tf.evaluation.examples import texts_of
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.plots import plot_confusion
+from unilmv2_tf.plots import try_plot
 from unilmv2_tf.progress import Progress
 
 ROW_KEYS = ("token_ids", "segment_ids", "padding_mask")
@@ -67,7 +68,8 @@ class LabelPredictions:
             columns["probability"] = self.probabilities.max(axis=1).round(4)
         _write_tsv(os.path.join(folder, "predictions.tsv"), columns)
         if self.names is not None and self.can_be_scored:
-            plot_confusion(
+            try_plot(
+                plot_confusion,
                 confusion_matrix(labels, self.labels, self.names),
                 self.names,
                 os.path.join(folder, "confusion.png"),

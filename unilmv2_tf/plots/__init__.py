@@ -5,6 +5,7 @@ drawn. Figures belong to no window, and its backend is left alone.
 """
 
 from unilmv2_tf.plots.attention_plots import plot_attention
+from unilmv2_tf.plots.figures import try_plot
 from unilmv2_tf.plots.mask_plots import format_visibility
 from unilmv2_tf.plots.mask_plots import plot_visibility
 from unilmv2_tf.plots.mask_plots import visibility_matrix
@@ -21,5 +22,6 @@ __all__ = [
     "plot_scores",
     "plot_visibility",
     "show_mask",
+    "try_plot",
     "visibility_matrix",
 ]

@@ -1,6 +1,7 @@
 """What all pictures share: Matplotlib, colors and atomic files."""
 
 import os
+import warnings
 
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.optional_imports import optional_import
@@ -27,3 +28,12 @@ def save_figure(figure, path):
     extension = os.path.splitext(os.fspath(path))[1].lstrip(".")
     with replacing(path) as temporary:
         figure.savefig(temporary, format=extension.lower() or "png")
+
+
+def try_plot(plot, *args, **kwargs):
+    """Calls a plotting function; a job goes on without the picture, warned."""
+    try:
+        plot(*args, **kwargs)
+    except (ImportError, OSError) as error:
+        # Python shows the same warning once.
+        warnings.warn(f"No picture was written: {error}", stacklevel=2)

@@ -12,6 +12,7 @@ import unilmv2_tf
 from unilmv2_tf.checkpoints import write_model_card
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.plots import plot_scores
+from unilmv2_tf.plots import try_plot
 from unilmv2_tf.run_settings import recorded_settings
 
 
@@ -51,7 +52,8 @@ def write_report(adapter, results, final_scores):
     write_text(os.path.join(args.output, "results.json"), text)
     text = format_results(summary)
     write_text(os.path.join(args.output, "results.md"), text)
-    plot_scores(
+    try_plot(
+        plot_scores,
         {f"seed {result['seed']}": result["curve"] for result in results},
         adapter.metric.replace("_", " "),
         os.path.join(args.output, "scores.png"),

@@ -86,6 +86,7 @@ def fit_resumably(
             shuffle=False,
             verbose=0,
         )
+    history.draw()
     if steps.is_interrupted:
         stopped = Stopped(
             f"stopped at step {steps.step:,} of {num_steps:,}, and saved; the "

@@ -2,10 +2,10 @@
 
 import csv
 import os
-import sys
 
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.plots import plot_history
+from unilmv2_tf.plots import try_plot
 
 
 class History:
@@ -62,11 +62,7 @@ class History:
     def draw(self):
         """Plots the curves."""
         if self.rows:
-            try:
-                plot_history(self.rows, self._curves)
-            except OSError as error:
-                # A plot that cannot be written must not end a training.
-                print(f"warning: no curves.png: {error}", file=sys.stderr)
+            try_plot(plot_history, self.rows, self._curves)
 
 
 def read_history(path):

@@ -32,9 +32,10 @@ class Seq2SeqAdapter(TaskAdapter):
 
     def __init__(self, args):
         self.metric = args.metric
-        self.metrics = tuple(dict.fromkeys((args.metric, *_METRICS)))
         # A mistake in the metric or sampler shows now, not after an epoch.
-        score_texts(["a"], ["a"], self.metrics)
+        score_texts(["a"], ["a"], [args.metric])
+        others = filter(_is_installed, _METRICS)
+        self.metrics = tuple(dict.fromkeys((args.metric, *others)))
         super().__init__(args)
         self.sampler = args.sampler_args().make_sampler(
             BeamSearchSampler(), self.tokenizer
@@ -132,6 +133,15 @@ class Seq2SeqAdapter(TaskAdapter):
 
     def metric_notes(self):
         return describe_metrics(self.metrics)
+
+
+def _is_installed(metric):
+    """Whether the libraries of a metric, an extra, are installed."""
+    try:
+        score_texts(["a"], ["a"], [metric])
+    except ImportError:
+        return False
+    return True
 
 
 def _count_longer(texts, tokenizer, limit):
