@@ -51,7 +51,7 @@ def evaluate_task(monkeypatch, tmp_path):
 
     def run(task, data, **options):
         monkeypatch.setattr(
-            "unilmv2_tf.models.saved_task.load_task",
+            "unilmv2_tf.models.task.load_task",
             lambda preset: task,
         )
         scores = evaluate("run/preset", data, str(tmp_path / "out"), **options)

@@ -5,7 +5,7 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def randomise():
+def randomize():
     """Gives a built layer weights large enough for mistakes to show."""
 
     def assign(layer, seed=0, scale=0.5):

@@ -19,14 +19,14 @@ NUM_BUCKETS, MAX_DISTANCE = 8, 6
 
 
 @pytest.fixture(scope="module")
-def attention(randomise):
+def attention(randomize):
     layer = BlockSelfAttention(num_heads=2, hidden_dim=6, dtype="float64")
     layer.build((None, None, 6))
-    return randomise(layer, seed=1)
+    return randomize(layer, seed=1)
 
 
 @pytest.fixture(scope="module")
-def relative(randomise):
+def relative(randomize):
     layer = RelativePositionBias(
         num_heads=2,
         num_buckets=NUM_BUCKETS,
@@ -34,7 +34,7 @@ def relative(randomise):
         dtype="float64",
     )
     layer.build()
-    return randomise(layer, seed=2, scale=2.0)
+    return randomize(layer, seed=2, scale=2.0)
 
 
 def bucket(distance):
@@ -206,7 +206,7 @@ def test_lengths_unknown_while_tracing(attention, relative):
 
 @pytest.mark.parametrize("with_relative_bias", [True, False])
 def test_no_intermediate_is_as_large_as_the_square(
-    randomise, with_relative_bias
+    randomize, with_relative_bias
 ):
     # All of these and their sums are different, hidden_dim is small.
     batch, heads, num_context, num_slots = 3, 5, 17, 13

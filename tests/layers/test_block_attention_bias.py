@@ -42,10 +42,10 @@ def test_worked_example_of_figure_5():
     ]
 
 
-def test_relative_bias_is_that_of_all_pairs(randomise):
+def test_relative_bias_is_that_of_all_pairs(randomize):
     relative = RelativePositionBias(num_heads=3, num_buckets=8, max_distance=6)
     relative.build()
-    randomise(relative)
+    randomize(relative)
     target_positions = np.array([[3, 1], [2, 4]])
     bias = BlockAttentionBias(relative)(
         np.ones((2, 5), "int32"),
@@ -78,12 +78,12 @@ def test_context_alone_has_no_other_blocks():
 
 
 @pytest.mark.parametrize("with_relative_bias", [True, False])
-def test_config_round_trip(with_relative_bias, randomise):
+def test_config_round_trip(with_relative_bias, randomize):
     relative = None
     if with_relative_bias:
         relative = RelativePositionBias(num_heads=2)
         relative.build()
-        randomise(relative)
+        randomize(relative)
     layer = BlockAttentionBias(relative, name="bias")
     layer.build()
     config = keras.layers.serialize(layer)

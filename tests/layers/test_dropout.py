@@ -38,7 +38,7 @@ def test_what_is_kept_is_scaled(rate, shape):
     np.testing.assert_allclose(y.numpy(), x * kept / (1 - rate), rtol=1e-6)
 
 
-def test_neighbours_are_independent():
+def test_neighbors_are_independent():
     """The two halves of a draw, above all."""
     kept = drop(tf.ones(400_000), 0.5, SEED).numpy() != 0
     for distance in (1, 2, 3):

@@ -128,8 +128,8 @@ def embed_in_numpy(embedding, token_ids, segment_ids, position_ids):
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("with_positions", [False, True])
-def test_equals_numpy(randomise, training, with_positions):
-    embedding = randomise(make_embedding())
+def test_equals_numpy(randomize, training, with_positions):
+    embedding = randomize(make_embedding())
     token_ids = np.array([[5, 8, 0, 8], [1, 1, 1, 2]])
     segment_ids = np.array([[0, 0, 1, 2], [2, 2, 0, 0]])
     position_ids = given = np.array([[0, 5, 5, 1], [2, 0, 3, 3]])
@@ -143,8 +143,8 @@ def test_equals_numpy(randomise, training, with_positions):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_three_tables_have_dense_gradients(randomise, training):
-    embedding = randomise(make_embedding())
+def test_three_tables_have_dense_gradients(randomize, training):
+    embedding = randomize(make_embedding())
     ids = np.array([[1, 1, 2]])
     tables = [
         table.embeddings
@@ -163,8 +163,8 @@ def test_three_tables_have_dense_gradients(randomise, training):
         assert gradient.shape == table.shape
 
 
-def test_token_table_is_a_reversible_embedding(randomise):
-    embedding = randomise(make_embedding()).token_embedding
+def test_token_table_is_a_reversible_embedding(randomize):
+    embedding = randomize(make_embedding()).token_embedding
     assert isinstance(embedding, keras.layers.ReversibleEmbedding)
     states = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
     expected = states @ np.asarray(embedding.embeddings).T
@@ -173,11 +173,11 @@ def test_token_table_is_a_reversible_embedding(randomise):
 
 
 @pytest.mark.parametrize("layer_class", [DenseGradientEmbedding, TiedEmbedding])
-def test_lora_trains_its_factors(layer_class, randomise):
+def test_lora_trains_its_factors(layer_class, randomize):
     embedding = layer_class(5, 4)
     embedding.build((None, None))
     embedding.enable_lora(2)
-    randomise(embedding)
+    randomize(embedding)
     assert len(embedding.trainable_variables) == 2
     ids = np.array([[3, 3, 1]])
     expected = np.asarray(embedding.embeddings)[ids]
@@ -192,10 +192,10 @@ def test_lora_trains_its_factors(layer_class, randomise):
 
 
 @pytest.mark.parametrize("layer_class", [DenseGradientEmbedding, TiedEmbedding])
-def test_int8_is_close(layer_class, randomise):
+def test_int8_is_close(layer_class, randomize):
     embedding = layer_class(5, 4)
     embedding.build((None, None))
-    randomise(embedding)
+    randomize(embedding)
     ids = np.array([[3, 3, 1]])
     before = np.asarray(embedding(ids))
     embedding.quantize("int8")
@@ -207,8 +207,8 @@ def test_int8_is_close(layer_class, randomise):
     "policy", ["float16", "bfloat16", "mixed_bfloat16", "float64"]
 )
 @pytest.mark.parametrize("training", [False, True])
-def test_dtype_policies(policy, training, randomise):
-    embedding = randomise(make_embedding(dtype=policy))
+def test_dtype_policies(policy, training, randomize):
+    embedding = randomize(make_embedding(dtype=policy))
     ids = np.array([[1, 1, 2]])
     states = embedding(ids, ids, training=training)
     assert states.dtype.name == policy.removeprefix("mixed_")
@@ -218,8 +218,8 @@ def test_dtype_policies(policy, training, randomise):
     )
 
 
-def test_dropout_is_for_training_only(randomise):
-    embedding = randomise(make_embedding(dropout=0.5))
+def test_dropout_is_for_training_only(randomize):
+    embedding = randomize(make_embedding(dropout=0.5))
     ids = np.ones((4, 6), "int32")
     assert (np.asarray(embedding(ids, ids)) != 0).all()
     dropped = np.asarray(embedding(ids, ids, training=True)) == 0
@@ -232,8 +232,8 @@ def test_a_row_longer_than_the_table():
         make_embedding()(ids, ids)
 
 
-def test_config_round_trip(randomise):
-    embedding = randomise(make_embedding(dropout=0.2, name="embeddings"))
+def test_config_round_trip(randomize):
+    embedding = randomize(make_embedding(dropout=0.2, name="embeddings"))
     config = keras.layers.serialize(embedding)
     restored = keras.layers.deserialize(config)
     assert keras.layers.serialize(restored) == config

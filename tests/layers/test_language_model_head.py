@@ -9,13 +9,13 @@ from unilmv2_tf.layers.language_model_head import LanguageModelHead
 
 
 @pytest.fixture
-def head(randomise):
+def head(randomize):
     embedding = keras.layers.ReversibleEmbedding(11, 6, dtype="float64")
     head = LanguageModelHead(
         embedding, layer_norm_epsilon=1e-3, dtype="float64"
     )
     head.build((None, None, 6))
-    return randomise(head)
+    return randomize(head)
 
 
 def test_equals_numpy(head):

@@ -23,8 +23,8 @@ def make_block(dtype="float64", **kwargs):
 
 
 @pytest.fixture(scope="module")
-def block(randomise):
-    return randomise(make_block())
+def block(randomize):
+    return randomize(make_block())
 
 
 @pytest.fixture(scope="module")

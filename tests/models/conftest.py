@@ -39,7 +39,7 @@ def make_backbone():
 
 
 @pytest.fixture(scope="session")
-def randomise():
+def randomize():
     """Gives a model weights large enough for mistakes to show."""
 
     def assign(model, seed=0, scale=0.5):
@@ -112,12 +112,12 @@ def pairs():
 
 
 @pytest.fixture(scope="session")
-def seq_2_seq_model(make_backbone, randomise):
+def seq_2_seq_model(make_backbone, randomize):
     """A random task that takes integers, in double precision.
 
     A faint leak stands out from rounding, and no two scores are equal.
     """
-    return randomise(
+    return randomize(
         UniLMv2Seq2SeqLM(make_backbone(dtype="float64"), pseudo_token_id=4)
     )
 

@@ -10,8 +10,8 @@ from unilmv2_tf import UniLMv2Backbone
 
 
 @pytest.fixture(scope="module")
-def backbone(make_backbone, randomise):
-    return randomise(make_backbone())
+def backbone(make_backbone, randomize):
+    return randomize(make_backbone())
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +76,9 @@ def test_context_never_sees_the_other_blocks(backbone, row, slots):
 @pytest.mark.parametrize("num_relative_buckets", [0, 8])
 @pytest.mark.parametrize("with_position_ids", [False, True])
 def test_query_indices_compute_the_same_states(
-    make_backbone, randomise, row, num_relative_buckets, with_position_ids
+    make_backbone, randomize, row, num_relative_buckets, with_position_ids
 ):
-    backbone = randomise(
+    backbone = randomize(
         make_backbone(num_relative_buckets=num_relative_buckets)
     )
     places = np.array([[0, 8], [5, 5], [0, 0]])
@@ -93,9 +93,9 @@ def test_query_indices_compute_the_same_states(
 @pytest.mark.parametrize("num_relative_buckets", [0, 8])
 @pytest.mark.parametrize("places", [None, [[2], [1], [0]]])
 def test_predicted_only_computes_the_same_states(
-    make_backbone, randomise, row, slots, num_relative_buckets, places
+    make_backbone, randomize, row, slots, num_relative_buckets, places
 ):
-    backbone = randomise(
+    backbone = randomize(
         make_backbone(num_relative_buckets=num_relative_buckets)
     )
     states = np.asarray(backbone.encode_blocks(**row, **slots))
@@ -111,9 +111,9 @@ def test_predicted_only_computes_the_same_states(
 
 
 def test_positions_only_count_relatively_without_a_table(
-    make_backbone, randomise, row
+    make_backbone, randomize, row
 ):
-    backbone = randomise(make_backbone())
+    backbone = randomize(make_backbone())
     table = backbone.embeddings.position_embedding.embeddings
     table.assign(0 * table)
     positions = np.tile(np.arange(9), (3, 1))
@@ -126,8 +126,8 @@ def test_positions_only_count_relatively_without_a_table(
     assert np.abs(mirrored[0] - states[0]).max() > 1e-2
 
 
-def test_without_relative_bias(make_backbone, randomise, row, slots):
-    backbone = randomise(make_backbone(num_relative_buckets=0))
+def test_without_relative_bias(make_backbone, randomize, row, slots):
+    backbone = randomize(make_backbone(num_relative_buckets=0))
     assert backbone.relative_position_bias is None
     assert not [w for w in backbone.weights if "relative" in w.path]
     table = backbone.embeddings.position_embedding.embeddings

@@ -17,8 +17,8 @@ def sources():
 
 
 @pytest.fixture
-def model(seq_2_seq_lm, randomise):
-    randomise(seq_2_seq_lm, seed=3)
+def model(seq_2_seq_lm, randomize):
+    randomize(seq_2_seq_lm, seed=3)
     seq_2_seq_lm.compile(
         sampler=BeamSearchSampler(3, length_penalty=0.7, return_scores=True)
     )

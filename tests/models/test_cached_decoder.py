@@ -14,14 +14,14 @@ MAX_LENGTH = 6
 @pytest.fixture(
     scope="module", params=[(2, 8), (1, 0)], ids=["relative", "absolute"]
 )
-def task(request, make_backbone, randomise):
+def task(request, make_backbone, randomize):
     num_segments, num_relative_buckets = request.param
     backbone = make_backbone(
         num_segments=num_segments,
         num_relative_buckets=num_relative_buckets,
         max_relative_distance=6,
     )
-    return randomise(
+    return randomize(
         UniLMv2Seq2SeqLM(
             backbone, pseudo_token_id=4, target_segment_id=num_segments - 1
         )

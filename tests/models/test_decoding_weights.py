@@ -117,7 +117,8 @@ def test_fusible_gelu(approximate):
         inner = (2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)
         expected = 0.5 * x * (1 + np.tanh(inner))
     actual = fusible_gelu(tf.constant(x), approximate)
-    np.testing.assert_allclose(actual, expected, atol=1e-12)
+    # Keras's constant of the approximation has single precision.
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 ROWS = {

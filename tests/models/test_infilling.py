@@ -26,8 +26,8 @@ def tokenizer():
 
 
 @pytest.fixture(scope="module")
-def task(make_backbone, tokenizer, randomise):
-    return randomise(
+def task(make_backbone, tokenizer, randomize):
+    return randomize(
         UniLMv2PseudoMaskedLM(
             make_backbone(num_layers=1, num_relative_buckets=8),
             UniLMv2PseudoMaskedLMPreprocessor(tokenizer, sequence_length=16),
@@ -114,14 +114,14 @@ def test_fine_tuned_models_fill_gaps_too(task, tokenizer, make_backbone):
 
 
 def test_own_pseudo_token_and_special_tokens_in_strings(
-    task, make_backbone, randomise
+    task, make_backbone, randomize
 ):
     tokenizer = UniLMv2Tokenizer(
         [*SPECIAL, *WORDS.split()[:-1], "[P]"],
         pseudo_token="[P]",
         special_tokens_in_strings=True,
     )
-    task = randomise(
+    task = randomize(
         UniLMv2PseudoMaskedLM(
             make_backbone(num_layers=1),
             UniLMv2PseudoMaskedLMPreprocessor(tokenizer, sequence_length=16),

@@ -190,7 +190,7 @@ def arrays():
 
 
 @pytest.mark.slow
-def test_jax_equals_tensorflow(make_backbone, randomise, arrays, tmp_path):
+def test_jax_equals_tensorflow(make_backbone, randomize, arrays, tmp_path):
     assert keras.backend.backend() == "tensorflow"
     tasks = []
     for task_class, arguments in (
@@ -201,7 +201,7 @@ def test_jax_equals_tensorflow(make_backbone, randomise, arrays, tmp_path):
     ):
         name = task_class.__name__
         backbone = make_backbone(num_segments=3, dropout=0.0)
-        task = randomise(task_class(backbone, **arguments), scale=0.3)
+        task = randomize(task_class(backbone, **arguments), scale=0.3)
         task.save_to_preset(str(tmp_path / name))
         task.save_weights(tmp_path / f"{name}.weights.h5")
         tasks.append(task)

@@ -19,7 +19,7 @@ PREPROCESSORS = {
 
 
 @pytest.fixture(scope="module")
-def saved(make_backbone, tokenizer, randomise, tmp_path_factory):
+def saved(make_backbone, tokenizer, randomize, tmp_path_factory):
     """A task of each class with its preset folder."""
     preprocessors = {
         UniLMv2PseudoMaskedLM: UniLMv2PseudoMaskedLMPreprocessor(
@@ -36,7 +36,7 @@ def saved(make_backbone, tokenizer, randomise, tmp_path_factory):
     for seed, (task_class, preprocessor) in enumerate(preprocessors.items()):
         # Long enough for the default lengths of the preprocessors.
         backbone = make_backbone(max_sequence_length=512)
-        task = randomise(task_class(backbone, preprocessor), seed=seed)
+        task = randomize(task_class(backbone, preprocessor), seed=seed)
         folder = tmp_path_factory.mktemp("preset")
         task.save_to_preset(str(folder))
         saved[task_class] = (task, folder)
@@ -193,8 +193,8 @@ def test_lora(seq_2_seq_lm, pairs):
             assert moved == (weight.path in trained), weight.path
 
 
-def test_int8_backbone_generates(seq_2_seq_lm, pairs, randomise, tmp_path):
-    randomise(seq_2_seq_lm, scale=0.3)
+def test_int8_backbone_generates(seq_2_seq_lm, pairs, randomize, tmp_path):
+    randomize(seq_2_seq_lm, scale=0.3)
     x, _, weights = seq_2_seq_lm.preprocessor(pairs)
     is_target = np.asarray(weights) > 0
     before = np.asarray(seq_2_seq_lm(x))[is_target]

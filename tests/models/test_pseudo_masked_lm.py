@@ -15,9 +15,9 @@ OBJECTIVES = [("ae",), ("par",), ("ae", "par")]
 
 
 @pytest.fixture(scope="module")
-def model(make_backbone, randomise):
+def model(make_backbone, randomize):
     # Double precision, so that a faint leak stands out from rounding.
-    return randomise(
+    return randomize(
         UniLMv2PseudoMaskedLM(make_backbone(dtype="float64"), pseudo_token_id=4)
     )
 

@@ -21,10 +21,10 @@ def preprocessor(tokenizer):
 
 
 @pytest.fixture(scope="module")
-def answerer(make_backbone, preprocessor, randomise):
+def answerer(make_backbone, preprocessor, randomize):
     """A random one that takes strings."""
     backbone = make_backbone(num_layers=1, dropout=0.0)
-    return randomise(UniLMv2QuestionAnswerer(backbone, preprocessor))
+    return randomize(UniLMv2QuestionAnswerer(backbone, preprocessor))
 
 
 @pytest.fixture(scope="module")
@@ -249,8 +249,8 @@ def test_strings_need_a_preprocessor(make_backbone):
 # === Configuration ===
 
 
-def test_files(make_backbone, preprocessor, randomise, tmp_path):
-    task = randomise(
+def test_files(make_backbone, preprocessor, randomize, tmp_path):
+    task = randomize(
         UniLMv2QuestionAnswerer(
             make_backbone(num_layers=1), preprocessor, null_threshold=1.5
         )

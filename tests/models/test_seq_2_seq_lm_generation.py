@@ -133,8 +133,8 @@ def test_samplers_of_keras_hub(model, inputs):
     assert (ids[0] != ids[2]).any()
 
 
-def test_strings_in_strings_out(seq_2_seq_lm, pairs, randomise):
-    randomise(seq_2_seq_lm, seed=3)
+def test_strings_in_strings_out(seq_2_seq_lm, pairs, randomize):
+    randomize(seq_2_seq_lm, seed=3)
     seq_2_seq_lm.compile(run_eagerly=True)
     sources = pairs["encoder_text"]
     texts = seq_2_seq_lm.generate(sources)
@@ -152,8 +152,8 @@ def test_strings_in_strings_out(seq_2_seq_lm, pairs, randomise):
     assert begun[2] == texts[2]
 
 
-def test_several_sequences_with_scores(seq_2_seq_lm, pairs, randomise):
-    randomise(seq_2_seq_lm, seed=3)
+def test_several_sequences_with_scores(seq_2_seq_lm, pairs, randomize):
+    randomize(seq_2_seq_lm, seed=3)
     sources = pairs["encoder_text"]
     seq_2_seq_lm.compile(
         sampler=BeamSearchSampler(4, num_return_sequences=3),
@@ -175,8 +175,8 @@ def test_several_sequences_with_scores(seq_2_seq_lm, pairs, randomise):
 
 
 @pytest.mark.slow
-def test_modes_of_execution_agree(make_backbone, randomise, inputs):
-    model = randomise(
+def test_modes_of_execution_agree(make_backbone, randomize, inputs):
+    model = randomize(
         UniLMv2Seq2SeqLM(make_backbone(), pseudo_token_id=4), seed=5
     )
     x = generation_inputs(inputs)
@@ -217,7 +217,7 @@ def test_modes_of_execution_agree(make_backbone, randomise, inputs):
             )
 
 
-def test_neighbours_and_padding_change_no_output(model, inputs):
+def test_neighbors_and_padding_change_no_output(model, inputs):
     x = generation_inputs(inputs)
     model.compile(
         sampler=BeamSearchSampler(4, length_penalty=0.7, return_scores=True),

@@ -19,9 +19,9 @@ ROW = {
 
 
 @pytest.fixture(scope="module")
-def pretrained(make_backbone, tokenizer, randomise, tmp_path_factory):
+def pretrained(make_backbone, tokenizer, randomize, tmp_path_factory):
     """A pre-training task, and the folder of its preset."""
-    task = randomise(
+    task = randomize(
         UniLMv2PseudoMaskedLM(
             make_backbone(num_layers=1),
             UniLMv2PseudoMaskedLMPreprocessor(tokenizer, sequence_length=16),
@@ -33,12 +33,12 @@ def pretrained(make_backbone, tokenizer, randomise, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fine_tuned(make_backbone, tokenizer, randomise, tmp_path_factory):
+def fine_tuned(make_backbone, tokenizer, randomize, tmp_path_factory):
     """A classifier, and the folder of its preset."""
     preprocessor = UniLMv2TextClassifierPreprocessor(
         tokenizer, sequence_length=24, label_names=NAMES
     )
-    task = randomise(
+    task = randomize(
         UniLMv2TextClassifier(
             make_backbone(num_layers=1),
             preprocessor=preprocessor,

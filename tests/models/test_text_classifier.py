@@ -85,9 +85,9 @@ def test_golden(golden_dir):
 # === Training ===
 
 
-def test_learns_a_toy_rule(make_classifier, make_backbone, randomise):
+def test_learns_a_toy_rule(make_classifier, make_backbone, randomize):
     backbone = make_backbone(num_layers=1, dropout=0.0, dtype="mixed_bfloat16")
-    classifier = randomise(make_classifier(backbone=backbone))
+    classifier = randomize(make_classifier(backbone=backbone))
     classifier.compile(keras.optimizers.AdamW(0.02))
     x, y = (["a fox ."] * 64, TEXTS * 16), LABELS * 16
     dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
@@ -97,8 +97,8 @@ def test_learns_a_toy_rule(make_classifier, make_backbone, randomise):
     assert classifier.predict(x, verbose=0).dtype == "float32"
 
 
-def test_regression(make_classifier, randomise):
-    classifier = randomise(make_classifier(1, None))
+def test_regression(make_classifier, randomize):
+    classifier = randomize(make_classifier(1, None))
     classifier.compile(keras.optimizers.AdamW(0.05))
     values = [-1.0, 1.5, -1.0, 1.5]
     classifier.fit(TEXTS * 16, values * 16, 16, epochs=10, verbose=0)
@@ -115,8 +115,8 @@ def test_regression(make_classifier, randomise):
 
 @pytest.mark.parametrize("keys", [(0, 1), NAMES])
 @pytest.mark.parametrize("labels", [LABELS, [0, 1, 0, 1]])
-def test_class_weights(classifier, randomise, labels, keys):
-    randomise(classifier)
+def test_class_weights(classifier, randomize, labels, keys):
+    randomize(classifier)
     # So that the loss of the epoch is that of these weights.
     classifier.compile(keras.optimizers.SGD(0.0))
     losses = cross_entropies(classifier.predict(TEXTS, verbose=0), [0, 1, 0, 1])
@@ -144,8 +144,8 @@ def test_arrays_are_shuffled_unless_told_otherwise(classifier, monkeypatch):
     assert sorted(first) == sorted(second) == [b"%c" % c for c in b"abcdefgh"]
 
 
-def test_lora(classifier, randomise):
-    randomise(classifier)
+def test_lora(classifier, randomize):
+    randomize(classifier)
     classifier.backbone.enable_lora(2)
     before = {weight.path: np.asarray(weight) for weight in classifier.weights}
     trained = {weight.path for weight in classifier.trainable_weights}
@@ -159,8 +159,8 @@ def test_lora(classifier, randomise):
             np.testing.assert_array_equal(weight, before[weight.path])
 
 
-def test_int8(classifier, randomise):
-    randomise(classifier, scale=0.3)
+def test_int8(classifier, randomize):
+    randomize(classifier, scale=0.3)
     before = classifier.predict(TEXTS, verbose=0)
     classifier.backbone.quantize("int8")
     classifier.compile()
@@ -187,8 +187,8 @@ def test_without_a_preprocessor(classifier):
 # === Predictions ===
 
 
-def test_classify(classifier, randomise):
-    randomise(classifier)
+def test_classify(classifier, randomize):
+    randomize(classifier)
     logits = classifier.predict(TEXTS, verbose=0)
     # So that there are texts on either side.
     classifier.logits_dense.bias.assign_sub(np.median(logits, axis=0))
@@ -214,8 +214,8 @@ def test_classify(classifier, randomise):
         assert detail["probability"] == detail["probabilities"][name]
 
 
-def test_classify_pairs(classifier, randomise):
-    randomise(classifier)
+def test_classify_pairs(classifier, randomize):
+    randomize(classifier)
     pairs = (TEXTS, TEXTS[::-1])
     names = classifier.classify(pairs)
     assert classifier.classify((TEXTS[0], TEXTS[3])) == names[0]
@@ -251,8 +251,8 @@ def test_no_probabilities(make_classifier, num_classes, activation):
 # === Configuration ===
 
 
-def test_keras_file(make_classifier, make_backbone, randomise, tmp_path):
-    classifier = randomise(
+def test_keras_file(make_classifier, make_backbone, randomize, tmp_path):
+    classifier = randomize(
         make_classifier(
             backbone=make_backbone(num_layers=1),
             dropout=0.3,

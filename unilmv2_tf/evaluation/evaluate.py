@@ -78,7 +78,7 @@ def evaluate(
     from unilmv2_tf.models import UniLMv2QuestionAnswerer
     from unilmv2_tf.models import UniLMv2Seq2SeqLM
     from unilmv2_tf.models import UniLMv2TextClassifier
-    from unilmv2_tf.models.saved_task import load_task
+    from unilmv2_tf.models.task import load_task
 
     if metrics is not None:
         # Reports wrong names, and missing libraries, before hours of work.

@@ -163,7 +163,7 @@ def generate(
 def load_generator(preset, precision=None):
     """Loads a `UniLMv2Seq2SeqLM` with a preprocessor."""
     from unilmv2_tf.models import UniLMv2Seq2SeqLM
-    from unilmv2_tf.models.saved_task import load_task
+    from unilmv2_tf.models.task import load_task
 
     model = load_task(preset, **({"dtype": precision} if precision else {}))
     if not isinstance(model, UniLMv2Seq2SeqLM):

@@ -1,6 +1,7 @@
 import abc
 import contextlib
 import inspect
+import json
 import os
 
 import keras
@@ -150,6 +151,30 @@ class UniLMv2Task:
             if hasattr(saved, name):
                 weights = getattr(saved, name).get_weights()
                 getattr(self, name).set_weights(weights)
+
+
+def load_task(preset: str | os.PathLike, **kwargs):
+    """Loads the task of a preset folder, of any class, see `from_preset`."""
+    if not os.path.isdir(preset):
+        raise ValueError(
+            "`preset` must be the folder of a fine-tuned model. Received: "
+            f"preset={preset}, which is no folder"
+        )
+    path = os.path.join(preset, "task.json")
+    if not os.path.exists(path):
+        raise ValueError(
+            "`preset` must hold a task, as `unilmv2 finetune` saves it. "
+            f"Received: preset={preset}, without a task.json"
+        )
+    with open(path, encoding="utf-8") as file:
+        name = json.load(file)["registered_name"]
+    cls = keras.saving.get_registered_object(name)
+    if cls is None:
+        raise ValueError(
+            "`preset` must hold a task of this package. Received: preset="
+            f"{preset}, a {name}"
+        )
+    return cls.from_preset(preset, **kwargs)
 
 
 def check_rows_fit(backbone, preprocessor):

@@ -1,6 +1,6 @@
 """Presets, loaded as they are to be exported."""
 
-from unilmv2_tf.models.saved_task import load_task
+from unilmv2_tf.models.task import load_task
 from unilmv2_tf.samplers import SamplerArgs
 from unilmv2_tf.serving.endpoints import endpoints_of
 
