@@ -151,6 +151,7 @@ def generate(task, monkeypatch, is_tiled):
     return task.generate(ROWS, stop_token_ids=(3,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [None, "lora", "int8"])
 @pytest.mark.parametrize(
     "sampler",

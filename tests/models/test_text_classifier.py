@@ -21,7 +21,13 @@ LABELS = ["cat", "dog", "cat", "dog"]
 def make_classifier(make_backbone, tokenizer):
     """Makes a classifier that takes strings, seeded."""
 
-    def make(num_classes=2, label_names=NAMES, backbone=None, **kwargs):
+    def make(
+        num_classes=2,
+        label_names=NAMES,
+        backbone=None,
+        dropout=0.0,
+        **kwargs,
+    ):
         keras.utils.set_random_seed(0)
         backbone = backbone or make_backbone(num_layers=1, dropout=0.0)
         preprocessor = UniLMv2TextClassifierPreprocessor(
@@ -32,6 +38,7 @@ def make_classifier(make_backbone, tokenizer):
             num_classes,
             preprocessor,
             label_names=label_names,
+            dropout=dropout,
             **kwargs,
         )
 
@@ -85,6 +92,7 @@ def test_golden(golden_dir):
 # === Training ===
 
 
+@pytest.mark.slow
 def test_learns_a_toy_rule(make_classifier, make_backbone, randomize):
     backbone = make_backbone(num_layers=1, dropout=0.0, dtype="mixed_bfloat16")
     classifier = randomize(make_classifier(backbone=backbone))
@@ -97,6 +105,7 @@ def test_learns_a_toy_rule(make_classifier, make_backbone, randomize):
     assert classifier.predict(x, verbose=0).dtype == "float32"
 
 
+@pytest.mark.slow
 def test_regression(make_classifier, randomize):
     classifier = randomize(make_classifier(1, None))
     classifier.compile(keras.optimizers.AdamW(0.05))
@@ -113,8 +122,9 @@ def test_regression(make_classifier, randomize):
     assert type(classifier.classify(TEXTS[0])) is float
 
 
-@pytest.mark.parametrize("keys", [(0, 1), NAMES])
-@pytest.mark.parametrize("labels", [LABELS, [0, 1, 0, 1]])
+@pytest.mark.parametrize(
+    "labels, keys", [(LABELS, (0, 1)), ([0, 1, 0, 1], NAMES)]
+)
 def test_class_weights(classifier, randomize, labels, keys):
     randomize(classifier)
     # So that the loss of the epoch is that of these weights.
@@ -144,6 +154,7 @@ def test_arrays_are_shuffled_unless_told_otherwise(classifier, monkeypatch):
     assert sorted(first) == sorted(second) == [b"%c" % c for c in b"abcdefgh"]
 
 
+@pytest.mark.slow
 def test_lora(classifier, randomize):
     randomize(classifier)
     classifier.backbone.enable_lora(2)
