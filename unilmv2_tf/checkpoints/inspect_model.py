@@ -1,12 +1,12 @@
 """`unilmv2 inspect`: describes a preset or a checkpoint."""
 
 import json
-import os
 import pathlib
 import warnings
 from collections import Counter
 
 import h5py
+import yaml
 
 from unilmv2_tf.checkpoints.layouts import OPTIONAL_TENSORS
 from unilmv2_tf.checkpoints.loading import open_checkpoint
@@ -15,17 +15,19 @@ from unilmv2_tf.checkpoints.readers import is_own_preset
 from unilmv2_tf.checkpoints.readers import read_config
 from unilmv2_tf.filesystem import file_checksum
 
-# Beginnings of the names of tensors, and pieces of the names in a preset.
+# Pieces of the names of tensors, and of those in the files of a preset.
 _PARTS = {
-    "embeddings.": "embeddings",
-    "encoder.": "layers",
     "rel_pos_bias": "relative bias",
+    "encoder.": "layers",
+    "embeddings.": "embeddings",
     "cls.predictions": "language model head",
     "pooler": "pooler",
 }
 _PRESET_PARTS = {
+    "task.weights.h5": "head of the task",
     "transformer_embedding": "embeddings",
     "transformer_block": "layers",
+    "model": "relative bias",
 }
 _FIRST_TOKENS = 8
 
@@ -44,7 +46,7 @@ def inspect_model(
             without one beside it.
         vocabulary: The vocabulary file. Defaults to the one beside the
             weights.
-        json_output: Whether to print JSON.
+        json_output: Whether to print JSON instead of YAML.
     """
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
@@ -53,61 +55,34 @@ def inspect_model(
         else:
             description = _describe_checkpoint(path, config)
     found = vocabulary or find_vocabulary(path)
-    description["vocabulary"] = (
-        _describe_vocabulary(found) if found else "none beside it"
-    )
-    notes = [
+    description["vocabulary"] = _describe_vocabulary(found) if found else None
+    description["notes"] = [
         str(note.message)
         for note in noted
         if issubclass(note.category, UserWarning)
     ]
-    if notes:
-        description["notes"] = dict(enumerate(notes, start=1))
     if json_output:
         print(json.dumps(description, indent=2))
     else:
-        _print(description)
-
-
-def _print(description):
-    for section, content in description.items():
-        if not isinstance(content, dict):
-            print(f"{section}: {content}")
-            continue
-        print(f"{section}:")
-        width = max((len(str(name)) for name in content), default=0)
-        for name, value in content.items():
-            print(f"  {name:{width}}  {_readable(value)}")
-
-
-def _readable(value):
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{name} {_readable(part)}" for name, part in value.items()
-        )
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return value
+        print(yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
 
 
 def _describe(kind, files, tensors, config):
     """`tensors` are tuples of part, number of parameters and dtype."""
     sizes, dtypes = Counter(), Counter()
     for part, size, dtype in tensors:
-        sizes[part] += size
-        dtypes[str(dtype)] += size
+        sizes[part] += int(size)
+        dtypes[str(dtype)] += int(size)
     return {
         "kind": kind,
         "files": {
-            path.name: {
-                "bytes": os.path.getsize(path),
-                "SHA-256": file_checksum(path),
+            file.name: {
+                "bytes": file.stat().st_size,
+                "SHA-256": file_checksum(file),
             }
-            for path in files
+            for file in files
         },
-        "parameters": {**sizes, "total": sum(sizes.values())},
+        "parameters": {**sizes, "total": sizes.total()},
         "dtypes": dict(dtypes),
         "configuration": {
             key: value
@@ -115,6 +90,10 @@ def _describe(kind, files, tensors, config):
             if isinstance(value, (bool, int, float, str, list, type(None)))
         },
     }
+
+
+def _part(name, parts):
+    return next((parts[piece] for piece in parts if piece in name), "others")
 
 
 def _describe_preset(folder):
@@ -136,13 +115,9 @@ def _preset_tensors(path):
 
     def add(name, item):
         # The states of dropout are not parameters.
-        if not isinstance(item, h5py.Dataset) or "seed_gen" in name:
-            return
-        parts = [part for piece, part in _PRESET_PARTS.items() if piece in name]
-        part = parts[0] if parts else "relative bias"
-        if path.name.startswith("task"):
-            part = "head of the task"
-        tensors.append((part, int(item.size), item.dtype))
+        if isinstance(item, h5py.Dataset) and "seed_gen" not in name:
+            part = _part(f"{path.name}/{name}", _PRESET_PARTS)
+            tensors.append((part, item.size, item.dtype))
 
     try:
         with h5py.File(path) as file:
@@ -157,19 +132,16 @@ def _preset_tensors(path):
 
 def _describe_checkpoint(path, config):
     checkpoint = open_checkpoint(path, config)
-    tensors = []
-    for name, values in checkpoint.weights.arrays.items():
-        parts = [
-            part for start, part in _PARTS.items() if name.startswith(start)
-        ]
-        if "buffer" not in OPTIONAL_TENSORS.get(name, ""):
-            part = parts[0] if parts else "others"
-            tensors.append((part, values.size, values.dtype))
+    tensors = [
+        (_part(name, _PARTS), values.size, values.dtype)
+        for name, values in checkpoint.weights.arrays.items()
+        if "buffer" not in OPTIONAL_TENSORS.get(name, "")
+    ]
     place = pathlib.Path(str(checkpoint.path))
-    if place.is_dir():
-        files = sorted(place.glob("*.h5"))
-    elif place.is_file():
+    if place.is_file():
         files = [place]
+    elif place.is_dir():
+        files = sorted(place.glob("*.h5"))
     else:
         files = sorted(place.parent.glob(f"{place.name}.*"))
     return _describe(checkpoint.kind, files, tensors, checkpoint.config)
@@ -178,9 +150,8 @@ def _describe_checkpoint(path, config):
 def _describe_vocabulary(path):
     with open(path, encoding="utf-8", errors="replace") as file:
         tokens = [line.rstrip("\r\n") for line in file]
-    is_cased = any(
-        token != token.lower() for token in tokens if not token.startswith("[")
-    )
+    words = [token for token in tokens if not token.startswith("[")]
+    is_cased = any(token != token.lower() for token in words)
     return {
         "file": str(path),
         "tokens": len(tokens),
