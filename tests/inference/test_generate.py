@@ -100,6 +100,7 @@ def test_json_lines_keep_what_they_have(preset, sources, expected):
     assert lines == [answers[2]["prediction"], *expected[1::-1], ""]
 
 
+@pytest.mark.slow
 def test_several_texts(preset, task, beam, sources, capsys):
     sampler = BeamSearchSampler(
         **{**beam, "num_beams": 4, "length_penalty": 0.5},
@@ -176,6 +177,7 @@ def test_flags_change_the_sampler_of_the_preset(preset, words, sources, capsys):
     assert drawn[0] != drawn[1]
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed(preset, sources, monkeypatch, capsys):
     """Byte for byte as without an interruption, though texts are drawn."""
     monkeypatch.setattr("unilmv2_tf.inference.generate._BATCHES_PER_CHUNK", 2)
@@ -313,12 +315,21 @@ def test_killed_and_resumed(preset, sources, expected):
     assert "generating: 240/240 texts" in resumed.stderr
 
 
-def test_mistakes(preset, capsys):
+def test_mistakes(preset, task, monkeypatch, capsys):
     write("sources.txt", ["the fox"])
     open("latin.txt", "wb").write(b"the fox\ncaf\xe9\n")
     write("answer.jsonl", ['{"src": "a"}', '{"text": "a"}'])
     write("a1.txt", ["a"])
     write("a2.txt", ["a"])
+    assert "is no folder" in fails(capsys, "missing", "--input", "sources.txt")
+    # Loading the preset for each of them would take most of the time.
+    sampler = task.sampler
+
+    def load(preset, precision):
+        task.compile(sampler=sampler)
+        return task
+
+    monkeypatch.setattr("unilmv2_tf.inference.generate.load_generator", load)
     for flags, message in (
         (["--input", "missing.txt"], "missing.txt"),
         (["--input", "latin.txt"], "latin.txt:2: not valid UTF-8"),
@@ -346,7 +357,6 @@ def test_mistakes(preset, capsys):
         ),
     ):
         assert message in fails(capsys, preset, *flags), flags
-    assert "is no folder" in fails(capsys, "missing", "--input", "sources.txt")
     assert not os.path.exists("a.csv")
 
 

@@ -1,3 +1,6 @@
+"""The command `unilmv2 show-attention`."""
+
+
 def show_attention(
     preset: str,
     text: str,
@@ -6,17 +9,16 @@ def show_attention(
     layer: int = -1,
     head: int | None = None,
 ):
-    """Draws what the tokens of a generated text attend to in its source.
+    """Draws the attention of a generated text to its source.
 
     Args:
-        preset: The folder of a model that UniLMv2Seq2SeqLM.save_to_preset
-            wrote.
-        text: The source.
-        target: The text whose tokens are shown. Without it, the one that the
-            model generates.
-        output: The picture to write (PNG).
-        layer: The Transformer layer; negative ones count from the last.
-        head: The attention head. Without it, the mean of all.
+        preset: Preset folder of a UniLMv2Seq2SeqLM.
+        text: Source.
+        target: Text whose tokens are shown. By default the model generates it.
+        output: Picture to write (PNG).
+        layer: Index of the transformer layer; negative ones count from the
+            last.
+        head: Index of the attention head. By default the mean of all heads.
 
     Raises:
         ValueError: if the preset holds another model, or there is no such
@@ -27,11 +29,8 @@ def show_attention(
     ```python
     show_attention("run/preset", "The quick brown fox jumped.")
     ```
-
-    Reference:
-        Bao et al., 2020, section 3.4.
     """
-    # TensorFlow takes seconds to import, help should not.
+    # TensorFlow takes seconds to import, and help should appear at once.
     from unilmv2_tf.inference.generate import load_generator
     from unilmv2_tf.plots import plot_attention
 
