@@ -70,12 +70,12 @@ COMMANDS = {
         "describe a preset or a checkpoint",
     ),
     "export": (
-        "unilmv2_tf.serving.command",
+        "unilmv2_tf.serving.export_command",
         "export",
         "export a preset for TensorFlow Serving, and check the export",
     ),
     "check-export": (
-        "unilmv2_tf.serving.command",
+        "unilmv2_tf.serving.export_command",
         "check_export",
         "check and time an export in a process without this package",
     ),

@@ -5,6 +5,7 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from unilmv2_tf import BeamSearchSampler
 from unilmv2_tf import UniLMv2Backbone
@@ -128,6 +129,11 @@ def exported(tasks, tmp_path_factory):
         warm_up=has_serving_api,
         seconds=0.02,
     )
+
+
+@pytest.fixture(scope="session")
+def signatures(exported):
+    return tf.saved_model.load(exported).signatures
 
 
 @pytest.fixture(scope="session")

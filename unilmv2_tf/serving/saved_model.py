@@ -1,81 +1,84 @@
-"""SavedModels of every task, for TensorFlow Serving."""
+"""SavedModels of every task for TensorFlow Serving."""
 
+import json
 import os
 import sys
 
 import keras
+import keras_hub
 import tensorflow as tf
+import tensorflow_text
 
-from unilmv2_tf.serving.checking import check_export
-from unilmv2_tf.serving.endpoints import as_endpoints
-from unilmv2_tf.serving.live_answers import write_live_answers
-from unilmv2_tf.serving.server_files import write_server_files
-from unilmv2_tf.serving.signature_file import write_extra_assets
-from unilmv2_tf.serving.versions import publish_version
-from unilmv2_tf.serving.warm_up import write_warm_up
+import unilmv2_tf
+from unilmv2_tf.serving.endpoint import Endpoint
+from unilmv2_tf.serving.endpoint import endpoints_of
+from unilmv2_tf.serving.export_check import check_export
+from unilmv2_tf.serving.export_check import write_live_answers
+from unilmv2_tf.serving.server_folder import publish_version
+from unilmv2_tf.serving.server_folder import write_server_files
+from unilmv2_tf.serving.server_folder import write_warm_up
 
 
 def export_model(
     tasks,
-    path,
-    version=None,
-    text_signatures=True,
-    check=True,
-    warm_up=None,
-    seconds=1.0,
-    verbose=False,
-):
-    """Writes one task, or several on one backbone, as a SavedModel.
+    path: str | os.PathLike,
+    version: int | None = None,
+    text_signatures: bool = True,
+    check: bool = True,
+    warm_up: bool | None = None,
+    seconds: float = 1.0,
+    verbose: bool = False,
+) -> str:
+    """Exports one task, or several on one backbone, as a SavedModel.
 
     Tokenizer, model and search are in the graph, for any batch size, with
-    nothing that needs XLA. It has the layout of TensorFlow Serving, and
-    appears there at once, when it is complete:
+    nothing that needs XLA. The version appears in the layout of TensorFlow
+    Serving when it is complete:
 
         path/1/saved_model.pb, variables/, fingerprint.pb
         path/1/assets.extra/vocab.txt           the WordPieces, one a line
         path/1/assets.extra/signature.json      lengths, sampler, versions
-        path/1/assets.extra/live_answers.npz    what the task itself answers
-        path/1/assets.extra/report.json, .md    what the check found
+        path/1/assets.extra/live_answers.npz    what the live model answers
+        path/1/assets.extra/report.json, .md    the result of the check
         path/1/assets.extra/tf_serving_warmup_requests
         path/README.md, models.config, ...      how to serve it
 
-    The next export into the same `path` becomes `path/2`. Each task has its
-    signatures of strings and a twin that takes and gives integers; they are
-    described at `Generate`, `Classify`, `Answer`, `Encode` and `Fill`. The
-    first signature is `serving_default`, too. Weights are stored once, however
-    many tasks use them.
+    The next export to the same `path` becomes `path/2`. Each endpoint has
+    signatures that take strings and a twin that takes integers. The first
+    signature is also `serving_default`. Weights that tasks share are stored
+    once.
 
-    Signatures of strings need the operations of TensorFlow Text, which
+    Signatures that take strings need the operations of TensorFlow Text, which
     TensorFlow Serving has, and a Python process after `import
-    tensorflow_text`. Python and the C API load a SavedModel as a whole: where
-    they are missing export with `text_signatures=False`.
+    tensorflow_text`. TensorFlow loads a SavedModel as a whole: for a server
+    without them export with `text_signatures=False`.
 
     Args:
-        tasks: a task with a preprocessor, an endpoint such as `Generate(task,
-            max_length=20)`, or a list of them: a task stands for its main
-            endpoint. They are not changed.
-        path: str or path. The folder of the versions, usually the name of the
-            model. It is made if it does not exist.
+        tasks: a task with a preprocessor, an `Endpoint` such as
+            `Generate(task, max_length=20)`, or a list of them. A task stands
+            for its default endpoint. They are not changed.
+        path: the folder of the versions, usually named as the model. It is
+            created if it does not exist.
         version: int. Defaults to `None`, the next one.
-        text_signatures: bool. Whether to write the signatures of strings.
-            Defaults to `True`.
-        check: bool. Whether to try everything in a clean process and compare
-            it with the live model, see `check_export`. Without it, the live
-            model's answers are not kept either. Defaults to `True`.
+        text_signatures: bool. Whether to write the signatures that take
+            strings. Defaults to `True`.
+        check: bool. Whether to run every signature in a clean process and
+            compare it with the live model, see `check_export`. Defaults to
+            `True`.
         warm_up: bool. Whether to write requests that a server runs before it
             takes others. Defaults to `None`: if tensorflow-serving-api is
-            there.
-        seconds: number. How long the check times each signature at each batch
+            installed.
+        seconds: float. How long the check times each signature at each batch
             size. Defaults to `1.0`.
-        verbose: bool. Whether to tell on stderr what is being done. Defaults
-            to `False`.
+        verbose: bool. Whether to print the steps to stderr. Defaults to
+            `False`.
 
     Returns:
-        The path of the version that was written, a string.
+        The path of the new version, a string.
 
     Raises:
         ValueError: if a task cannot be exported, tasks have different
-            backbones, or `path` is no folder of versions.
+            backbones, or `path` is not a folder of versions.
         ImportError: if `warm_up=True` and tensorflow-serving-api is missing.
         NotADirectoryError: if `path` is a file or below a file.
         PermissionError: if `path` cannot be written.
@@ -84,16 +87,15 @@ def export_model(
     Example:
 
     >>> import os, tempfile
-    >>> from unilmv2_tf.models import UniLMv2Backbone, UniLMv2Seq2SeqLM
-    >>> from unilmv2_tf.preprocessing import UniLMv2Seq2SeqLMPreprocessor
-    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2TextClassifier
+    >>> from unilmv2_tf import UniLMv2TextClassifierPreprocessor
+    >>> from unilmv2_tf import UniLMv2Tokenizer
     >>> tokenizer = UniLMv2Tokenizer(
     ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
-    >>> task = UniLMv2Seq2SeqLM(
+    >>> task = UniLMv2TextClassifier(
     ...     UniLMv2Backbone(7, 1, 1, 8, 8, max_sequence_length=16),
-    ...     UniLMv2Seq2SeqLMPreprocessor(
-    ...         tokenizer, encoder_sequence_length=8,
-    ...         decoder_sequence_length=4))
+    ...     num_classes=2, preprocessor=UniLMv2TextClassifierPreprocessor(
+    ...         tokenizer, sequence_length=8))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     version = export_model(
     ...         task, os.path.join(folder, "fox"), check=False)
@@ -101,48 +103,170 @@ def export_model(
     ('fox/1', ['assets', 'assets.extra', 'fingerprint.pb', 'saved_model.pb',
      'variables'])
     """
-    endpoints = as_endpoints(tasks)
+    endpoints = _as_endpoints(tasks)
+    name = os.path.basename(os.path.abspath(path))
 
-    def say(text):
+    def report(step):
         if verbose:
-            print(text, file=sys.stderr, flush=True)
+            print(step, file=sys.stderr, flush=True)
 
     def write(folder):
-        say("Writing the graph and the weights.")
+        report("Writing the graph and the weights.")
         functions = _write_graph(folder, endpoints, text_signatures)
         description = write_extra_assets(folder, endpoints, functions)
         write_warm_up(folder, description, name, warm_up)
+        report("Running the live model.")
+        write_live_answers(folder, endpoints, text_signatures, check)
         if check:
-            say("Asking the live model.")
-            write_live_answers(folder, endpoints, text_signatures)
-            say("Asking the SavedModel, in a process of its own.")
+            report("Running the SavedModel in a process of its own.")
             check_export(folder, seconds)
 
-    name = os.path.basename(os.path.abspath(path))
     published = publish_version(path, write, version)
     write_server_files(os.path.dirname(os.path.abspath(published)), published)
     return published
 
 
+def write_extra_assets(folder, endpoints, functions):
+    """Writes `vocab.txt` and `signature.json`; returns the latter.
+
+    They are for people and clients; the graph does not read them.
+    """
+    extra = os.path.join(folder, "assets.extra")
+    os.mkdir(extra)
+    with open(
+        os.path.join(extra, "vocab.txt"), "w", encoding="utf-8", newline="\n"
+    ) as file:
+        for token in endpoints[0].tokenizer.get_vocabulary():
+            file.write(f"{token}\n")
+    description = _description(endpoints, functions)
+    with open(
+        os.path.join(extra, "signature.json"), "w", encoding="utf-8"
+    ) as file:
+        json.dump(description, file, indent=2)
+        file.write("\n")
+    return description
+
+
+def add_signature(archive, name, function, inputs, spec):
+    """Adds a function of tensors by name to a `keras.export.ExportArchive`."""
+    return archive.add_endpoint(
+        name,
+        lambda *tensors: function(**dict(zip(inputs, tensors))),
+        [tf.TensorSpec(spec.shape, spec.dtype, name=x) for x in inputs],
+    )
+
+
+def _as_endpoints(tasks):
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "A SavedModel is written by the TensorFlow backend of Keras. "
+            f"Received: backend {keras.backend.backend()!r}. Save the task "
+            "with `save_to_preset()`, and export it in a process with "
+            "KERAS_BACKEND=tensorflow."
+        )
+    tasks = tasks if isinstance(tasks, (list, tuple)) else [tasks]
+    endpoints = [
+        task
+        if isinstance(task, Endpoint)
+        else next(iter(endpoints_of(task).values()))(task)
+        for task in tasks
+    ]
+    names = [endpoint.name for endpoint in endpoints]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            "`tasks` must be at least one, each of another kind. Received: "
+            f"{', '.join(names) or 'none'}"
+        )
+    if len({id(endpoint.task.backbone) for endpoint in endpoints}) > 1:
+        raise ValueError(
+            "`tasks` must have one backbone: weights are stored once. "
+            f"Received: {', '.join(names)} on several. Export each to its own "
+            "folder."
+        )
+    return endpoints
+
+
 def _write_graph(folder, endpoints, text_signatures):
     # The archive finds the variables by itself. Tracking a task would add its
-    # optimizer, and whatever functions it has compiled so far.
+    # optimizer and all functions that it has compiled so far.
     archive = keras.export.ExportArchive()
+    text = tf.TensorSpec([None], tf.string)
+    ids = tf.TensorSpec([None, None], tf.int32)
     functions = {}
     for endpoint in endpoints:
         if text_signatures:
-            for name, (function, inputs) in endpoint.text_signatures.items():
-                functions[name] = archive.add_endpoint(
-                    name,
-                    function,
-                    [tf.TensorSpec([None], tf.string, name=i) for i in inputs],
+            for name, inputs in endpoint.text_signatures.items():
+                functions[name] = add_signature(
+                    archive, name, endpoint.from_text, inputs, text
                 )
-        for name, (function, inputs) in endpoint.id_signatures.items():
-            functions[name] = archive.add_endpoint(
-                name,
-                function,
-                [tf.TensorSpec([None, None], tf.int32, name=i) for i in inputs],
-            )
-    # The first is `serving_default`, too.
+        name = f"{endpoint.name}_ids"
+        functions[name] = add_signature(
+            archive, name, endpoint.from_ids, endpoint.id_inputs, ids
+        )
+    # The first one becomes `serving_default`, too.
     archive.write_out(folder, verbose=False)
     return functions
+
+
+def _description(endpoints, functions):
+    backbone, tokenizer = endpoints[0].task.backbone, endpoints[0].tokenizer
+    weights = {
+        id(weight): weight.value
+        for endpoint in endpoints
+        for weight in endpoint.task.weights
+    }
+    tokenizer_names = [
+        *("lowercase", "strip_accents", "split", "split_on_cjk", "oov_token"),
+        *("suffix_indicator", "special_tokens_in_strings"),
+        *(f"{x}_token_id" for x in ("pad", "unk", "cls", "sep", "mask")),
+        "pseudo_token_id",
+    ]
+    backbone_names = ("max_sequence_length", "hidden_dim", "num_layers")
+    return {
+        "main": next(iter(functions), None),
+        "signatures": {
+            name: _signature_description(endpoint, functions[name])
+            for endpoint in endpoints
+            for name in [*endpoint.text_signatures, f"{endpoint.name}_ids"]
+            if name in functions
+        },
+        "tasks": {
+            endpoint.name: {
+                "model": type(endpoint.task).__name__,
+                **endpoint.describe(),
+            }
+            for endpoint in endpoints
+        },
+        "backbone": {
+            **{name: getattr(backbone, name) for name in backbone_names},
+            "dtype": endpoints[0].precision,
+        },
+        "tokenizer": {
+            "vocabulary_size": tokenizer.vocabulary_size(),
+            **{name: getattr(tokenizer, name) for name in tokenizer_names},
+        },
+        "parameters": sum(int(tf.size(x)) for x in weights.values()),
+        "versions": {
+            "unilmv2_tf": unilmv2_tf.__version__,
+            "tensorflow": tf.__version__,
+            "tensorflow_text": tensorflow_text.__version__,
+            "keras": keras.version(),
+            "keras_hub": keras_hub.__version__,
+        },
+    }
+
+
+def _signature_description(endpoint, function):
+    def described(specs):
+        return {
+            name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+            for name, spec in specs.items()
+        }
+
+    inputs = {spec.name: spec for spec in function.input_signature}
+    outputs = function.get_concrete_function().structured_outputs
+    return {
+        "inputs": described(inputs),
+        "outputs": described(outputs),
+        "example": endpoint.example(inputs),
+    }

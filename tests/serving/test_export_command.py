@@ -1,7 +1,6 @@
 """`unilmv2 export` and `unilmv2 check-export`."""
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf.cli import main
-from unilmv2_tf.serving.loading import load_endpoints
+from unilmv2_tf.serving.export_command import load_endpoints
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +35,9 @@ def test_export_and_check(presets, tmp_path, capsys):
     arguments = ["export", f"{presets}/classify", "--output", str(output)]
     assert main([*arguments, "--version", "7"]) == 0
     assert f"written to {output}/7" in capsys.readouterr().out
-    assert (output / "7" / "assets.extra" / "report.md").exists()
+    report = json.loads((output / "7/assets.extra/report.json").read_text())
+    assert report["signatures"]["classify"]["is_compared"]
     assert (output / "README.md").exists()
-    assert main(["check-export", str(output), "--seconds", "0"]) == 0
-    assert "classify: equal to live; batch 1:" in capsys.readouterr().out
-
     # What a server may have loaded is never changed.
     assert main([*arguments, "--version", "7"]) == 2
     assert "must be a new one" in one_line(capsys)
@@ -53,12 +50,14 @@ def test_export_and_check(presets, tmp_path, capsys):
     assert "was to check the SavedModel" in one_line(capsys)
 
 
+@pytest.mark.slow
 def test_one_model_for_three_tasks(presets, tmp_path, tasks):
     output = tmp_path / "unified"
     assert main(
         ["export", f"{presets}/generate", "--output", str(output),
          "--signatures", "[encode,generate,fill]", "--num_beams", "2",
-         "--n_best", "2", "--pooling", "cls", "--num_candidates", "3",
+         "--num_return_sequences", "2", "--pooling", "cls",
+         "--num_candidates", "3",
          "--buckets", "[8,24]", "--check", "false", "--warm-up", "false"]
     ) == 0  # fmt: skip
     found = signatures(output / "1")
@@ -86,12 +85,13 @@ def test_one_model_for_three_tasks(presets, tmp_path, tasks):
 @pytest.mark.parametrize(
     "task, flags, message",
     [
-        ("fill", ["--num_beams", "2"], "`num_beams` is a setting of generate"),
+        ("fill", ["--num_beams", "2"], "`num_beams` is not an option of fill"),
         ("classify", ["--signatures", "[generate]"], "classify, encode"),
         ("answer", ["--n_best", "0"], "n_best=0"),
+        ("generate", ["--n_best", "2"], "`n_best` is not an option"),
         ("generate", ["--max_length", "99"], "max_length=99"),
         ("encode", [], "no folder"),
-        ("fill", ["--buckets", "[8,4]"], "positive and rising"),
+        ("fill", ["--buckets", "[8,4]"], "positive and increasing"),
         ("generate", ["--format", "litert"], "LiteRT has classify and encode"),
         ("fill", ["--dtype", "float8"], "float8"),
     ],
@@ -114,18 +114,15 @@ def test_no_export_to_check(tmp_path, capsys):
     "stored",
     [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"quantize": "int8"}],
 )
-def test_smaller_weights(presets, tmp_path, stored):
-    from unilmv2_tf.serving import export_model
-
-    endpoints = load_endpoints(
+def test_smaller_weights(presets, stored):
+    encode, generate = load_endpoints(
         str(presets / "generate"), ["encode", "generate"], **stored
     )
-    folder = export_model(endpoints, tmp_path / "small", check=False)
-    found = signatures(folder)
-    texts = tf.constant(["the quick brown fox", "", "a red dog."])
+    texts = ["the quick brown fox", "", "a red dog."]
+    vectors = encode.from_text(text=tf.constant(texts))["sentence_vector"]
+    vectors = vectors.numpy()
     exact = UniLMv2Seq2SeqLM.from_preset(str(presets / "generate"))
-    vectors = found["encode"](texts)["sentence_vector"].numpy()
-    rows = endpoints[0].rows_of(["the quick brown fox", "", "a red dog."])
+    rows = encode.live_rows(text=texts)
     expected = exact.backbone(rows).numpy()
     mask = rows["padding_mask"][..., None]
     expected = (expected * mask).sum(axis=1) / mask.sum(axis=1)
@@ -133,8 +130,10 @@ def test_smaller_weights(presets, tmp_path, stored):
         np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
     )
     assert (cosine > 0.97).all(), cosine
-    assert found["generate"](texts)["generated_text"].shape == (3,)
-    size = os.path.getsize(f"{folder}/variables/variables.data-00000-of-00001")
-    weights = exact.count_params()
-    # Checkpoints hold a graph of objects, too.
-    assert size < 4 * weights
+    outputs = generate.from_text(text=tf.constant(texts))
+    assert outputs["generated_text"].shape == (3,)
+    size = sum(
+        weight.value.dtype.size * int(np.prod(weight.shape))
+        for weight in encode.task.weights
+    )
+    assert size < 2.5 * exact.count_params()

@@ -6,17 +6,17 @@ import pytest
 from unilmv2_tf.serving import Classify
 from unilmv2_tf.serving import Encode
 from unilmv2_tf.serving import Generate
-from unilmv2_tf.serving.lite import export_lite
-from unilmv2_tf.serving.lite import run_lite
+from unilmv2_tf.serving.litert import export_litert
+from unilmv2_tf.serving.litert import run_litert
 
 
 @pytest.mark.slow
 def test_classify_and_encode(tasks, tmp_path):
     endpoints = [Classify(tasks["classify"]), Encode(tasks["classify"])]
-    folder = export_lite(endpoints, tmp_path / "lite")
+    folder = export_litert(endpoints, tmp_path / "lite")
     texts = ["The quick brown fox.", "a red dog, a blue dog?"]
     path = f"{folder}/model.tflite"
-    found = run_lite(path, "classify_ids", endpoints[0].rows_of(text=texts))
+    found = run_litert(path, "classify_ids", endpoints[0].live_rows(text=texts))
     expected = tasks["classify"].classify(texts, return_probabilities=True)
     np.testing.assert_allclose(
         found["probabilities"],
@@ -27,8 +27,8 @@ def test_classify_and_encode(tasks, tmp_path):
     assert [names[i] for i in found["label_id"]] == [
         x["label"] for x in expected
     ]
-    rows = endpoints[1].rows_of(texts)
-    found = run_lite(path, "encode_ids", rows)
+    rows = endpoints[1].live_rows(text=texts)
+    found = run_litert(path, "encode_ids", rows)
     vectors = tasks["classify"].backbone(rows).numpy()
     is_token = rows["padding_mask"] > 0
     mine = found["token_vectors"]
@@ -39,6 +39,6 @@ def test_classify_and_encode(tasks, tmp_path):
 
 def test_errors_teach(tasks, tmp_path):
     with pytest.raises(ValueError, match="LiteRT has classify and encode"):
-        export_lite([Generate(tasks["generate"])], tmp_path / "lite")
+        export_litert([Generate(tasks["generate"])], tmp_path / "lite")
     with pytest.raises(ValueError, match="quantize='int4'"):
-        export_lite([], tmp_path / "lite", quantize="int4")
+        export_litert([], tmp_path / "lite", quantize="int4")

@@ -1,97 +1,35 @@
-"""The SavedModel answers through the ways that servers load it, too.
+"""The SavedModel works in a session of TensorFlow's C API, as in servers.
 
-`check_export` goes through `tf.saved_model.load`; here are sessions, of
-`saved_model_cli run` and of a C program. All are compared with what the live
-model answered.
+`check_export` goes through `tf.saved_model.load`. Both are compared with what
+the live model answered.
 """
 
-import json
 import os
 import pathlib
 import shutil
 import struct
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from unilmv2_tf.serving import arrays
-from unilmv2_tf.serving import comparison
-from unilmv2_tf.serving import isolation
-from unilmv2_tf.serving.clean_check import LIVE_ANSWERS
+from unilmv2_tf.serving.clean_process import LIVE_ANSWERS
+from unilmv2_tf.serving.clean_process import differences
+from unilmv2_tf.serving.clean_process import load_answers
 
 HERE = pathlib.Path(__file__).parent
-# Bytes that are no UTF-8, and a megabyte, do not fit a command line.
-_CLI_ROWS = 8
-
-CLI = """
-import json, os, sys
-sys.path.append(sys.argv[1])
-import isolation
-sys.meta_path.insert(0, isolation.ForbiddenModules())
-import tensorflow as tf
-isolation.import_text_ops()
-from tensorflow.python.tools import saved_model_cli
-for arguments in json.load(sys.stdin):
-    sys.argv = ["saved_model_cli", *arguments]
-    try:
-        saved_model_cli.main()
-    except SystemExit as stop:
-        if stop.code:
-            raise
-"""
 
 
 @pytest.fixture(scope="module")
 def live(exported):
     """By signature: inputs and outputs of the live model."""
-    stored, _ = arrays.load(os.path.join(exported, LIVE_ANSWERS))
-    parts = {}
-    for key, values in stored.items():
-        name, part, tensor = key.split("/")
-        parts.setdefault(name, {"in": {}, "out": {}})[part][tensor] = values
-    return parts
-
-
-@pytest.mark.slow
-def test_saved_model_cli(exported, live, tmp_path):
-    calls = []
-    for name, parts in live.items():
-        inputs = []
-        for tensor, values in parts["in"].items():
-            np.save(tmp_path / f"{name}.{tensor}.npy", values[:_CLI_ROWS])
-            value = f"={tmp_path}/{name}.{tensor}.npy"
-            inputs.append(["--inputs", tensor + value])
-            if values.dtype == object:
-                value = f"={values[:_CLI_ROWS].tolist()!r}"
-                inputs[-1] = ["--input_exprs", tensor + value]
-        # A flag that is left out keeps its value of the call before.
-        flags = []
-        for flag in ("--inputs", "--input_exprs"):
-            flags += [flag, ";".join(x for its, x in inputs if its == flag)]
-        calls.append(
-            ["run", "--dir", exported, "--tag_set", "serve",
-             "--signature_def", name, *flags,
-             "--outdir", str(tmp_path / name)]
-        )  # fmt: skip
-    folder = os.path.dirname(os.path.abspath(isolation.__file__))
-    result = subprocess.run(
-        [sys.executable, "-I", "-c", CLI, folder],
-        input=json.dumps(calls),
-        text=True,
-        capture_output=True,
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    for name, parts in live.items():
-        actual = {
-            path.stem: np.load(path, allow_pickle=True)
-            for path in (tmp_path / name).glob("*.npy")
-        }
-        expected = {k: v[:_CLI_ROWS] for k, v in parts["out"].items()}
-        assert comparison.differences(actual, expected)[0] == set(), name
+    stored = load_answers(os.path.join(exported, LIVE_ANSWERS))
+    return {
+        name: {"in": inputs, "out": outputs}
+        for name, (inputs, outputs, _) in stored.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +131,5 @@ def test_a_c_program(exported, live, loader, tmp_path):
                 key: unpacked_tensor(answers)
                 for key in signatures[name].outputs
             }
-            assert comparison.differences(actual, parts["out"])[0] == set(), (
-                name
-            )
+            assert differences(actual, parts["out"])[0] == set(), name
         assert not answers.read()

@@ -1,0 +1,219 @@
+"""The signatures `answer` and `answer_ids`."""
+
+import numpy as np
+import tensorflow as tf
+
+from unilmv2_tf.models import UniLMv2QuestionAnswerer
+from unilmv2_tf.serving.endpoint import FOX
+from unilmv2_tf.serving.endpoint import Endpoint
+from unilmv2_tf.serving.endpoint import check_range
+
+# The logits of padding, and the score where there is no answer.
+_MASKED = -1e9
+# Windows that are computed together: bounds the memory of a long passage.
+_WINDOWS_AT_ONCE = 32
+_QUESTIONS = (
+    "What jumps over the dog?",
+    "What does it return?",
+    "Which?",
+    "What was it?",
+)
+# Output of the signature -> key of an answer, value if there is none, type.
+_OUTPUTS = {
+    "answer": ("text", "", object),
+    "start": ("start", -1, "int32"),
+    "end": ("end", -1, "int32"),
+    "score": ("score", _MASKED, "float32"),
+    "probability": ("probability", 0.0, "float32"),
+}
+
+
+class Answer(Endpoint):
+    """Questions and passages in, answers out.
+
+        answer      question, context              (batch,)    string
+                    -> answer                      (batch,)    string
+                       start, end                  (batch,)    int32
+                       score, probability          (batch,)    float32
+                       null_score                  (batch,)    float32
+        answer_ids  token_ids, segment_ids,
+                    padding_mask                   (batch, n)  int32
+                    -> start_logits, end_logits    (batch, n)  float32
+
+    `start` and `end` count the characters of the passage; no answer is `""`
+    with -1. With `n_best` above 1 all outputs but `null_score` have a second
+    axis, best first; a passage with fewer answers ends in `""`, -1, a score of
+    -1e9 and a probability of 0. A passage may have any length: it is computed
+    in windows, 32 at once.
+
+    Args:
+        task: a `UniLMv2QuestionAnswerer` with a preprocessor. It is not
+            changed.
+        n_best: int. The number of answers to each question. Defaults to `1`.
+        max_answer_length: int. The longest answer in tokens. Defaults to
+            `30`.
+        buckets: see `Endpoint`. Defaults to `"auto"`.
+
+    Raises:
+        ValueError: if `n_best` or `max_answer_length` is below 1.
+
+    Example:
+
+    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2QuestionAnswerer
+    >>> from unilmv2_tf import UniLMv2QuestionAnswererPreprocessor
+    >>> from unilmv2_tf import UniLMv2Tokenizer
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
+    >>> endpoint = Answer(UniLMv2QuestionAnswerer(
+    ...     UniLMv2Backbone(7, 1, 1, 8, 8, max_sequence_length=16),
+    ...     UniLMv2QuestionAnswererPreprocessor(
+    ...         tokenizer, sequence_length=16, max_question_length=4)))
+    >>> endpoint.text_signatures
+    {'answer': ('question', 'context')}
+    """
+
+    name = "answer"
+    tasks = (UniLMv2QuestionAnswerer,)
+    default_for = UniLMv2QuestionAnswerer
+    text_signatures = {"answer": ("question", "context")}
+    per_token_outputs = ("start_logits", "end_logits")
+    examples = {"question": "What jumps?", "context": FOX}
+
+    def __init__(self, task, n_best=1, max_answer_length=30, buckets="auto"):
+        check_range("n_best", n_best, 1)
+        check_range("max_answer_length", max_answer_length, 1)
+        super().__init__(task, buckets=buckets)
+        self.n_best = n_best
+        self.max_answer_length = max_answer_length
+
+    def rows(self, question, context):
+        windows = self.preprocessor.windows(
+            {"question": question, "context": context}
+        )
+        return {name: windows[name] for name in self.id_inputs}
+
+    def compute(self, rows):
+        length = tf.shape(rows["token_ids"])[1]
+        rows = self.shorten(rows)
+        logits = self.task(rows, training=False)
+        missing = length - tf.shape(rows["token_ids"])[1]
+        return {
+            f"{name}_logits": tf.pad(
+                tf.cast(logits[name], tf.float32),
+                [[0, 0], [0, missing]],
+                constant_values=_MASKED,
+            )
+            for name in ("start", "end")
+        }
+
+    def outputs_of_texts(self, question, context):
+        windows = self.preprocessor.windows(
+            {"question": question, "context": context}
+        )
+        found = self.preprocessor.best_answers(
+            context,
+            windows,
+            self._logits_by_parts(windows),
+            self.n_best,
+            self.max_answer_length,
+        )
+        null_score = found["null_score"]
+        is_none = found["start"][:, 0] < 0
+        if self.task.null_threshold is not None:
+            is_none |= (
+                null_score - found["score"][:, 0] > self.task.null_threshold
+            )
+        first = {"score": null_score, "probability": found["null_probability"]}
+        outputs = {}
+        for name, (key, blank, _) in _OUTPUTS.items():
+            # Having no answer comes first, where the threshold says so.
+            values = found[key]
+            none = first.get(name, tf.fill(tf.shape(null_score), blank))
+            shifted = tf.concat([none[:, tf.newaxis], values[:, :-1]], axis=1)
+            values = tf.where(is_none[:, tf.newaxis], shifted, values)
+            outputs[name] = values[:, 0] if self.n_best == 1 else values
+        return {**outputs, "null_score": null_score}
+
+    def _logits_by_parts(self, windows):
+        rows = {name: windows[name] for name in self.id_inputs}
+        num_rows = tf.shape(rows["token_ids"])[0]
+        length = self.sequence_length
+
+        def next_part(first, start, end):
+            last = first + _WINDOWS_AT_ONCE
+            logits = self.traced_compute(
+                {name: row[first:last] for name, row in rows.items()}
+            )
+            start_logits, end_logits = (
+                tf.ensure_shape(logits[name], [None, length])
+                for name in self.per_token_outputs
+            )
+            return (
+                last,
+                tf.concat([start, start_logits], axis=0),
+                tf.concat([end, end_logits], axis=0),
+            )
+
+        _, start, end = tf.while_loop(
+            lambda first, start, end: first < num_rows,
+            next_part,
+            (tf.constant(0), tf.zeros([0, length]), tf.zeros([0, length])),
+            shape_invariants=(
+                tf.TensorShape([]), *2 * [tf.TensorShape([None, length])]
+            ),
+            # In parallel, the memory would not be bounded.
+            parallel_iterations=1,
+        )  # fmt: skip
+        return {"start": start, "end": end}
+
+    def live_text(self, question, context):
+        found = self.task.answer(
+            list(question),
+            list(context),
+            n_best=self.n_best,
+            max_answer_length=self.max_answer_length,
+        )
+        if self.n_best == 1:
+            found = [[answer] for answer in found]
+        nothing = {key: blank for key, blank, _ in _OUTPUTS.values()}
+        outputs = {
+            "null_score": np.array(
+                [x[0]["null_score"] for x in found], "float32"
+            )
+        }
+        for name, (key, _, dtype) in _OUTPUTS.items():
+            values = np.array(
+                [
+                    [
+                        answer[key]
+                        for answer in x + [nothing] * (self.n_best - len(x))
+                    ]
+                    for x in found
+                ],
+                dtype,
+            )
+            outputs[name] = values[:, 0] if self.n_best == 1 else values
+        return outputs
+
+    def probes(self, inputs, plain, hostile):
+        questions = [
+            _QUESTIONS[row % len(_QUESTIONS)].encode()
+            for row in range(len(plain))
+        ]
+        # A megabyte of words has thousands of windows, an hour of a large
+        # model: only the question is that long.
+        contexts = [
+            text[:2000] if text.count(b" ") > 100_000 else text
+            for text in plain + hostile
+        ]
+        return {"question": questions + hostile, "context": contexts}
+
+    def describe(self):
+        return {
+            **super().describe(),
+            "doc_stride": self.preprocessor.doc_stride,
+            "max_question_length": self.preprocessor.max_question_length,
+            "n_best": self.n_best,
+            "max_answer_length": self.max_answer_length,
+            "null_threshold": self.task.null_threshold,
+        }

@@ -1,0 +1,118 @@
+"""The signatures `classify`, `classify_pair` and `classify_ids`."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unilmv2_tf.models import UniLMv2TextClassifier
+from unilmv2_tf.serving.endpoint import FOX
+from unilmv2_tf.serving.endpoint import Endpoint
+
+
+class Classify(Endpoint):
+    """Texts or pairs of texts in, labels and probabilities out.
+
+        classify       text                       (batch,)          string
+        classify_pair  text_a, text_b             (batch,)          string
+                       -> label                   (batch,)          string
+                          probabilities           (batch, classes)  float32
+        classify_ids   token_ids, segment_ids,
+                       padding_mask               (batch, n)        int32
+                       -> label_id                (batch,)          int32
+                          probabilities           (batch, classes)  float32
+
+    Classes without names are called by their numbers. A classifier with an
+    activation other than softmax returns `outputs` instead of `probabilities`,
+    and a regression returns `value` alone, float32 of shape `(batch,)`.
+
+    Args:
+        task: a `UniLMv2TextClassifier` with a preprocessor. It is not changed.
+        pairs: bool. Whether it was trained on pairs of texts: then
+            `classify_pair` is the main signature. Defaults to `False`.
+        buckets: see `Endpoint`. Defaults to `"auto"`.
+
+    Raises:
+        ValueError: if `task` is no such task.
+
+    Example:
+
+    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2TextClassifier
+    >>> from unilmv2_tf import UniLMv2TextClassifierPreprocessor
+    >>> from unilmv2_tf import UniLMv2Tokenizer
+    >>> tokenizer = UniLMv2Tokenizer(
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
+    >>> endpoint = Classify(UniLMv2TextClassifier(
+    ...     UniLMv2Backbone(7, 1, 1, 8, 8, max_sequence_length=16),
+    ...     preprocessor=UniLMv2TextClassifierPreprocessor(
+    ...         tokenizer, sequence_length=8, label_names=["no", "yes"])))
+    >>> list(endpoint.text_signatures)
+    ['classify', 'classify_pair']
+    """
+
+    name = "classify"
+    tasks = (UniLMv2TextClassifier,)
+    default_for = UniLMv2TextClassifier
+    runs_on_litert = True
+    examples = {
+        "text": FOX,
+        "text_a": "A fox jumps.",
+        "text_b": "An animal moves.",
+    }
+
+    def __init__(self, task, pairs=False, buckets="auto"):
+        super().__init__(task, buckets=buckets)
+        signatures = [
+            ("classify", ("text",)),
+            ("classify_pair", ("text_a", "text_b")),
+        ]
+        self.text_signatures = dict(signatures[::-1] if pairs else signatures)
+        self.labels = task.label_names or list(
+            map(str, range(task.num_classes))
+        )
+        self.has_probabilities = task.num_classes > 1 and task.activation in (
+            keras.activations.linear,
+            keras.activations.softmax,
+        )
+
+    def compute(self, rows):
+        outputs = self.task(self.shorten(rows), training=False)
+        outputs = tf.cast(outputs, tf.float32)
+        if self.task.num_classes == 1:
+            return {"value": outputs[:, 0]}
+        label_ids = tf.argmax(outputs, axis=-1, output_type=tf.int32)
+        if not self.has_probabilities:
+            return {"label_id": label_ids, "outputs": outputs}
+        if self.task.activation != keras.activations.softmax:
+            outputs = tf.nn.softmax(outputs)
+        return {"label_id": label_ids, "probabilities": outputs}
+
+    def as_text(self, outputs):
+        if self.task.num_classes == 1:
+            return outputs
+        label_ids = outputs.pop("label_id")
+        return {"label": tf.gather(self.labels, label_ids), **outputs}
+
+    def live_text(self, **texts):
+        texts = {name: list(values) for name, values in texts.items()}
+        if self.has_probabilities:
+            answers = self.task.classify(texts, return_probabilities=True)
+            shares = [list(x["probabilities"].values()) for x in answers]
+            return {
+                "label": [str(answer["label"]) for answer in answers],
+                "probabilities": np.array(shares, "float32"),
+            }
+        answers = self.task.classify(texts)
+        if self.task.num_classes == 1:
+            return {"value": np.array(answers, "float32")}
+        outputs = self.task.predict(texts, verbose=0)
+        return {
+            "label": [str(answer) for answer in answers],
+            "outputs": outputs.astype("float32"),
+        }
+
+    def describe(self):
+        has_labels = self.task.num_classes > 1
+        return {
+            **super().describe(),
+            "labels": self.labels if has_labels else None,
+        }
