@@ -149,8 +149,8 @@ def load_endpoints(
 
     `options` are arguments of the endpoints, `None` where they are not set.
     """
+    from unilmv2_tf.models.saved_task import load_task
     from unilmv2_tf.serving.endpoint import endpoints_of
-    from unilmv2_tf.training.finetuning.model import load_task
 
     task = load_task(preset, **({} if dtype is None else {"dtype": dtype}))
     possible = endpoints_of(task)
