@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import unilmv2_tf
 from unilmv2_tf import BeamSearchSampler
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2Seq2SeqLM
@@ -133,7 +134,9 @@ def test_extra_assets_describe_the_model(exported, tasks):
     assert sampler["config"]["length_penalty"] == 0.7
     assert described["tasks"]["classify"]["labels"] == ["no", "so", "yes"]
     assert described["tokenizer"]["sep_token_id"] == 3
-    for package, version in described["versions"].items():
+    versions = described["versions"]
+    assert versions.pop("unilmv2_tf") == unilmv2_tf.__version__
+    for package, version in versions.items():
         assert version == importlib.metadata.version(package)
     inputs = described["signatures"]["encode"]["inputs"]
     assert inputs == {"text": {"dtype": "string", "shape": [None]}}
