@@ -86,46 +86,17 @@ def pack_documents(
     Reference:
         Bao et al., 2020, section 4.1.
     """
-    batches = documents.batch(batch_size).map(
-        lambda batch: {
-            "text": batch["text"],
-            "is_start": tf.ones_like(batch["text"], dtype=tf.bool),
-        }
-    )
-    return pack_text_batches(batches, tokenizer, sequence_length).unbatch()
-
-
-def pack_text_batches(
-    batches, tokenizer, sequence_length, num_parallel_calls=None
-):
-    """As `pack_documents`, for batches of texts, and with batches of rows.
-
-    `batches` is a dataset of `{"text": string, "is_start": bool}`; a text
-    either starts a document or continues the text before it.
-
-    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"])
-    >>> batches = tf.data.Dataset.from_tensors(
-    ...     {"text": ["a b c", "a a", "c"], "is_start": [True, False, True]})
-    >>> for rows in pack_text_batches(batches, tokenizer, sequence_length=7):
-    ...     print(rows["token_ids"].numpy(), rows["num_documents"].numpy())
-    [[2 5 6 3 7 5 3]
-     [2 5 3 7 3 0 0]] [1 1]
-    """
     if sequence_length < 5:
         raise ValueError(
             "`sequence_length` must be at least 5: a token in each segment "
             "beside `[CLS]` and twice `[SEP]`. Received: "
             f"sequence_length={sequence_length}"
         )
-    num_parallel_calls = num_parallel_calls or tf.data.AUTOTUNE
-    room = sequence_length - 3
 
     def tokenize(batch):
         token_ids = tokenizer(batch["text"])
-        is_start = batch["is_start"] & (token_ids.row_lengths() > 0)
-        positions = tf.boolean_mask(token_ids.row_starts(), is_start)
+        has_text = token_ids.row_lengths() > 0
+        positions = tf.boolean_mask(token_ids.row_starts(), has_text)
         starts = tf.scatter_nd(
             positions[:, tf.newaxis],
             tf.ones_like(positions, dtype=tf.int32),
@@ -137,10 +108,12 @@ def pack_text_batches(
         return pack_token_ids(token_ids, starts, tokenizer, sequence_length)
 
     return (
-        batches.map(tokenize, num_parallel_calls=num_parallel_calls)
+        documents.batch(batch_size)
+        .map(tokenize, num_parallel_calls=tf.data.AUTOTUNE)
         # An op for each row would take longer than its work.
-        .rebatch(room * _ROWS_AT_ONCE)
-        .map(assemble, num_parallel_calls=num_parallel_calls)
+        .rebatch((sequence_length - 3) * _ROWS_AT_ONCE)
+        .map(assemble, num_parallel_calls=tf.data.AUTOTUNE)
+        .unbatch()
     )
 
 
