@@ -8,9 +8,9 @@ import pytest
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2TextClassifier
-from unilmv2_tf.models import is_preset_location
-from unilmv2_tf.models import preset_config
 from unilmv2_tf.models.presets import PRESETS
+from unilmv2_tf.models.presets import is_preset_location
+from unilmv2_tf.models.presets import preset_config
 
 NAMES = [
     "unilmv2_tiny",

@@ -16,7 +16,7 @@ from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.checkpoints import load_checkpoint
-from unilmv2_tf.models import target_attention
+from unilmv2_tf.models.seq_2_seq_lm import target_attention
 from unilmv2_tf.plots import plot_attention
 
 WORDS = "the a quick brown fox jumped $ .".split()

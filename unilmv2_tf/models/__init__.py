@@ -1,14 +1,10 @@
 """The backbone and the tasks, as KerasHub models."""
 
 from unilmv2_tf.models.backbone import UniLMv2Backbone
-from unilmv2_tf.models.language_model import LanguageModelTask
 from unilmv2_tf.models.losses import SmoothedCrossEntropy
-from unilmv2_tf.models.presets import is_preset_location
-from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.models.pseudo_masked_lm import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models.question_answerer import UniLMv2QuestionAnswerer
 from unilmv2_tf.models.seq_2_seq_lm import UniLMv2Seq2SeqLM
-from unilmv2_tf.models.seq_2_seq_lm import target_attention
 from unilmv2_tf.models.text_classifier import UniLMv2TextClassifier
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2QuestionAnswererPreprocessor
@@ -28,14 +24,10 @@ for _text_class in (
     _text_class.backbone_cls = UniLMv2Backbone
 
 __all__ = [
-    "LanguageModelTask",
     "SmoothedCrossEntropy",
     "UniLMv2Backbone",
     "UniLMv2PseudoMaskedLM",
     "UniLMv2QuestionAnswerer",
     "UniLMv2Seq2SeqLM",
     "UniLMv2TextClassifier",
-    "is_preset_location",
-    "preset_config",
-    "target_attention",
 ]

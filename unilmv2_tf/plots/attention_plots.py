@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from unilmv2_tf.models import target_attention
+from unilmv2_tf.models.seq_2_seq_lm import target_attention
 from unilmv2_tf.plots.figures import QUIET_COLOR
 from unilmv2_tf.plots.figures import TEXT_COLOR
 from unilmv2_tf.plots.figures import new_figure
@@ -69,7 +69,7 @@ def plot_attention(
         raise ValueError(
             "`model` must have a preprocessor, to tokenize texts. "
             "Received: model.preprocessor=None. Integers go to "
-            "`unilmv2_tf.models.target_attention`."
+            "`unilmv2_tf.models.seq_2_seq_lm.target_attention`."
         )
     source_ids, target_ids = _token_ids(model, source, target)
     probabilities = ops.convert_to_numpy(

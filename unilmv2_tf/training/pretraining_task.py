@@ -4,8 +4,8 @@ import inspect
 
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2PseudoMaskedLM
-from unilmv2_tf.models import is_preset_location
-from unilmv2_tf.models import preset_config
+from unilmv2_tf.models.presets import is_preset_location
+from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
