@@ -291,9 +291,9 @@ def word_frequency_loss(folder):
     """Loss of predicting masked tokens by their frequencies, in nats."""
     import numpy as np
 
-    from unilmv2_tf.datasets import evaluation_batches
     from unilmv2_tf.datasets import masked_batches
     from unilmv2_tf.datasets import open_token_shards
+    from unilmv2_tf.datasets.shard_reading import evaluation_batches
     from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 
     shards = open_token_shards(folder / "shards")

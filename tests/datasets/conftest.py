@@ -49,7 +49,7 @@ def small_docstrings(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))
         names = ["pydoc_data", "numpy"]
-        patch.setattr(docstrings, "extract", lambda progress: extract(names))
+        patch.setattr(docstrings, "extract", lambda: extract(names))
         docstrings.documents()
         yield
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from unilmv2_tf.datasets import seeded_batches
+from unilmv2_tf.datasets.batching import seeded_batches
 
 
 def stream(num_examples, batch_size, num_steps, **kwargs):

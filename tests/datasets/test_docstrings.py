@@ -110,7 +110,7 @@ def calls(tmp_path, monkeypatch):
     monkeypatch.setenv("UNILMV2_CACHE", str(tmp_path / "new" / "folder"))
     calls = []
 
-    def extract(progress=None):
+    def extract():
         calls.append(1)
         return DOCUMENTS
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from unilmv2_tf.datasets import TokenShards
-from unilmv2_tf.datasets import evaluation_batches
 from unilmv2_tf.datasets import masked_batches
 from unilmv2_tf.datasets.shard_plan import plan_shards
+from unilmv2_tf.datasets.shard_reading import evaluation_batches
 from unilmv2_tf.datasets.shard_reading import rows_from_token_ids
 from unilmv2_tf.datasets.shard_reading import shuffled_rows
 from unilmv2_tf.datasets.shard_writing import write_token_shards
+from unilmv2_tf.datasets.token_shards import TokenShards
 from unilmv2_tf.datasets.token_shards import record_bytes
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer

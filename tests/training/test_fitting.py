@@ -8,7 +8,7 @@ from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
-from unilmv2_tf.datasets import seeded_batches
+from unilmv2_tf.datasets.batching import seeded_batches
 from unilmv2_tf.training.arguments import OptimizerArgs
 from unilmv2_tf.training.fitting import Stopped
 from unilmv2_tf.training.fitting import fit_resumably

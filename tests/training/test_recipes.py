@@ -14,7 +14,7 @@ import pytest
 
 from unilmv2_tf.cli import _parser
 from unilmv2_tf.cli import main
-from unilmv2_tf.datasets import TokenShards
+from unilmv2_tf.datasets.token_shards import TokenShards
 from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.preprocessing import num_mask_slots
 from unilmv2_tf.training.arguments import PretrainArgs

@@ -1,26 +1,15 @@
 """Where examples come from: files, TFDS and the embedded corpus."""
 
-from unilmv2_tf.datasets.batching import seeded_batches
 from unilmv2_tf.datasets.data_arguments import label_names
 from unilmv2_tf.datasets.data_arguments import load_documents
 from unilmv2_tf.datasets.data_arguments import load_labeled
 from unilmv2_tf.datasets.data_arguments import load_pairs
 from unilmv2_tf.datasets.data_arguments import load_questions
-from unilmv2_tf.datasets.glue import GLUE_TASKS
-from unilmv2_tf.datasets.glue import GlueTask
-from unilmv2_tf.datasets.glue import find_glue_task
-from unilmv2_tf.datasets.shard_reading import evaluation_batches
 from unilmv2_tf.datasets.shard_reading import masked_batches
 from unilmv2_tf.datasets.splits import hold_out
-from unilmv2_tf.datasets.token_shards import TokenShards
 from unilmv2_tf.datasets.token_shards import open_token_shards
 
 __all__ = [
-    "GLUE_TASKS",
-    "GlueTask",
-    "TokenShards",
-    "evaluation_batches",
-    "find_glue_task",
     "hold_out",
     "label_names",
     "load_documents",
@@ -29,5 +18,4 @@ __all__ = [
     "load_questions",
     "masked_batches",
     "open_token_shards",
-    "seeded_batches",
 ]

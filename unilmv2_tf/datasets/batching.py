@@ -20,41 +20,18 @@ def seeded_batches(
     """Makes shuffled batches, each a function of seed and step.
 
     Each epoch has a new order, until `num_steps`. An interrupted training that
-    resumes at a step gets the batches that it would have got.
+    resumes at a step gets the batches that it would have got. All batches have
+    the same size: an epoch may end inside a batch.
 
-    With `lengths`, examples of similar length form a batch, so that batches
-    that are cut to their longest example have less padding: they are sorted
-    within every 50 batches of shuffled examples, and the batches are shuffled.
-    Examples with two lengths, such as those of source and target, are grouped
-    by the first, and within a group by the second.
+    With `lengths`, int of shape `(n,)` or `(n, 2)`, examples of similar length
+    form a batch, so that batches that are cut to their longest example have
+    less padding: they are sorted within every 50 batches of shuffled examples,
+    and the batches are shuffled. Examples with two lengths, such as those of
+    source and target, are grouped by the first, and within a group by the
+    second.
 
-    Args:
-        columns: Dict of arrays with equal first dimensions `n`: rows of
-            integers, or strings.
-        lengths: Int array of shape `(n,)` or `(n, 2)`, or `None`.
-        batch_size: All batches have it: an epoch may end inside a batch.
-        num_steps: The step before which the batches end.
-        seed: Defaults to `0`.
-        start_step: The step of the first batch. Defaults to `0`.
-        parts: Each batch comes in this many successive parts, which are the
-            steps. Defaults to `1`.
-
-    Returns:
-        A `tf.data.Dataset` of dicts of the columns and of `epoch`, int64, with
-        `batch_size / parts` examples.
-
-    Raises:
-        ValueError: If there is no example.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from unilmv2_tf.datasets import seeded_batches
-    >>> lengths = np.array([9, 1, 8, 2])
-    >>> for batch in seeded_batches({"x": lengths}, lengths, 2, num_steps=2):
-    ...     print(sorted(batch["x"].numpy().tolist()))
-    [1, 2]
-    [8, 9]
+    `columns` is a dict of arrays. Each batch comes in `parts` successive parts,
+    which are the steps: dicts of the columns and of `epoch`, int64.
     """
     num_examples = len(next(iter(columns.values()))) if columns else 0
     if num_examples == 0:

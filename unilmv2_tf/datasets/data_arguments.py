@@ -102,7 +102,7 @@ def load_pairs(source: Source, split: str | None = None) -> tf.data.Dataset:
     Raises:
         FileNotFoundError: And the other errors of `load_documents`.
 
-    Examples:
+    Example:
 
     >>> import os, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -112,18 +112,6 @@ def load_pairs(source: Source, split: str | None = None) -> tf.data.Dataset:
     >>> for record in load_pairs(path).as_numpy_iterator():
     ...     print(record["encoder_text"], record["decoder_text"])
     b'unlike ly' b'odd'
-
-    Question generation:
-
-    >>> path = os.path.join(folder.name, "one.json")
-    >>> with open(path, "w") as file:
-    ...     _ = file.write('''{"data": [{"paragraphs": [{
-    ...         "context": "A fox ran.", "qas": [{
-    ...             "id": "1", "question": "Who ran?",
-    ...             "answers": [{"text": "fox", "answer_start": 2}]}]}]}]}''')
-    >>> for record in load_pairs(path).as_numpy_iterator():
-    ...     print(record["encoder_text"], record["decoder_text"])
-    b'A fox ran. | fox' b'Who ran?'
 
     Reference:
         Bao et al., 2020, section 3.4 (summaries, question generation).
@@ -369,11 +357,7 @@ def _load_one(one, split, kind, finish=lambda one, dataset: dataset):
 
 
 def split_scheme(source):
-    """Splits a source into scheme and name; the scheme of a path is empty.
-
-    >>> split_scheme("tfds:wiki40b/en:train"), split_scheme("a.txt")
-    (('tfds', 'wiki40b/en:train'), ('', 'a.txt'))
-    """
+    """Splits a source into scheme and name; the scheme of a path is empty."""
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
             "`source` must be a string, a path or a list of them. "

@@ -10,7 +10,6 @@ and edited are in both splits. So validation scores tell how well a model knows
 this family of texts, not how well it knows English.
 """
 
-import bisect
 import collections
 import hashlib
 import re
@@ -42,7 +41,7 @@ _LABELED_WORDS = range(5, 65)
 _MAX_PIECES = 150
 # An estimate of WordPieces: six letters, or one symbol.
 _PIECE = re.compile(r"[^\W_]{1,6}|[^\w\s]|_")
-_ITEM = re.compile(r"^\*{0,2}(\w+)\b(?=[^\n]*:)", re.MULTILINE)
+_ITEM = re.compile(r"\*{0,2}(\w+)\b(?=.*:)")
 
 
 def digest(text):
@@ -52,24 +51,14 @@ def digest(text):
 
 
 def split_of(document):
-    """Returns the split of a document.
-
-    >>> split_of({"text": "Adds numbers.\\n\\nArgs:\\nx: int."}) == split_of(
-    ...     {"text": "Adds `numbers`."}
-    ... )
-    True
-    """
+    """Returns the split of a document."""
     summary, _ = split_summary(document["text"])
     share = digest("split " + normalize(summary)) / 2**64
     return "validation" if share < VALIDATION_SHARE else "train"
 
 
 def split_summary(text):
-    """Splits a document into its first sentence (or line) and the rest.
-
-    >>> split_summary("Adds numbers. Both may be arrays.\\n\\nArgs:\\nx: int.")
-    ('Adds numbers.', 'Both may be arrays.\\n\\nArgs:\\nx: int.')
-    """
+    """Splits a document into its first sentence (or line) and the rest."""
     line, _, rest = text.partition("\n")
     sentence = _SENTENCE.match(line)
     if sentence:
@@ -78,11 +67,7 @@ def split_summary(text):
 
 
 def opening_prose(text, max_words=None):
-    """Returns what a document says before its first section, on one line.
-
-    >>> opening_prose("Adds numbers.\\n\\nAll of them.\\n\\nArgs:\\nx: int.", 9)
-    'Adds numbers. All of them.'
-    """
+    """Returns what a document says before its first section, on one line."""
     prose = []
     for line in text.split("\n"):
         if _SECTION.match(line):
@@ -96,10 +81,6 @@ def by_split(documents, examples_of):
 
     `examples_of(document)` yields tuples whose first string is what a model
     reads. Their order is mixed, because those of one document are similar.
-
-    >>> documents = [{"text": "Adds numbers."}, {"text": "Adds `numbers`."}]
-    >>> by_split(documents, lambda document: [(document["text"], "sum")])
-    {'train': [('Adds numbers.', 'sum')], 'validation': []}
     """
     found = {split: {} for split in SPLITS}
     for document in documents:
@@ -141,13 +122,7 @@ def summary_pairs_of(document):
 
 
 def package_texts_of(document):
-    """Yields the prose of a document without names of packages, its package.
-
-    >>> list(package_texts_of({
-    ...     "text": "Adds np.ndarray objects to a tf.Tensor, in Keras.",
-    ...     "package": "keras"}))
-    [('Adds ndarray objects to a Tensor, in', 'keras')]
-    """
+    """Yields the prose of a document without names of packages, its package."""
     text = _PACKAGE_NAMES.sub("", opening_prose(document["text"]))
     words = text.split()[: _LABELED_WORDS.stop - 1]
     if len(words) in _LABELED_WORDS:
@@ -158,15 +133,8 @@ def argument_questions_of(document):
     """Yields answer, question and passage for the arguments of a document.
 
     The answer is the description of an argument; the passage is the document
-    around it, of 150 estimated WordPieces at most, cut between lines where
-    possible. Arguments that are documented twice are left out.
-
-    >>> list(argument_questions_of({
-    ...     "text": "Adds them.\\n\\nArgs:\\nx: The first.\\ny: The last one.",
-    ...     "name": "calculator.Sum.add",
-    ...     "arguments": [("y", "The last one.")]}))
-    [('The last one.', 'What is the argument y of Sum.add?',
-      'Adds them.\\n\\nArgs:\\nx: The first.\\ny: The last one.')]
+    around it, of 150 estimated WordPieces at most. Arguments that are
+    documented twice are left out.
     """
     if not document["arguments"]:
         return
@@ -174,20 +142,45 @@ def argument_questions_of(document):
     if owner.lstrip("_")[:1].isupper():
         function = f"{owner}.{function}"
     text = document["text"]
-    pieces = [piece.start() for piece in _PIECE.finditer(text)]
+    lines = text.split("\n")
+    num_pieces = [len(_PIECE.findall(line)) for line in lines]
     items = collections.defaultdict(list)
-    for item in _ITEM.finditer(text):
-        items[item[1]].append(item.start())
+    for number, line in enumerate(lines):
+        item = _ITEM.match(line)
+        if item:
+            items[item[1]].append(number)
     for name, answer in document["arguments"]:
         if len(items[name]) != 1 or text.count(answer) != 1:
             continue
-        start, end = items[name][0], text.index(answer) + len(answer)
+        (item,) = items[name]
         # The answer belongs to the item only if it is on the same line.
-        if start > end or "\n" in text[start:end]:
+        if answer not in lines[item] or num_pieces[item] > _MAX_PIECES:
             continue
-        passage = _passage(text, pieces, start, end, answer)
-        if passage:
-            yield answer, f"What is the argument {name} of {function}?", passage
+        part = _lines_around(item, num_pieces, digest(answer + text) % 1001)
+        passage = "\n".join(lines[part]).strip()
+        yield answer, f"What is the argument {name} of {function}?", passage
+
+
+def _lines_around(item, num_pieces, share_before):
+    """Returns a slice of as many lines around one as may be in a passage.
+
+    How many come before it varies, in thousandths of what is left, so that no
+    position of an answer is more likely than others.
+    """
+    first, end = item, item + 1
+    spare = _MAX_PIECES - num_pieces[item]
+    before = spare * share_before // 1000
+    while first > 0 and num_pieces[first - 1] <= before:
+        first -= 1
+        before -= num_pieces[first]
+        spare -= num_pieces[first]
+    while end < len(num_pieces) and num_pieces[end] <= spare:
+        spare -= num_pieces[end]
+        end += 1
+    while first > 0 and num_pieces[first - 1] <= spare:
+        first -= 1
+        spare -= num_pieces[first]
+    return slice(first, end)
 
 
 def question_record(answer, question, passage):
@@ -195,44 +188,3 @@ def question_record(answer, question, passage):
     identity = digest("\t".join([question, passage, answer]))
     start = passage.index(answer)
     return f"{identity:016x}", question, passage, [answer], [start]
-
-
-def _passage(text, pieces, start, end, answer):
-    """Returns the part of a text around `start:end`, or `None` if too long.
-
-    `pieces` are the positions of the estimated WordPieces of the text.
-    """
-    first = bisect.bisect_left(pieces, start)
-    last = bisect.bisect_left(pieces, end)
-    spare = _MAX_PIECES - (last - first)
-    if spare < 0:
-        return None
-    # How much comes before the answer varies between questions, so that no
-    # position is more likely than others.
-    before = spare * (digest(answer + text) % 1001) // 1000
-    left = _line_start(text, pieces, start, first - before)
-    used = first - bisect.bisect_left(pieces, left)
-    right = _line_end(text, pieces, end, last + spare - used)
-    used = bisect.bisect_left(pieces, right) - first
-    left = _line_start(text, pieces, start, first - (_MAX_PIECES - used))
-    return text[left:right].strip()
-
-
-def _line_start(text, pieces, start, number):
-    """The first line that begins with this piece or later."""
-    place = pieces[number] if number > 0 else 0
-    if place == 0 or text[place - 1] == "\n":
-        return place
-    # There is one, because `start` begins a line.
-    return text.find("\n", place, start) + 1
-
-
-def _line_end(text, pieces, end, number):
-    """The last line, or else word, that ends before this piece."""
-    if number >= len(pieces):
-        return len(text)
-    place = pieces[number]
-    cut = text.rfind("\n", end, place)
-    if cut < 0:
-        cut = text.rfind(" ", end, place)
-    return end if cut < 0 else end + len(text[end:cut].rstrip())

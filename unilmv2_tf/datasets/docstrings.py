@@ -20,8 +20,6 @@ import sys
 import warnings
 import zlib
 
-import rich.console
-import rich.progress
 import tensorflow as tf
 
 from unilmv2_tf.datasets import docstring_examples
@@ -140,7 +138,8 @@ def _corpus(path):
     # Absent, or damaged: gzip has a checksum.
     except (OSError, EOFError, ValueError, zlib.error):
         pass
-    corpus = unique_documents(_extract_with_progress())
+    print("Reading docstrings of installed packages, once", file=sys.stderr)
+    corpus = unique_documents(extract())
     try:
         with (
             replacing(path) as temporary,
@@ -158,32 +157,11 @@ def _corpus(path):
 
 
 def unique_documents(corpus):
-    """Drops documents with the same words; the others in a mixed, fixed order.
-
-    >>> first = {"package": "keras", "text": "Adds two numbers."}
-    >>> second = {"package": "numpy", "text": "adds `two` numbers"}
-    >>> unique_documents([first, second]) == [first]
-    True
-    """
+    """Keeps the first document with the same words, in a mixed, fixed order."""
     kept = {}
     for document in corpus:
         kept.setdefault(digest(normalize(document["text"])), document)
     return [kept[key] for key in sorted(kept)]
-
-
-def _extract_with_progress():
-    bar = rich.progress.Progress(
-        console=rich.console.Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("Reading docstrings", total=None)
-        return extract(
-            progress=lambda done, total: bar.update(
-                task, completed=done, total=total
-            )
-        )
 
 
 def _pairs_dataset(kind, split):

@@ -2,49 +2,10 @@
 
 Wang et al., "GLUE: A Multi-Task Benchmark and Analysis Platform for Natural
 Language Understanding" (2019). A task of your own, such as one of SuperGLUE, is
-another entry of `GLUE_TASKS`, with its `dataset`.
+another entry of the table, with its `dataset`.
 """
 
 import dataclasses
-
-
-@dataclasses.dataclass(frozen=True)
-class GlueTask:
-    """One task of GLUE, with the names of TensorFlow Datasets.
-
-    Args:
-        name: The configuration of the dataset.
-        text_keys: The features that hold the text, or the two texts of a pair.
-        label_names: The classes in the order of their integers; `None` for
-            regression.
-        metrics: What the benchmark reports, by the names of
-            `unilmv2_tf.evaluation.score_labels`.
-        primary_metric: The metric that selects a model.
-        submission_files: The file of each of `test_splits` in a submission.
-        submits_names: Whether a submission holds the names of labels instead
-            of their integers. Defaults to `False`.
-        train_split: Defaults to `"train"`; `None` where there is none.
-        validation_splits: The first is what `load_labeled(..., "validation")`
-            reads.
-        test_splits: Splits without labels.
-        dataset: The dataset of TFDS. Defaults to `"glue"`.
-
-    Reference:
-        Bao et al., 2020, section 3.4.
-    """
-
-    name: str
-    text_keys: tuple[str, ...]
-    label_names: tuple[str, ...] | None
-    metrics: tuple[str, ...]
-    primary_metric: str
-    submission_files: tuple[str, ...]
-    submits_names: bool = False
-    train_split: str | None = "train"
-    validation_splits: tuple[str, ...] = ("validation",)
-    test_splits: tuple[str, ...] = ("test",)
-    dataset: str = "glue"
-
 
 _SENTENCES = ("sentence1", "sentence2")
 _INFERENCE = {
@@ -53,127 +14,110 @@ _INFERENCE = {
     "submits_names": True,
 }
 _TWO_WAY = ("entailment", "not_entailment")
-_ACCURACY = {"metrics": ("accuracy",), "primary_metric": "accuracy"}
-_PARAPHRASE = {"metrics": ("accuracy", "f1"), "primary_metric": "accuracy"}
-
-# By name, and those of other datasets by dataset and name.
-GLUE_TASKS = {
-    task.name if task.dataset == "glue" else f"{task.dataset}/{task.name}": task
-    for task in (
-        GlueTask(
-            name="cola",
-            text_keys=("sentence",),
-            label_names=("unacceptable", "acceptable"),
-            metrics=("matthews",),
-            primary_metric="matthews",
-            submission_files=("CoLA.tsv",),
-        ),
-        GlueTask(
-            name="sst2",
-            text_keys=("sentence",),
-            label_names=("negative", "positive"),
-            submission_files=("SST-2.tsv",),
-            **_ACCURACY,
-        ),
-        GlueTask(
-            name="mrpc",
-            text_keys=_SENTENCES,
-            label_names=("not_equivalent", "equivalent"),
-            submission_files=("MRPC.tsv",),
-            **_PARAPHRASE,
-        ),
-        GlueTask(
-            name="qqp",
-            text_keys=("question1", "question2"),
-            label_names=("not_duplicate", "duplicate"),
-            submission_files=("QQP.tsv",),
-            **_PARAPHRASE,
-        ),
-        GlueTask(
-            name="stsb",
-            text_keys=_SENTENCES,
-            label_names=None,
-            metrics=("pearson", "spearman"),
-            primary_metric="pearson",
-            submission_files=("STS-B.tsv",),
-        ),
-        GlueTask(
-            name="mnli",
-            submission_files=("MNLI-m.tsv", "MNLI-mm.tsv"),
-            validation_splits=("validation_matched", "validation_mismatched"),
-            test_splits=("test_matched", "test_mismatched"),
-            **_INFERENCE,
-            **_ACCURACY,
-        ),
-        GlueTask(
-            name="mnli_matched",
-            submission_files=("MNLI-m.tsv",),
-            train_split=None,
-            **_INFERENCE,
-            **_ACCURACY,
-        ),
-        GlueTask(
-            name="mnli_mismatched",
-            submission_files=("MNLI-mm.tsv",),
-            train_split=None,
-            **_INFERENCE,
-            **_ACCURACY,
-        ),
-        GlueTask(
-            name="qnli",
-            text_keys=("question", "sentence"),
-            label_names=_TWO_WAY,
-            submission_files=("QNLI.tsv",),
-            submits_names=True,
-            **_ACCURACY,
-        ),
-        GlueTask(
-            name="rte",
-            text_keys=_SENTENCES,
-            label_names=_TWO_WAY,
-            submission_files=("RTE.tsv",),
-            submits_names=True,
-            **_ACCURACY,
-        ),
-        GlueTask(
-            name="wnli",
-            text_keys=_SENTENCES,
-            label_names=("not_entailment", "entailment"),
-            submission_files=("WNLI.tsv",),
-            **_ACCURACY,
-        ),
-        GlueTask(
-            name="ax",
-            submission_files=("AX.tsv",),
-            metrics=("matthews",),
-            primary_metric="matthews",
-            train_split=None,
-            validation_splits=(),
-            **_INFERENCE,
-        ),
-    )
-}
 
 
-def find_glue_task(source: object) -> GlueTask | None:
-    """Finds the task of a source.
+@dataclasses.dataclass(frozen=True)
+class GlueTask:
+    """One task, with the names of TensorFlow Datasets."""
 
-    Args:
-        source: Such as `"tfds:glue/mnli:test_matched"`, or anything else that
-            `load_labeled` takes.
+    name: str
+    # The file of each of `test_splits` in a submission.
+    submission_files: tuple[str, ...]
+    # The features that hold the text, or the two texts of a pair.
+    text_keys: tuple[str, ...] = _SENTENCES
+    # In the order of their integers; `None` for regression.
+    label_names: tuple[str, ...] | None = _TWO_WAY
+    # By the names of `unilmv2_tf.evaluation.score_labels`.
+    metrics: tuple[str, ...] = ("accuracy",)
+    # Whether a submission holds names of labels instead of their integers.
+    submits_names: bool = False
+    train_split: str | None = "train"
+    # The first is what `load_labeled(..., "validation")` reads.
+    validation_splits: tuple[str, ...] = ("validation",)
+    # Without labels.
+    test_splits: tuple[str, ...] = ("test",)
+    dataset: str = "glue"
 
-    Returns:
-        A `GlueTask`, or `None` if the source is of none.
+    @property
+    def primary_metric(self):
+        """The metric that selects a model."""
+        return self.metrics[0]
 
-    Example:
 
-    >>> find_glue_task("tfds:glue/cola").primary_metric
+_TASKS = (
+    GlueTask(
+        "cola",
+        ("CoLA.tsv",),
+        text_keys=("sentence",),
+        label_names=("unacceptable", "acceptable"),
+        metrics=("matthews",),
+    ),
+    GlueTask(
+        "sst2",
+        ("SST-2.tsv",),
+        text_keys=("sentence",),
+        label_names=("negative", "positive"),
+    ),
+    GlueTask(
+        "mrpc",
+        ("MRPC.tsv",),
+        label_names=("not_equivalent", "equivalent"),
+        metrics=("accuracy", "f1"),
+    ),
+    GlueTask(
+        "qqp",
+        ("QQP.tsv",),
+        text_keys=("question1", "question2"),
+        label_names=("not_duplicate", "duplicate"),
+        metrics=("accuracy", "f1"),
+    ),
+    GlueTask(
+        "stsb",
+        ("STS-B.tsv",),
+        label_names=None,
+        metrics=("pearson", "spearman"),
+    ),
+    GlueTask(
+        "mnli",
+        ("MNLI-m.tsv", "MNLI-mm.tsv"),
+        validation_splits=("validation_matched", "validation_mismatched"),
+        test_splits=("test_matched", "test_mismatched"),
+        **_INFERENCE,
+    ),
+    GlueTask("mnli_matched", ("MNLI-m.tsv",), train_split=None, **_INFERENCE),
+    GlueTask(
+        "mnli_mismatched", ("MNLI-mm.tsv",), train_split=None, **_INFERENCE
+    ),
+    GlueTask(
+        "qnli",
+        ("QNLI.tsv",),
+        text_keys=("question", "sentence"),
+        submits_names=True,
+    ),
+    GlueTask("rte", ("RTE.tsv",), submits_names=True),
+    GlueTask(
+        "wnli", ("WNLI.tsv",), label_names=("not_entailment", "entailment")
+    ),
+    GlueTask(
+        "ax",
+        ("AX.tsv",),
+        metrics=("matthews",),
+        train_split=None,
+        validation_splits=(),
+        **_INFERENCE,
+    ),
+)
+# By dataset and name.
+GLUE_TASKS = {f"{task.dataset}/{task.name}": task for task in _TASKS}
+
+
+def find_glue_task(source):
+    """Returns the `GlueTask` of a source, or `None` if it is of none.
+
+    >>> find_glue_task("tfds:glue/cola:test").primary_metric
     'matthews'
-    >>> find_glue_task("reviews.tsv") is None
-    True
     """
     if not isinstance(source, str) or not source.startswith("tfds:"):
         return None
     # A version may follow the configuration: glue/cola/2.0.0.
-    name = "/".join(source.split(":")[1].split("/")[:2])
-    return GLUE_TASKS.get(name.removeprefix("glue/"))
+    return GLUE_TASKS.get("/".join(source.split(":")[1].split("/")[:2]))

@@ -85,11 +85,7 @@ def read_labeled_file(path):
 
 
 def sort_names(names):
-    """Sorts class names: integers by their value, others by letters.
-
-    >>> sort_names({"10", "9"}), sort_names({"b", "10", "a"})
-    (['9', '10'], ['10', 'a', 'b'])
-    """
+    """Sorts class names: integers by their value, others by letters."""
     if all(_INTEGER.fullmatch(name) for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)

@@ -51,25 +51,6 @@ def prepare(
 
     Returns:
         A dict of counts, which is also in `statistics.json`.
-
-    Example:
-
-    >>> import os, tempfile
-    >>> from unilmv2_tf.datasets.prepare import prepare
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = {name: os.path.join(folder, name) for name in "tvo"}
-    ...     with open(path["v"], "w") as file:
-    ...         _ = file.write("[PAD] [UNK] [CLS] [SEP] [MASK] a b".replace(
-    ...             " ", chr(10)))
-    ...     text = path["t"] + ".txt"
-    ...     with open(text, "w") as file:
-    ...         _ = file.write("a b\\n\\nb a b")
-    ...     statistics = prepare(
-    ...         text, path["v"], path["o"], sequence_length=8,
-    ...         validation_share=0, num_workers=1)
-    train: 2 documents, 5 tokens (0.00% unknown) in 1 rows of 5.0 tokens;
-    padding 0.00%; 1 shards
-    ...
     """
     if num_workers is None:
         num_workers = len(os.sched_getaffinity(0))

@@ -77,15 +77,6 @@ def plan_shards(sources, data_dir=None, text_key="text"):
 
     A shard has a 64th of the corpus, but at least 1 MB and at most 64 MB unless
     a document is longer. See `prepare` for the arguments.
-
-    >>> import os, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "a.txt")
-    ...     with open(path, "w") as file:
-    ...         _ = file.write("A short document.\\n\\n" * 100_000)
-    ...     plan = plan_shards(path)
-    >>> [part.start for shard in plan for part in shard]
-    [0, 1000008]
     """
     sources = sources if isinstance(sources, list | tuple) else [sources]
     if not sources:

@@ -125,29 +125,9 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Reads token shards as batches that are the same in every pass.
 
-    Rows come in the order of the shards, with the masks of epoch 0. The last
-    batch is filled up with empty rows whose weights are 0.
-
-    Args:
-        shards: The folder that `unilmv2 prepare` wrote, or `TokenShards`.
-        split: Such as `"validation"`.
-        preprocessor: With the vocabulary and sequence length of the shards.
-        batch_size: Rows of a batch.
-        num_rows: How many rows at most. Defaults to `None`, all.
-
-    Returns:
-        A `tf.data.Dataset` of `(x, y, sample_weight)` of static shapes.
-
-    Raises:
-        ValueError: If the shards lack the split, if the preprocessor does not
-            fit them, or if a number is out of range.
-
-    Example:
-
-    ```python
-    batches = evaluation_batches("shards", "validation", preprocessor, 32)
-    model.evaluate(batches)
-    ```
+    Rows come in the order of the shards, at most `num_rows`, with the masks of
+    epoch 0. The last batch is filled up with empty rows whose weights are 0.
+    See `masked_batches`.
     """
     shards, available = _opened(shards, split, preprocessor)
     for name, number in (("batch_size", batch_size), ("num_rows", num_rows)):
@@ -250,20 +230,9 @@ def shuffled_rows(
 def rows_from_token_ids(token_ids, tokenizer):
     """Derives segments and mask, which are not stored, from token ids.
 
-        token_ids      2 7 8 9 3 5 6 3 0 0   2 is [CLS], 3 [SEP], 0 [PAD]
-        segment_ids    0 0 0 0 0 1 1 1 0 0
-        padding_mask   1 1 1 1 1 1 1 1 0 0
-
-    >>> import tensorflow as tf
-    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    >>> rows = rows_from_token_ids(
-    ...     tf.constant([2, 7, 8, 9, 3, 5, 6, 3, 0, 0]), tokenizer)
-    >>> rows["segment_ids"].numpy().tolist()
-    [0, 0, 0, 0, 0, 1, 1, 1, 0, 0]
-    >>> rows["padding_mask"].numpy().tolist()
-    [1, 1, 1, 1, 1, 1, 1, 1, 0, 0]
+    token_ids      2 7 8 9 3 5 6 3 0 0   2 is [CLS], 3 [SEP], 0 [PAD]
+    segment_ids    0 0 0 0 0 1 1 1 0 0
+    padding_mask   1 1 1 1 1 1 1 1 0 0
     """
     token_ids = tf.cast(token_ids, tf.int32)
     is_token = token_ids != tokenizer.pad_token_id

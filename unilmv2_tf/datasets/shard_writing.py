@@ -30,7 +30,6 @@ from unilmv2_tf.datasets.shard_plan import read_batches
 from unilmv2_tf.datasets.token_shards import token_dtype
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
-from unilmv2_tf.preprocessing.packing import PackingStatistics
 from unilmv2_tf.preprocessing.packing import pack_token_ids
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
@@ -79,20 +78,6 @@ def write_token_shards(
     See `prepare` for the arguments. Leftovers of a killed run are removed by
     the next run with its output. `on_shard(job, rows)` is called after each
     shard, unless a runner is used. Returns a dict of counts.
-
-    >>> import os, tempfile
-    >>> from unilmv2_tf.datasets.shard_plan import plan_shards
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     text = os.path.join(folder, "text.txt")
-    ...     with open(text, "w") as file:
-    ...         _ = file.write("a b\\n\\nb a b")
-    ...     statistics = write_token_shards(
-    ...         plan_shards(text), tokenizer, os.path.join(folder, "shards"),
-    ...         sequence_length=8, validation_share=0)
-    >>> statistics["documents"], statistics["tokens"], statistics["rows"]
-    (2, 5, 1)
     """
     _check_arguments(plan, sequence_length, validation_share, num_workers)
     output = os.path.abspath(os.fspath(output))
@@ -154,9 +139,15 @@ def make_rows(job):
         packed = pack(token_ids[part], starts[part])
         rows.append(packed.numpy().astype(dtype))
     rows = np.concatenate(rows)
-    statistics = PackingStatistics.of(rows, starts.sum(), tokenizer)
-    content = {"packing": dataclasses.asdict(statistics), "sources": sources}
-    write_text(job.statistics_file, json.dumps(content))
+    counts = {
+        "documents": int(starts.sum()),
+        "tokens": len(token_ids),
+        "unknown_tokens": int(np.sum(token_ids == tokenizer.unk_token_id)),
+        "rows": len(rows),
+        "padding": int(np.sum(rows == tokenizer.pad_token_id)),
+        "sources": sources,
+    }
+    write_text(job.statistics_file, json.dumps(counts))
     return rows
 
 
@@ -337,35 +328,25 @@ def _plan_jobs(plan, folder, sequence_length, validation_share):
 
 def _count(jobs):
     """Adds up what all processes counted."""
-    splits = {}
-    num_shards = collections.Counter(job.split for job in jobs)
+    totals = collections.defaultdict(collections.Counter)
     sources = collections.defaultdict(collections.Counter)
     for job in jobs:
         with open(job.statistics_file, encoding="utf-8") as file:
-            counted = json.load(file)
-        part = PackingStatistics(**counted["packing"])
-        before = splits.get(job.split)
-        splits[job.split] = part if before is None else before + part
-        for source, counts in counted["sources"].items():
-            sources[source].update(counts)
-
-    def described(statistics, shards):
-        tokens, rows = statistics.tokens, statistics.rows
-        return {
-            **dataclasses.asdict(statistics),
-            "unknown_share": statistics.unknown_tokens / max(tokens, 1),
-            "tokens_per_row": tokens / max(rows, 1),
-            "shards": shards,
-        }
-
-    first, *others = splits.values()
+            counts = json.load(file)
+        for source, of_source in counts.pop("sources").items():
+            sources[source].update(of_source)
+        for total in (totals[job.split], totals["all"]):
+            total.update({**counts, "shards": 1})
+    for total in totals.values():
+        tokens, rows = total["tokens"], total["rows"]
+        size = rows * jobs[0].sequence_length
+        total["unknown_share"] = total["unknown_tokens"] / max(tokens, 1)
+        total["tokens_per_row"] = tokens / max(rows, 1)
+        total["padding_share"] = total.pop("padding") / max(size, 1)
     return {
-        **described(sum(others, first), len(jobs)),
+        **totals.pop("all"),
         "bytes": sum(counts["bytes"] for counts in sources.values()),
-        "splits": {
-            split: described(splits[split], num_shards[split])
-            for split in sorted(splits)
-        },
+        "splits": {split: dict(totals[split]) for split in sorted(totals)},
         "sources": {source: dict(x) for source, x in sources.items()},
     }
 

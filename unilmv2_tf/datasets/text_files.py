@@ -283,11 +283,7 @@ def _parser(path, kind):
 
 
 def parse_tsv(line, kind):
-    """Parses a line of TSV.
-
-    >>> parse_tsv("one\\ttwo", "pairs")
-    ['one', 'two']
-    """
+    """Parses a line of TSV."""
     columns = line.split("\t")
     wanted = len(COLUMNS[kind])
     if len(columns) != wanted:
@@ -309,11 +305,7 @@ def check_columns(columns, num_optional=0):
 
 
 def parse_json(line, kind):
-    """Parses a line of JSON Lines.
-
-    >>> parse_json('{"text": ["un", "##like", "ly"]}', "documents")
-    ['unlike ly']
-    """
+    """Parses a line of JSON Lines."""
     keys = _JSON_KEYS[kind]
     example = "{" + ", ".join(f'"{key}": "..."' for key in keys) + "}"
     record = parse_object(line, example)
@@ -362,11 +354,7 @@ def text_of(record, key, may_be_empty=False):
 
 
 def join_word_pieces(pieces):
-    """Joins WordPieces to a text that is tokenized to the same pieces.
-
-    >>> join_word_pieces(["it", "un", "##fold", "##s", "."])
-    'it unfolds .'
-    """
+    """Joins WordPieces to a text that is tokenized to the same pieces."""
     return " ".join(pieces).replace(" ##", "")
 
 

@@ -22,23 +22,8 @@ METADATA = "metadata.json"
 class TokenShards:
     """The description of a folder of token shards.
 
-    Args:
-        folder: string. Its path.
-        sequence_length: int. The length of the rows.
-        vocabulary: list of strings. The tokens, by id.
-        tokenizer_config: dict. The tokenizer's configuration, without the
-            vocabulary.
-        statistics: dict. The counts that `prepare` made.
-        shards: dict from a split to a list of tuples: the path of a shard and
-            its number of rows.
-        dtype: NumPy type of the stored token ids.
-
-    Example:
-
-    >>> from unilmv2_tf.datasets.token_shards import open_token_shards
-    >>> shards = open_token_shards("corpus")            # doctest: +SKIP
-    >>> shards.num_rows("train")                        # doctest: +SKIP
-    1048576
+    `shards` has a list of path and number of rows for each split, `dtype` is
+    that of the stored ids.
     """
 
     folder: str
@@ -55,14 +40,7 @@ class TokenShards:
         return UniLMv2Tokenizer.from_config(config)
 
     def num_rows(self, split: str) -> int:
-        """Returns the number of rows of a split.
-
-        Args:
-            split: Such as `"train"`.
-
-        Raises:
-            ValueError: If there is no such split.
-        """
+        """Returns the number of rows of a split."""
         if split not in self.shards:
             raise ValueError(
                 f"`split` must be one of {', '.join(self.shards)}, the splits "
@@ -136,11 +114,7 @@ def open_token_shards(folder: str | os.PathLike) -> TokenShards:
 
 
 def token_dtype(vocabulary_size):
-    """Returns the type in which token ids are stored.
-
-    >>> token_dtype(30522), token_dtype(119547)
-    (<class 'numpy.uint16'>, <class 'numpy.int32'>)
-    """
+    """Returns the type in which token ids are stored."""
     return np.uint16 if vocabulary_size <= 2**16 else np.int32
 
 

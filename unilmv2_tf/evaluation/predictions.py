@@ -8,7 +8,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from unilmv2_tf.datasets import find_glue_task
+from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.evaluation import confusion_matrix
 from unilmv2_tf.evaluation import score_labels
 from unilmv2_tf.evaluation import score_squad

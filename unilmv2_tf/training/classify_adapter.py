@@ -6,8 +6,8 @@ import os
 import keras
 import numpy as np
 
-from unilmv2_tf.datasets import find_glue_task
 from unilmv2_tf.datasets import label_names
+from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.evaluation import score_labels
 from unilmv2_tf.evaluation.examples import approximate_lengths
 from unilmv2_tf.evaluation.examples import is_labeled

@@ -2,7 +2,7 @@
 
 import os
 
-from unilmv2_tf.datasets import seeded_batches
+from unilmv2_tf.datasets.batching import seeded_batches
 from unilmv2_tf.models.presets import is_preset_location
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 

@@ -6,8 +6,8 @@
 import absl.logging
 import tensorflow as tf
 
-from unilmv2_tf.datasets import evaluation_batches
 from unilmv2_tf.datasets import masked_batches
+from unilmv2_tf.datasets.shard_reading import evaluation_batches
 from unilmv2_tf.training.flops import matmul_peak
 from unilmv2_tf.training.optimizer import make_optimizer
 from unilmv2_tf.training.strategies import is_chief

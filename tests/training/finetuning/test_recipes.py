@@ -13,8 +13,8 @@ import tensorflow_datasets as tfds
 from unilmv2_tf.cli import _parser
 from unilmv2_tf.cli import main
 from unilmv2_tf.datasets import docstrings
-from unilmv2_tf.datasets import find_glue_task
 from unilmv2_tf.datasets.corpus.docstring_extraction import extract
+from unilmv2_tf.datasets.glue import find_glue_task
 
 FOLDER = pathlib.Path(__file__).resolve().parents[3] / "unilmv2_tf" / "recipes"
 RECIPES = sorted(
@@ -179,9 +179,7 @@ def as_dataset(builder, split=None, **kwargs):
 def small_corpus(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(
-            docstrings, "extract", lambda progress: extract(["numpy"])
-        )
+        patch.setattr(docstrings, "extract", lambda: extract(["numpy"]))
         yield
 
 

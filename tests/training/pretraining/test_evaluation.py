@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from unilmv2_tf.datasets import evaluation_batches
 from unilmv2_tf.datasets import open_token_shards
+from unilmv2_tf.datasets.shard_reading import evaluation_batches
 from unilmv2_tf.training.pretraining_task import make_preprocessor
 from unilmv2_tf.training.pretraining_task import make_task
 from unilmv2_tf.training.tensorflow_engine import TensorFlowEngine

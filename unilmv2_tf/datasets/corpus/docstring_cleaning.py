@@ -63,39 +63,19 @@ _MAX_DESCRIPTION_WORDS = 48
 
 
 def clean_inline(text):
-    """Removes inline reStructuredText and Markdown and extra white space.
-
-    >>> clean_inline("See :func:`~os.walk`, ``x``  and `this <http://a.b>`_.")
-    'See os.walk, x and this.'
-    """
+    """Removes inline reStructuredText and Markdown and extra white space."""
     for pattern, replacement in _INLINE:
         text = pattern.sub(replacement, text)
     return text.strip()
 
 
 def normalize(text):
-    """Reduces a text to its words in lower case, to compare texts.
-
-    >>> normalize("The `axis`:\\n  an Integer.")
-    'the axis an integer'
-    """
+    """Reduces a text to its words in lower case, to compare texts."""
     return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 
 def prose_lines(docstring):
-    """Returns the lines that are not code, tables, rules or directives.
-
-    >>> prose_lines('''Adds.
-    ...
-    ...     Example::
-    ...
-    ...         add(1, 2)
-    ...
-    ...     Returns:
-    ...         The sum.
-    ...     ''')
-    ['Adds.', '', 'Example:', '', 'Returns:', '    The sum.']
-    """
+    """Returns the lines that are not code, tables, rules or directives."""
     lines = inspect.cleandoc(docstring).splitlines()
     kept, position = [], 0
     while position < len(lines):
@@ -128,23 +108,6 @@ def clean_document(docstring):
 
     Code (doctests, fenced and literal blocks), tables and markup are removed;
     wrapped lines are joined; list items and arguments keep their lines.
-
-    >>> print(clean_document('''Adds *two*
-    ...     numbers.
-    ...
-    ...     Args:
-    ...         x: The first
-    ...             of them.
-    ...         y: The second.
-    ...
-    ...     >>> add(1, 2)
-    ...     3
-    ...     '''))
-    Adds two numbers.
-    <BLANKLINE>
-    Args:
-    x: The first of them.
-    y: The second.
     """
     paragraphs, paragraph = [], []
     for line in [*prose_lines(docstring), ""]:
@@ -161,11 +124,7 @@ def clean_document(docstring):
 
 
 def is_prose(text, share=0.7):
-    """Returns whether at least `share` of a text is letters and spaces.
-
-    >>> is_prose("the axis to sum over"), is_prose("x[0] = {1: y**2}")
-    (True, False)
-    """
+    """Returns whether at least `share` of a text is letters and spaces."""
     symbols = len(_SYMBOL.findall(text))
     return len(text) - symbols >= share * len(text) and bool(text)
 
@@ -220,26 +179,6 @@ def argument_descriptions(docstring):
     rule) and Sphinx fields (`:param x:`) are parsed. A description is the first
     paragraph up to a list, cut to the sentences that fit 48 words; those of
     less than three words, or mostly of symbols, are left out.
-
-    >>> argument_descriptions('''Adds.
-    ...
-    ...     Args:
-    ...         x: int. The first
-    ...             of them.
-    ...     ''')
-    [('x', 'int. The first of them.')]
-    >>> argument_descriptions('''Adds.
-    ...
-    ...     Parameters
-    ...     ----------
-    ...     x : int
-    ...         The first of them.
-    ...
-    ...     Returns
-    ...     -------
-    ...     int
-    ...     ''')
-    [('x', 'The first of them.')]
     """
     if not _HINT.search(docstring):
         return []

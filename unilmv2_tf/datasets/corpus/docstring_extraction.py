@@ -31,22 +31,8 @@ STANDARD_LIBRARY = "python"
 PACKAGES = (TOPICS, STANDARD_LIBRARY, *DISTRIBUTIONS)
 
 _SKIPPED_FOLDERS = frozenset(
-    [
-        "__pycache__",
-        "_vendor",
-        "dist-packages",
-        "encodings",
-        "ensurepip",
-        "externals",
-        "idlelib",
-        "lib2to3",
-        "pydoc_data",
-        "site-packages",
-        "test",
-        "tests",
-        "testing",
-        "turtledemo",
-    ]
+    """__pycache__ _vendor dist-packages encodings ensurepip externals idlelib
+    lib2to3 pydoc_data site-packages test tests testing turtledemo""".split()
 )
 _TEST_FILE = re.compile(r"(test_.*|.*_tests?)\.py")
 MIN_WORDS = 5
@@ -132,9 +118,6 @@ def docstrings_of_source(source, module=""):
     """Returns pairs of dotted name and raw docstring of a Python source.
 
     NumPy and SciPy document C code by calls of `add_newdoc`; these count too.
-
-    >>> docstrings_of_source("def f():\\n    '''Does it.'''", "package")
-    [('package.f', 'Does it.')]
     """
     try:
         with warnings.catch_warnings():
@@ -179,12 +162,11 @@ def documents_of_file(package, path):
     return documents
 
 
-def extract(packages=PACKAGES, workers=None, progress=None):
+def extract(packages=PACKAGES, workers=None):
     """Returns the documents of packages, in a fixed order.
 
     `workers` is the number of processes (0: none besides this one; default:
-    the number of cores, at most 8); `progress` is called with the number of
-    files read and that of all files.
+    the number of cores, at most 8).
     """
     files = [(name, path) for name in packages for path in source_files(name)]
     jobs = [
@@ -197,14 +179,8 @@ def extract(packages=PACKAGES, workers=None, progress=None):
     if not sys.executable or getattr(sys, "frozen", False):
         workers = 0
     run = _run_here if workers == 0 else _run_in_process
-    documents, done = [], 0
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        for job, found in zip(jobs, pool.map(run, jobs)):
-            documents += found
-            done += len(job)
-            if progress:
-                progress(done, len(files))
-    return documents
+        return [document for found in pool.map(run, jobs) for document in found]
 
 
 def work():
