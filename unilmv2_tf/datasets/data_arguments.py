@@ -32,6 +32,7 @@ from unilmv2_tf.datasets import labeled_files
 from unilmv2_tf.datasets import squad_files
 from unilmv2_tf.datasets import text_files
 from unilmv2_tf.datasets import tfds_data
+from unilmv2_tf.datasets.corpus.docstring_extraction import PACKAGES
 from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.datasets.splits import SPLITS
 from unilmv2_tf.datasets.splits import take_split
@@ -448,7 +449,7 @@ def _label_names(source):
         return tfds_data.find_labeled_columns(name, builder)[2]
     if scheme == "docstrings":
         docstring_source(source, name, _LABELED)
-        return list(docstrings.PACKAGES)
+        return list(PACKAGES)
     labels = set()
     for path in text_files.find_files(name):
         labels.update(labeled_files.read_labeled_file(path)["label"])
