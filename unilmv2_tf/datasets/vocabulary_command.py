@@ -20,17 +20,6 @@ def vocabulary(
         output: The file to write, one token a line.
         vocabulary_size: The maximum number of tokens.
         lowercase: Whether to lowercase the text.
-
-    Example:
-
-    >>> import tempfile, os
-    >>> from unilmv2_tf.datasets.vocabulary_command import vocabulary
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     text = os.path.join(folder, "text.txt")
-    ...     with open(text, "w") as file:
-    ...         _ = file.write("low lower lowest")
-    ...     vocabulary(text, os.path.join(folder, "vocabulary.txt"), 30)
-    15 tokens written to ...vocabulary.txt
     """
     tokens = learn_vocabulary(
         load_documents(sources),
