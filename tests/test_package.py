@@ -1,6 +1,7 @@
 """How the package is put together."""
 
 import ast
+import collections
 import pathlib
 import subprocess
 import sys
@@ -87,6 +88,22 @@ def test_only_functions_import_what_is_of_one_backend():
     for path in SOURCES:
         for node in tree_of(path).body:
             assert not is_tensorflow_only(getattr(node, "module", None) or "")
+
+
+def test_files_have_names_of_their_own():
+    names = collections.Counter(
+        path.name for path in SOURCES if path.name != "__init__.py"
+    )
+    assert not [name for name, count in names.items() if count > 1]
+
+
+def test_own_modules_are_not_renamed_on_import():
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                module = getattr(node, "module", None) or node.names[0].name
+                if module.startswith("unilmv2_tf"):
+                    assert not any(a.asname for a in node.names), path
 
 
 def test_editors_see_the_names_that_users_import():
