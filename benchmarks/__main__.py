@@ -36,7 +36,6 @@ BENCHMARKS = {
     "input_pipeline": "masked batches from shards and from text",
     "precision": "a pre-training step in mixed_bfloat16 beside float32",
     "startup": "seconds until the import and the first step are done",
-    "scaling": "cost of a token by model size, row length and batch size",
     "serving": "latency of exported models beside live ones and PyTorch",
     "kill_and_resume": "a pre-training killed 20 times beside one that is not",
     "ablation": "the paper's ablation of the objectives, in miniature",

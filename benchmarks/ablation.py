@@ -156,26 +156,19 @@ def gather(folder, arm, pretrain_steps):
 
 
 def draw(figures, path):
-    """Draws a dot for each seed and a bar for their mean."""
-    rows = list(figures["rows"].values())[::-1]
-
-    def panel(axes):
-        for place, row in enumerate(rows):
-            match = row["exact_match"]
-            axes.barh(place, 100 * match["mean"], 0.6, color="#c9d7ea")
-            values = [100 * value for value in match["values"]]
-            axes.plot(values, [place] * len(values), "o", color="#2f5d9b", ms=4)
-        axes.set_yticks(range(len(rows)), [row["title"] for row in rows])
-        if "majority" in figures["trivial"]:
-            majority = 100 * figures["trivial"]["majority"]["exact_match"]
-            axes.axvline(majority, color="#7b828d", ls=":", lw=1)
-            axes.text(majority, len(rows) - 0.45, " most frequent name",
-                      color="#7b828d", fontsize=8)  # fmt: skip
-        axes.set_xlabel("exact match on held-out pairs, % (dots: seeds, "
-                        "bars: mean)", color=charts.TEXT_COLOR)  # fmt: skip
-        axes.spines[["top", "right"]].set_visible(False)
-
-    charts.draw_panels(path, panel)
+    """Draws the mean of the seeds, with a line from lowest to highest."""
+    rows = figures["rows"].values()
+    names = {"median": "mean", "lowest": "min", "highest": "max"}
+    scores = [
+        {key: 100 * row["exact_match"][name] for key, name in names.items()}
+        for row in rows
+    ]
+    series = {"mean of three seeds (line: range)": scores}
+    titles = [row["title"].replace(" ", "\n") for row in rows]
+    label = "exact match on held-out pairs, %"
+    charts.draw_panels(
+        path, lambda axes: charts.bar_panel(axes, series, titles, label)
+    )
 
 
 def tables(figures):

@@ -7,14 +7,7 @@ COLORS = ("#2f5d9b", "#c98b2b", "#4f8f63", "#8fb0d9", "#7a7a7a", "#a34f6e")
 
 
 def bar_panel(axes, series, groups, y_label):
-    """Draws groups of bars from medians, with lines from lowest to highest.
-
-    Args:
-        axes: a Matplotlib axes.
-        series: dict from name to a list of spreads, one for each group.
-        groups: list of strings.
-        y_label: string, with the unit.
-    """
+    """Draws spreads as groups of bars, a list of spreads for each name."""
     width = 0.8 / len(series)
     for number, (name, spreads) in enumerate(series.items()):
         offset = (number - (len(series) - 1) / 2) * width
@@ -43,14 +36,7 @@ def bar_panel(axes, series, groups, y_label):
 
 
 def curve_panel(axes, curves, x_label, y_label):
-    """Draws curves over a logarithmic axis, with bands for their spreads.
-
-    Args:
-        axes: a Matplotlib axes.
-        curves: dict from name to a dict from x to a spread.
-        x_label: string, with the unit.
-        y_label: string, with the unit.
-    """
+    """Draws spreads as curves, a dict from x to a spread for each name."""
     for number, (name, points) in enumerate(curves.items()):
         x = [float(key) for key in points]
         median, lowest, highest = (
@@ -76,12 +62,7 @@ def _finish(axes):
 
 
 def draw_panels(path, *panels):
-    """Draws panels side by side.
-
-    Args:
-        path: path of the PNG.
-        *panels: functions of an axes.
-    """
+    """Draws panels, functions of an axes, side by side."""
     size = (max(7.5, 4.2 * len(panels)), 3.6)
     figure = Figure(figsize=size, layout="constrained")
     for axes, draw in zip(

@@ -19,11 +19,7 @@ import traceback
 
 
 def installed(peers):
-    """The factories of those peers whose packages are installed.
-
-    Args:
-        peers: dict from name to `(factory, packages, extra)`.
-    """
+    """The factories of those peers whose packages are installed."""
     found = {}
     for name, (factory, packages, extra) in peers.items():
         missing = [p for p in packages if importlib.util.find_spec(p) is None]
@@ -40,18 +36,9 @@ def installed(peers):
 def measure(contenders, rounds, settings, num_warmups=2):
     """Lets contenders take steps by turns.
 
-    Args:
-        contenders: dict from name to `"module:function"`, or to a tuple of
-            that and a dict of settings of its own.
-        rounds: int. Measured steps of each.
-        settings: dict for all of them.
-        num_warmups: int. Steps before these, which build graphs and fill
-            caches. Defaults to `2`.
-
-    Returns:
-        A dict from name to a dict of `seconds` and `peak_mb` (resident memory
-        at its highest during the step), each with an entry a round, and
-        `made`: the seconds until the contender was ready.
+    A contender is `"module:function"`, or a tuple of that and settings of its
+    own. The result has lists of `seconds` and `peak_mb` (of resident memory) by
+    name, and `made`, the seconds until the contender was ready.
     """
     running, samples = {}, {}
     try:
@@ -212,11 +199,7 @@ def shown(figure, digits=2, unit=""):
 
 
 def faster_than(peer, speed):
-    """Says which of two is faster, and by how much.
-
-    Args:
-        peer: string. What is compared with.
-        speed: dict, a spread: the peer's time divided by ours.
+    """Says which of two is faster; `speed` is the peer's time through ours.
 
     >>> faster_than("BART", {"median": 2.0, "lowest": 1.5, "highest": 2.5})
     'faster than BART by 2.00x (1.50-2.50)'

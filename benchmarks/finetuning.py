@@ -91,7 +91,7 @@ def bart_flops(settings):
     """The operations of a step of BART."""
     size = random_rows.size_of(settings)
     n, m = settings["source_length"], settings["target_length"]
-    hidden, inner = size["hidden"], size["inner"]
+    hidden, inner = size["hidden_dim"], size["intermediate_dim"]
 
     def layer(num_tokens, num_pairs):
         weights = 4 * hidden**2 + 2 * hidden * inner
@@ -102,7 +102,9 @@ def bart_flops(settings):
     cross = 2 * (n + m) * hidden**2
     layers = layer(n, n * n) + layer(m, m * m + m * n) + cross
     head = m * hidden * random_rows.VOCABULARY_SIZE
-    return settings["batch_size"] * 6 * (size["layers"] // 2 * layers + head)
+    return (
+        settings["batch_size"] * 6 * (size["num_layers"] // 2 * layers + head)
+    )
 
 
 def draw(figures, path):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from benchmarks import random_rows
-from benchmarks.random_rows import size_of
+from benchmarks.random_rows import model_arguments
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
@@ -16,29 +16,27 @@ BOTH = ("ae", "par")
 MATMULS = 10
 
 
-def make_backbone(settings, max_sequence_length=512, backbone_cls=None):
-    """A backbone with random weights."""
-    size = size_of(settings)
-    return (backbone_cls or UniLMv2Backbone)(
-        vocabulary_size=random_rows.VOCABULARY_SIZE,
-        num_layers=size["layers"],
-        num_heads=size["heads"],
-        hidden_dim=size["hidden"],
-        intermediate_dim=size["inner"],
-        dropout=settings.get("dropout", random_rows.DROPOUT),
-        max_sequence_length=max_sequence_length,
-        dtype=settings.get("precision", "float32"),
-    )
-
-
-def make_masked_lm(settings, backbone_cls=None):
+def make_masked_lm(settings, backbone_cls=UniLMv2Backbone):
     """A task with random weights."""
-    length = max(512, settings["length"])
+    backbone = backbone_cls(
+        max_sequence_length=max(512, settings["length"]),
+        **model_arguments(settings),
+    )
     return UniLMv2PseudoMaskedLM(
-        make_backbone(settings, length, backbone_cls),
+        backbone,
         objectives=tuple(settings.get("objectives", BOTH)),
         pseudo_token_id=random_rows.MASK,
     )
+
+
+def make_seq2seq_lm(settings):
+    """A task with random weights."""
+    backbone = UniLMv2Backbone(
+        max_sequence_length=settings["source_length"]
+        + settings["target_length"],
+        **model_arguments(settings),
+    )
+    return UniLMv2Seq2SeqLM(backbone, pseudo_token_id=random_rows.MASK)
 
 
 def task_inputs(masked):
@@ -69,7 +67,7 @@ def tensors(arrays):
     }
 
 
-def pretraining(settings, backbone_cls=None):
+def pretraining(settings, backbone_cls=UniLMv2Backbone):
     """An update as `unilmv2 pretrain` does it."""
     import tensorflow as tf
 
@@ -115,11 +113,7 @@ def finetuning(settings):
     """An update as `unilmv2 finetune seq2seq` does it."""
     from unilmv2_tf.training.optimizer import FitAdamW
 
-    source, target = random_rows.random_pairs(settings)
-    length = settings["source_length"] + settings["target_length"]
-    task = UniLMv2Seq2SeqLM(
-        make_backbone(settings, length), pseudo_token_id=random_rows.MASK
-    )
+    task = make_seq2seq_lm(settings)
     optimizer = FitAdamW(
         learning_rate=random_rows.LEARNING_RATE,
         weight_decay=random_rows.WEIGHT_DECAY,
@@ -132,15 +126,10 @@ def finetuning(settings):
         weighted_metrics=[],
         jit_compile=False,
     )
-    steps = np.arange(1, target.shape[1] + 1, dtype="int32")
-    x = {
-        "encoder_token_ids": source,
-        "encoder_padding_mask": np.ones_like(source),
-        "decoder_token_ids": target,
-        "decoder_padding_mask": np.ones_like(target),
-        "pseudo_token_ids": np.full_like(target, random_rows.MASK),
-        "decoder_steps": np.tile(steps, (len(target), 1)),
-    }
+    x = random_rows.pair_inputs(settings)
+    target = x["decoder_token_ids"]
+    x["pseudo_token_ids"] = np.full_like(target, random_rows.MASK)
+    x["decoder_steps"] = np.cumsum(np.ones_like(target), 1, dtype="int32")
     x = tensors(x)
     return lambda: float(task.train_on_batch(x, target))
 
@@ -149,17 +138,9 @@ def beam_search(settings):
     """`UniLMv2Seq2SeqLM.generate`, forced to the full length."""
     from unilmv2_tf import BeamSearchSampler
 
-    task = UniLMv2Seq2SeqLM(
-        make_backbone(settings), pseudo_token_id=random_rows.MASK
-    )
+    task = make_seq2seq_lm(settings)
     task.compile(sampler=BeamSearchSampler(settings["num_beams"]))
-    source, target = random_rows.random_pairs(settings)
-    inputs = {
-        "encoder_token_ids": source,
-        "encoder_padding_mask": np.ones_like(source),
-        "decoder_token_ids": np.zeros_like(target),
-        "decoder_padding_mask": np.zeros_like(target),
-    }
+    inputs = random_rows.pair_inputs(settings, is_target_known=False)
     return lambda: task.generate(inputs, stop_token_ids=None)
 
 
@@ -167,13 +148,8 @@ def step_flops(settings, objectives=BOTH, num_slots=None):
     """The operations of a step of a whole batch."""
     from unilmv2_tf.training.flops import training_flops
 
-    size, length = size_of(settings), settings["length"]
-    shape = types.SimpleNamespace(
-        hidden_dim=size["hidden"],
-        intermediate_dim=size["inner"],
-        num_layers=size["layers"],
-        vocabulary_size=random_rows.VOCABULARY_SIZE,
-    )
+    length = settings["length"]
+    shape = types.SimpleNamespace(**model_arguments(settings))
     slots = (length, num_slots or num_mask_slots(length))
     return settings["batch_size"] * training_flops(shape, slots, objectives)
 

@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks import random_rows
 from benchmarks.our_steps import masked_rows
 from benchmarks.our_steps import tensors
+from benchmarks.random_rows import model_arguments
 from benchmarks.random_rows import size_of
 
 KERAS_HUB = (["keras_hub"], "bench")
@@ -35,9 +36,7 @@ def keras_hub_bert(settings):
     import keras_hub
 
     masked = masked_rows(settings)
-    backbone = keras_hub.models.BertBackbone(
-        num_layers=size_of(settings)["layers"], **_keras_hub_size(settings)
-    )
+    backbone = keras_hub.models.BertBackbone(**model_arguments(settings))
     task = keras_hub.models.BertMaskedLM(backbone)
     _compile(task, settings.get("jit_compile", False))
     ids = masked["token_ids"]
@@ -53,18 +52,11 @@ def keras_hub_bert(settings):
 
 def keras_hub_bart(settings):
     """An update of `BartSeq2SeqLM`."""
-    source, target = random_rows.random_pairs(settings)
     task = _keras_hub_bart(settings)
     # It is faster on a CPU without XLA.
     _compile(task, jit_compile=False)
-    x = {
-        "encoder_token_ids": source,
-        "encoder_padding_mask": np.ones_like(source),
-        "decoder_token_ids": target,
-        "decoder_padding_mask": np.ones_like(target),
-    }
-    x = tensors(x)
-    return lambda: float(task.train_on_batch(x, target))
+    x = tensors(random_rows.pair_inputs(settings))
+    return lambda: float(task.train_on_batch(x, x["decoder_token_ids"]))
 
 
 def keras_hub_search(settings):
@@ -76,13 +68,7 @@ def keras_hub_search(settings):
         sampler=keras_hub.samplers.BeamSampler(settings["num_beams"]),
         jit_compile=False,
     )
-    source, target = random_rows.random_pairs(settings)
-    inputs = {
-        "encoder_token_ids": source,
-        "encoder_padding_mask": np.ones_like(source),
-        "decoder_token_ids": np.zeros_like(target),
-        "decoder_padding_mask": np.zeros_like(target),
-    }
+    inputs = random_rows.pair_inputs(settings, is_target_known=False)
     # BART starts from a token of its own.
     inputs["decoder_token_ids"][:, 0] = random_rows.CLS
     inputs["decoder_padding_mask"][:, 0] = 1
@@ -92,25 +78,11 @@ def keras_hub_search(settings):
 def _keras_hub_bart(settings):
     import keras_hub
 
+    arguments = model_arguments(settings)
     # Half of the layers encode, half decode.
-    num_layers = size_of(settings)["layers"] // 2
-    return keras_hub.models.BartSeq2SeqLM(
-        keras_hub.models.BartBackbone(
-            num_layers=num_layers, **_keras_hub_size(settings)
-        )
-    )
-
-
-def _keras_hub_size(settings):
-    size = size_of(settings)
-    return {
-        "vocabulary_size": random_rows.VOCABULARY_SIZE,
-        "num_heads": size["heads"],
-        "hidden_dim": size["hidden"],
-        "intermediate_dim": size["inner"],
-        "dropout": settings.get("dropout", random_rows.DROPOUT),
-        "dtype": settings.get("precision", "float32"),
-    }
+    arguments["num_layers"] //= 2
+    backbone = keras_hub.models.BartBackbone(**arguments)
+    return keras_hub.models.BartSeq2SeqLM(backbone)
 
 
 def _compile(task, jit_compile):
@@ -145,9 +117,9 @@ def hugging_face_bart(settings):
         weight_decay=random_rows.WEIGHT_DECAY,
         eps=random_rows.EPSILON,
     )
-    source, target = (
-        torch.tensor(ids).long() for ids in random_rows.random_pairs(settings)
-    )
+    inputs = random_rows.pair_inputs(settings)
+    source = torch.tensor(inputs["encoder_token_ids"]).long()
+    target = torch.tensor(inputs["decoder_token_ids"]).long()
     is_mixed = settings.get("precision") == "mixed_bfloat16"
 
     def step():
@@ -173,7 +145,8 @@ def hugging_face_search(settings):
         settings, forced_bos_token_id=None, forced_eos_token_id=None
     ).eval()
     model = model.to(getattr(torch, settings.get("precision", "float32")))
-    source = torch.tensor(random_rows.random_pairs(settings)[0]).long()
+    inputs = random_rows.pair_inputs(settings)
+    source = torch.tensor(inputs["encoder_token_ids"]).long()
 
     def step():
         with torch.inference_mode():
@@ -195,17 +168,16 @@ def hugging_face_bart_model(settings, **config):
 
     torch.set_num_threads(settings.get("threads") or torch.get_num_threads())
     size = size_of(settings)
+    halves = {}
+    for half in ("encoder", "decoder"):
+        halves[f"{half}_layers"] = size["num_layers"] // 2
+        halves[f"{half}_attention_heads"] = size["num_heads"]
+        halves[f"{half}_ffn_dim"] = size["intermediate_dim"]
     return transformers.BartForConditionalGeneration(
         transformers.BartConfig(
             vocab_size=random_rows.VOCABULARY_SIZE,
-            d_model=size["hidden"],
-            encoder_layers=size["layers"] // 2,
-            decoder_layers=size["layers"] // 2,
-            encoder_attention_heads=size["heads"],
-            decoder_attention_heads=size["heads"],
-            encoder_ffn_dim=size["inner"],
-            decoder_ffn_dim=size["inner"],
-            max_position_embeddings=1024,
+            d_model=size["hidden_dim"],
+            **halves,
             **config,
         )
     )
@@ -224,10 +196,10 @@ def model_garden_bert(settings):
     initializer = tf_keras.initializers.TruncatedNormal(stddev=0.02)
     encoder = modeling.networks.BertEncoderV2(
         vocab_size=random_rows.VOCABULARY_SIZE,
-        hidden_size=size["hidden"],
-        num_layers=size["layers"],
-        num_attention_heads=size["heads"],
-        inner_dim=size["inner"],
+        hidden_size=size["hidden_dim"],
+        num_layers=size["num_layers"],
+        num_attention_heads=size["num_heads"],
+        inner_dim=size["intermediate_dim"],
         max_sequence_length=512,
         output_dropout=dropout,
         attention_dropout=dropout,

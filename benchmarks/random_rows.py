@@ -8,12 +8,13 @@ from unilmv2_tf.preprocessing import num_mask_slots
 
 VOCABULARY_SIZE = 30_522
 Size = Literal["tiny", "mini", "small", "base"]
+_NAMES = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 # All models have these sizes, whatever their library calls them.
 SIZES = {
-    "tiny": {"layers": 2, "heads": 2, "hidden": 128, "inner": 512},
-    "mini": {"layers": 4, "heads": 4, "hidden": 256, "inner": 1024},
-    "small": {"layers": 6, "heads": 8, "hidden": 512, "inner": 2048},
-    "base": {"layers": 12, "heads": 12, "hidden": 768, "inner": 3072},
+    "tiny": dict(zip(_NAMES, (2, 2, 128, 512))),
+    "mini": dict(zip(_NAMES, (4, 4, 256, 1024))),
+    "small": dict(zip(_NAMES, (6, 8, 512, 2048))),
+    "base": dict(zip(_NAMES, (12, 12, 768, 3072))),
 }
 DROPOUT = 0.1
 LEARNING_RATE = 1e-4
@@ -27,8 +28,18 @@ FIRST_ID, CLS, MASK = 1000, 101, 103
 def size_of(settings):
     """The size of the model: a named one, with other layers if asked."""
     size = dict(SIZES[settings["size"]])
-    size["layers"] = settings.get("layers") or size["layers"]
+    size["num_layers"] = settings.get("layers") or size["num_layers"]
     return size
+
+
+def model_arguments(settings):
+    """The size and more, as Keras's models of all libraries take it."""
+    return {
+        "vocabulary_size": VOCABULARY_SIZE,
+        "dropout": settings.get("dropout", DROPOUT),
+        "dtype": settings.get("precision", "float32"),
+        **size_of(settings),
+    }
 
 
 def random_ids(batch_size, length, seed=0):
@@ -38,25 +49,22 @@ def random_ids(batch_size, length, seed=0):
     return rng.integers(FIRST_ID, VOCABULARY_SIZE, shape, dtype="int32")
 
 
-def random_pairs(settings):
-    """Random sources and targets without padding."""
-    return tuple(
-        random_ids(settings["batch_size"], length)
-        for length in (settings["source_length"], settings["target_length"])
+def pair_inputs(settings, is_target_known=True):
+    """Random sources and targets without padding, as seq2seq models take it."""
+    source, target = (
+        random_ids(settings["batch_size"], settings[f"{name}_length"])
+        for name in ("source", "target")
     )
+    return {
+        "encoder_token_ids": source,
+        "encoder_padding_mask": np.ones_like(source),
+        "decoder_token_ids": target * is_target_known,
+        "decoder_padding_mask": np.full_like(target, is_target_known),
+    }
 
 
 def masked_rows(ids, seed=0):
-    """Masks rows: spans of about two tokens, each predicted in its own step.
-
-    Args:
-        ids: int32 array of shape `(batch_size, length)`.
-        seed: int, or a list of ints. Defaults to `0`.
-
-    Returns:
-        A dict of int32 arrays: `token_ids`, like `ids`;
-        `positions`, `steps` and `labels` of shape `(batch_size, m)`.
-    """
+    """Masks rows: spans of about two tokens, each predicted in its own step."""
     rng = np.random.default_rng(seed)
     places = np.tile(np.arange(ids.shape[1]), [len(ids), 1])
     num_slots = num_mask_slots(ids.shape[1])

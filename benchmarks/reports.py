@@ -66,13 +66,7 @@ def _processor():
 
 
 def write_tables(names, root=ROOT, results=RESULTS):
-    """Writes all tables of README.md and docs anew.
-
-    Args:
-        names: list of strings. The benchmarks.
-        root: path of the repository.
-        results: path of the folder of the JSON files.
-    """
+    """Writes the tables of these benchmarks anew, in README.md and docs."""
     tables = make_tables(names, results)
     root = pathlib.Path(root)
     for path in (root / "README.md", *sorted(root.glob("docs/**/*.md"))):

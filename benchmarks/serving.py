@@ -54,21 +54,16 @@ def run(
         for size in BATCH_SIZES:
             own = {**settings, "kind": kind, "batch_size": size}
             for name, sample in measure(contest, rounds, own).items():
-                latency = latencies(sample["seconds"], size)
+                latency = latencies(sample["seconds"])
                 figures[kind][name][str(size)] = latency
                 print(f"  {kind} {name}, batch {size}: {latency}")
     return figures
 
 
-def latencies(seconds, batch_size):
-    """Percentiles in milliseconds, and texts a second."""
+def latencies(seconds):
+    """Percentiles in milliseconds."""
     p50, p95 = (1000 * np.percentile(seconds, share) for share in (50, 95))
-    return {
-        "calls": len(seconds),
-        "p50_ms": round(float(p50), 1),
-        "p95_ms": round(float(p95), 1),
-        "texts_per_second": round(batch_size * len(seconds) / sum(seconds), 2),
-    }
+    return {"p50_ms": round(float(p50), 1), "p95_ms": round(float(p95), 1)}
 
 
 def vocabulary():
@@ -223,16 +218,13 @@ def _hugging_face_tokenizer(settings):
 def draw(figures, path):
     """Draws the medians, with lines up to the 95th percentile."""
 
+    def bar(times):
+        keys = {"median": "p50_ms", "lowest": "p50_ms", "highest": "p95_ms"}
+        return {key: times[name] for key, name in keys.items()}
+
     def panel(kind):
         series = {
-            name: [
-                {
-                    "median": times[str(size)]["p50_ms"],
-                    "lowest": times[str(size)]["p50_ms"],
-                    "highest": times[str(size)]["p95_ms"],
-                }
-                for size in BATCH_SIZES
-            ]
+            name: [bar(times[str(size)]) for size in BATCH_SIZES]
             for name, times in figures[kind].items()
         }
         groups = [f"{kind}, batch {size}" for size in BATCH_SIZES]

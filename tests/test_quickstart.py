@@ -65,7 +65,8 @@ def test_report(finished):
 def test_scores_are_those_of_the_predictions(finished):
     folder, _ = finished
     for name in ("scores", "scratch_scores"):
-        lines = (folder / name / "predictions.jsonl").read_text().splitlines()
+        text = (folder / name / "predictions.jsonl").read_text("utf-8")
+        lines = text.strip().split("\n")
         rows = [json.loads(line) for line in lines]
         assert len(rows) == SMALL["num_held_out"]
         hits = [

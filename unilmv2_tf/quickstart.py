@@ -25,11 +25,11 @@ vocabulary.txt: vocabulary {corpus} --output {output}/vocabulary.txt
   --vocabulary_size {vocabulary_size}
 
 shards: prepare {corpus} {output}/vocabulary.txt {output}/shards
-  --sequence_length {sequence_length} --overwrite true
+  --sequence_length 64 --overwrite true
 
 pretrained/preset: pretrain --data {output}/shards --output {output}/pretrained
   --preset {preset} --backbone.max_sequence_length {positions}
-  --backbone.dropout 0 --batch_size {pretrain_batch_size}
+  --backbone.dropout 0 --batch_size 16
   --num_steps {pretrain_steps} --warmup_steps {warmup_steps}
   --learning_rate 1e-3 --clip_norm 1 --seed {seed}
 
@@ -60,7 +60,7 @@ mask.png: show-mask "The shape of the tensor is given by a tuple of integers."
 """
 FINETUNE = """finetune seq2seq --data {data} --source_length {source_length}
   --target_length {target_length} --num_beams 3
-  --length_penalty {length_penalty} --batch_size {finetune_batch_size}
+  --length_penalty {length_penalty} --batch_size 32
   --epochs 1 --learning_rate 1e-3 --metric exact_match
   --evaluation_examples 100 --seed {seed}"""
 PICTURES = {
@@ -78,11 +78,8 @@ def quickstart(
         "unilmv2_tiny", "unilmv2_mini", "unilmv2_small"
     ] = "unilmv2_tiny",
     vocabulary_size: int = 4000,
-    sequence_length: int = 64,
     pretrain_steps: int = 4000,
-    pretrain_batch_size: int = 16,
     num_examples: int | None = None,
-    finetune_batch_size: int = 32,
     num_held_out: int | None = None,
     seed: int = 1,
 ):
@@ -99,24 +96,10 @@ def quickstart(
             of a docstring -> its first line; hard, for longer runs).
         preset: A built-in size of the model.
         vocabulary_size: Number of WordPieces.
-        sequence_length: Tokens in a row of pre-training.
-        pretrain_steps: Steps of pre-training.
-        pretrain_batch_size: Rows in a step of pre-training.
-        num_examples: Pairs of one pass of fine-tuning, by default all.
-        finetune_batch_size: Pairs in a step of fine-tuning.
+        pretrain_steps: Steps of pre-training, 16 rows of 64 tokens each.
+        num_examples: Pairs of the one pass of fine-tuning, by default all.
         num_held_out: Held-out pairs that are scored, by default all.
         seed: Seed of everything random.
-
-    Raises:
-        ValueError: if the output folder holds a run with other arguments.
-        SystemExit: if a command fails.
-        KeyboardInterrupt: on Ctrl-C; finished commands are kept.
-
-    Example:
-
-    ```python
-    quickstart("quickstart", pretrain_steps=1000)
-    ```
     """
     settings = dict(locals())
     # Imported here, since the command line imports this file.
@@ -125,7 +108,7 @@ def quickstart(
 
     folder = pathlib.Path(output)
     done_path = folder / "commands.json"
-    done = json.loads(done_path.read_text()) if done_path.exists() else {}
+    done = json.loads(_read(done_path)) if done_path.exists() else {}
     for result, command in make_steps(settings).items():
         line = shlex.join(["unilmv2", *command])
         print(f"\n$ {line}", flush=True)
@@ -170,9 +153,7 @@ def make_steps(settings):
         "source_length": source_length,
         "target_length": target_length,
         "length_penalty": penalty,
-        "positions": max(
-            settings["sequence_length"], source_length + target_length
-        ),
+        "positions": max(64, source_length + target_length),
         # So short a training sees each row a few times at most: no dropout.
         "warmup_steps": round(0.05 * settings["pretrain_steps"]),
         "evaluate": "--metrics [exact_match,rougeL]",
@@ -210,15 +191,19 @@ def write_sources(folder):
 
 def _predictions(folder):
     """Some of the held-out pairs, with what the model generated."""
-    lines = (folder / "scores" / "predictions.jsonl").read_text().splitlines()
+    lines = _read(folder / "scores/predictions.jsonl").split("\n")
     step = max(1, len(lines) // NUM_SHOWN)
     return [json.loads(line) for line in lines[::step][:NUM_SHOWN]]
 
 
+def _read(path):
+    return path.read_text(encoding="utf-8").strip()
+
+
 def make_report(folder, done):
     """What the commands found, in Markdown."""
-    scored = json.loads((folder / "scores/scores.json").read_text())
-    scratch = json.loads((folder / "scratch_scores/scores.json").read_text())
+    scored = json.loads(_read(folder / "scores/scores.json"))
+    scratch = json.loads(_read(folder / "scratch_scores/scores.json"))
     scores = {
         "pre-trained": scored["scores"],
         "from scratch": scratch["scores"],
@@ -229,8 +214,8 @@ def make_report(folder, done):
         (name, *(f"{values[metric]:.1%}" for metric in metrics))
         for name, values in scores.items()
     ]
-    with open(folder / "pretrained/history.csv", newline="") as file:
-        last = list(csv.DictReader(file))[-1]
+    history = _read(folder / "pretrained/history.csv").split("\n")
+    last = list(csv.DictReader(history))[-1]
     losses = [("word frequencies", f"{word_frequency_loss(folder):.2f}", "")]
     for title, name in (
         ("autoencoding (AE)", "ae"),
@@ -240,7 +225,7 @@ def make_report(folder, done):
             float(last[f"val_{name}_{key}"]) for key in ("loss", "accuracy")
         )
         losses.append((title, f"{loss:.2f}", f"{accuracy:.1%}"))
-    generated = (folder / "generated.txt").read_text().splitlines()
+    generated = _read(folder / "generated.txt").split("\n")
     examples = "\n".join(
         f"- source: {' '.join(row['src'].split())[:200]}\n"
         f"  - reference: `{row['tgt']}`, generated: `{text}`"

@@ -18,6 +18,7 @@ from benchmarks import random_rows
 from benchmarks import reports
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.__main__ import main
+from unilmv2_tf.models import UniLMv2Backbone
 
 SETTINGS = {
     "size": "tiny",
@@ -92,7 +93,7 @@ def test_dense_attention_gives_the_same_logits():
     x, _, _ = our_steps.task_inputs(masked)
     ours, dense = (
         our_steps.make_masked_lm(SETTINGS, backbone_cls)
-        for backbone_cls in (None, attention.DenseBackbone)
+        for backbone_cls in (UniLMv2Backbone, attention.DenseBackbone)
     )
     dense.set_weights(ours.get_weights())
     for name in ("ae", "par"):
@@ -106,7 +107,7 @@ def test_operations_of_bart_are_those_of_its_matrices():
     settings = {"size": "small", "batch_size": 1}
     settings |= {"source_length": 1, "target_length": 1}
     size = random_rows.size_of(settings)
-    hidden, inner = size["hidden"], size["inner"]
+    hidden, inner = size["hidden_dim"], size["intermediate_dim"]
     ffn, attended = 2 * hidden * inner, 4 * hidden**2
     weights = 3 * (ffn + attended) + 3 * (ffn + 2 * attended)
     weights += hidden * random_rows.VOCABULARY_SIZE
