@@ -149,7 +149,7 @@ def load_endpoints(
 
     `options` are arguments of the endpoints, `None` where they are not set.
     """
-    from unilmv2_tf.models.saved_task import load_task
+    from unilmv2_tf.models.task import load_task
     from unilmv2_tf.serving.endpoint import endpoints_of
 
     task = load_task(preset, **({} if dtype is None else {"dtype": dtype}))
