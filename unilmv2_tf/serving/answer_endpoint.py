@@ -1,6 +1,5 @@
 """The signatures `answer` and `answer_ids`."""
 
-import numpy as np
 import tensorflow as tf
 
 from unilmv2_tf.models import UniLMv2QuestionAnswerer
@@ -18,13 +17,13 @@ _QUESTIONS = (
     "Which?",
     "What was it?",
 )
-# Output of the signature -> key of an answer, value if there is none, type.
+# Output of the signature -> key of an answer, value if there is none.
 _OUTPUTS = {
-    "answer": ("text", "", object),
-    "start": ("start", -1, "int32"),
-    "end": ("end", -1, "int32"),
-    "score": ("score", _MASKED, "float32"),
-    "probability": ("probability", 0.0, "float32"),
+    "answer": ("text", ""),
+    "start": ("start", -1),
+    "end": ("end", -1),
+    "score": ("score", _MASKED),
+    "probability": ("probability", 0.0),
 }
 
 
@@ -125,7 +124,7 @@ class Answer(Endpoint):
             )
         first = {"score": null_score, "probability": found["null_probability"]}
         outputs = {}
-        for name, (key, blank, _) in _OUTPUTS.items():
+        for name, (key, blank) in _OUTPUTS.items():
             # Having no answer comes first, where the threshold says so.
             values = found[key]
             none = first.get(name, tf.fill(tf.shape(null_score), blank))
@@ -165,35 +164,6 @@ class Answer(Endpoint):
             parallel_iterations=1,
         )  # fmt: skip
         return {"start": start, "end": end}
-
-    def live_text(self, question, context):
-        found = self.task.answer(
-            list(question),
-            list(context),
-            n_best=self.n_best,
-            max_answer_length=self.max_answer_length,
-        )
-        if self.n_best == 1:
-            found = [[answer] for answer in found]
-        nothing = {key: blank for key, blank, _ in _OUTPUTS.values()}
-        outputs = {
-            "null_score": np.array(
-                [x[0]["null_score"] for x in found], "float32"
-            )
-        }
-        for name, (key, _, dtype) in _OUTPUTS.items():
-            values = np.array(
-                [
-                    [
-                        answer[key]
-                        for answer in x + [nothing] * (self.n_best - len(x))
-                    ]
-                    for x in found
-                ],
-                dtype,
-            )
-            outputs[name] = values[:, 0] if self.n_best == 1 else values
-        return outputs
 
     def probes(self, inputs, plain, hostile):
         questions = [

@@ -1,7 +1,6 @@
 """The signatures `classify`, `classify_pair` and `classify_ids`."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from unilmv2_tf.models import UniLMv2TextClassifier
@@ -91,24 +90,6 @@ class Classify(Endpoint):
             return outputs
         label_ids = outputs.pop("label_id")
         return {"label": tf.gather(self.labels, label_ids), **outputs}
-
-    def live_text(self, **texts):
-        texts = {name: list(values) for name, values in texts.items()}
-        if self.has_probabilities:
-            answers = self.task.classify(texts, return_probabilities=True)
-            shares = [list(x["probabilities"].values()) for x in answers]
-            return {
-                "label": [str(answer["label"]) for answer in answers],
-                "probabilities": np.array(shares, "float32"),
-            }
-        answers = self.task.classify(texts)
-        if self.task.num_classes == 1:
-            return {"value": np.array(answers, "float32")}
-        outputs = self.task.predict(texts, verbose=0)
-        return {
-            "label": [str(answer) for answer in answers],
-            "outputs": outputs.astype("float32"),
-        }
 
     def describe(self):
         has_labels = self.task.num_classes > 1

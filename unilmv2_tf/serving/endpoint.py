@@ -94,11 +94,9 @@ class Endpoint:
         self.sequence_length = sequence_length or getattr(
             task.preprocessor, self.length_name
         )
-        self.buckets = (
-            _default_buckets(self.sequence_length)
-            if buckets == "auto"
-            else buckets
-        )
+        if buckets == "auto":
+            buckets = _default_buckets(self.sequence_length)
+        self.buckets = buckets
         # All signatures share this graph, which halves the time of an export,
         # the size of the graph and the time that a server takes to load it.
         spec = tf.TensorSpec([None, None], tf.int32)
@@ -108,7 +106,7 @@ class Endpoint:
             autograph=False,
         )
 
-    # === For a subclass to write ===
+    # === For a subclass to override ===
 
     def rows(self, **texts):
         """Turns texts into a dict of `id_inputs`, as graph code or eagerly."""
@@ -122,25 +120,6 @@ class Endpoint:
     def as_text(self, outputs):
         """Turns the outputs of `compute` into those of `text_signatures`."""
         return outputs
-
-    def live_text(self, **texts):
-        """What the live model answers, to compare the export with."""
-        return _to_numpy(self.as_text(self._live_outputs(texts)))
-
-    def live_ids(self, **texts):
-        """The same for the signature that takes integers."""
-        return _to_numpy(self._live_outputs(texts))
-
-    def live_rows(self, **texts):
-        """The arrays that the signature of integers is given for texts."""
-        # Eagerly, KerasHub would tokenize a megabyte in Python.
-        rows = tf.function(self.rows, autograph=False)
-        texts = {name: tf.constant(text) for name, text in texts.items()}
-        return _to_numpy(rows(**texts))
-
-    def _live_outputs(self, texts):
-        rows = self.live_rows(**texts)
-        return self.compute({key: tf.constant(x) for key, x in rows.items()})
 
     def probes(self, inputs, plain, hostile):
         """Lists of bytes to check a signature with, by the name of an input."""
@@ -190,6 +169,25 @@ class Endpoint:
             rows[self.id_inputs[0]], rows[mask], self.tokenizer.cls_token_id
         )
         return self.traced_compute(rows)
+
+    def live_text(self, **texts):
+        """Runs the live model on texts, to compare the export with."""
+        outputs = tf.function(self.outputs_of_texts, autograph=False)
+        texts = {name: tf.constant(text) for name, text in texts.items()}
+        return _to_numpy(outputs(**texts))
+
+    def live_ids(self, **texts):
+        """Runs the live model eagerly on the rows of texts."""
+        rows = self.live_rows(**texts)
+        rows = {name: tf.constant(row) for name, row in rows.items()}
+        return _to_numpy(self.compute(rows))
+
+    def live_rows(self, **texts):
+        """The arrays that the signature of integers is given for texts."""
+        # Eagerly, KerasHub would tokenize a megabyte in Python.
+        rows = tf.function(self.rows, autograph=False)
+        texts = {name: tf.constant(text) for name, text in texts.items()}
+        return _to_numpy(rows(**texts))
 
     def shorten(self, rows):
         """Cuts rows to the narrowest bucket that holds all of their tokens."""

@@ -199,33 +199,29 @@ def write_live_answers(folder, endpoints, text_signatures, with_answers):
     labels = [f"text {row + 1}" for row in range(len(PLAIN))] + list(HOSTILE)
     signatures = {}
     for endpoint in endpoints:
-        is_exact = endpoint.precision == "float32"
-        notes = {
-            "labels": labels,
-            "num_plain": len(plain),
-            **(_EXACT if is_exact else _ROUNDED),
-        }
         is_compared = with_answers and endpoint.is_deterministic
-        for name, inputs in endpoint.text_signatures.items():
-            texts = endpoint.probes(inputs, plain, hostile)
-            decoded = {
-                key: [text.decode(errors="replace") for text in values]
-                for key, values in texts.items()
-            }
-            if text_signatures:
-                outputs = endpoint.live_text(**decoded) if is_compared else {}
-                signatures[name] = (texts, outputs, notes)
-        inputs = next(iter(endpoint.text_signatures.values()))
-        decoded = {
-            key: [text.decode() for text in values[: len(plain)]]
-            for key, values in endpoint.probes(inputs, plain, hostile).items()
+        is_exact = endpoint.precision == "float32"
+        notes = {"num_plain": len(plain), **(_EXACT if is_exact else _ROUNDED)}
+        probes = {
+            name: endpoint.probes(inputs, plain, hostile)
+            for name, inputs in endpoint.text_signatures.items()
         }
+        for name, texts in probes.items() if text_signatures else ():
+            decoded = _decoded(texts)
+            outputs = endpoint.live_text(**decoded) if is_compared else {}
+            signatures[name] = (texts, outputs, {**notes, "labels": labels})
+        decoded = _decoded(next(iter(probes.values())), len(plain))
         rows = endpoint.live_rows(**decoded)
         outputs = endpoint.live_ids(**decoded) if is_compared else {}
-        # A text may have several rows.
-        notes = {**notes, "labels": None, "num_plain": len(plain)}
         signatures[f"{endpoint.name}_ids"] = (rows, outputs, notes)
     save_answers(os.path.join(folder, LIVE_ANSWERS), signatures)
+
+
+def _decoded(texts, size=None):
+    return {
+        name: [text.decode(errors="replace") for text in values[:size]]
+        for name, values in texts.items()
+    }
 
 
 def _run_clean(what, **question):

@@ -1,10 +1,8 @@
 """The signatures `generate` and `generate_ids`."""
 
-import contextlib
 import copy
 
 import keras_hub
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -104,13 +102,18 @@ class Generate(Endpoint):
         rows = self.shorten(rows)
         shape = [tf.shape(rows["encoder_token_ids"])[0], self.max_length]
         pad = self.tokenizer.pad_token_id
-        outputs = self._generate_step(
-            {
-                **rows,
-                "decoder_token_ids": tf.fill(shape, pad),
-                "decoder_padding_mask": tf.zeros(shape, tf.int32),
-            }
-        )
+        own, self.task.sampler = self.task.sampler, self._scored_sampler
+        try:
+            outputs = self.task.generate_step(
+                {
+                    **rows,
+                    "decoder_token_ids": tf.fill(shape, pad),
+                    "decoder_padding_mask": tf.zeros(shape, tf.int32),
+                },
+                stop_token_ids=(self.tokenizer.end_token_id,),
+            )
+        finally:
+            self.task.sampler = own
         names = ("decoder_token_ids", "decoder_padding_mask")
         return {
             **{name: tf.cast(outputs[name], tf.int32) for name in names},
@@ -129,18 +132,6 @@ class Generate(Endpoint):
             "score": outputs["score"],
         }
 
-    def live_text(self, text):
-        outputs = self._generate_step(
-            self.preprocessor.generate_preprocess(
-                list(text), decoder_sequence_length=self.max_length
-            )
-        )
-        texts = self.preprocessor.generate_postprocess(outputs)
-        return {
-            "generated_text": texts["generated_text"],
-            "score": np.asarray(outputs["scores"], "float32"),
-        }
-
     def describe(self):
         return {
             **super().describe(),
@@ -150,22 +141,6 @@ class Generate(Endpoint):
                 "config": self.sampler.get_config(),
             },
         }
-
-    def _generate_step(self, rows):
-        with _using_sampler(self.task, self._scored_sampler):
-            return self.task.generate_step(
-                rows, stop_token_ids=(self.tokenizer.end_token_id,)
-            )
-
-
-@contextlib.contextmanager
-def _using_sampler(task, sampler):
-    own = task.sampler
-    task.sampler = sampler
-    try:
-        yield
-    finally:
-        task.sampler = own
 
 
 def _scored_sampler(sampler):
@@ -194,8 +169,7 @@ class StepwiseSampler:
     top-k or top-p cut the distribution.
 
     >>> import keras_hub
-    >>> import numpy as np
-    >>> def next(prompt, cache, index):
+    >>>     >>> def next(prompt, cache, index):
     ...     return np.log([[0.1, 0.3, 0.6]]).astype("float32"), None, cache
     >>> sampler = StepwiseSampler(keras_hub.samplers.GreedySampler())
     >>> outputs = sampler(next, np.zeros((1, 2), "int32"))

@@ -80,8 +80,7 @@ def export_model(
         ValueError: if a task cannot be exported, tasks have different
             backbones, or `path` is not a folder of versions.
         ImportError: if `warm_up=True` and tensorflow-serving-api is missing.
-        NotADirectoryError: if `path` is a file or below a file.
-        PermissionError: if `path` cannot be written.
+        OSError: if `path` is a file, or cannot be written.
         RuntimeError: if the check fails, or Keras does not run on TensorFlow.
 
     Example:

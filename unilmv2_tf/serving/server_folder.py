@@ -93,19 +93,12 @@ def _make_folder(path, temporary):
     try:
         os.makedirs(path, exist_ok=True)
         os.mkdir(temporary)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise NotADirectoryError(
-            "`path` must be a folder or not exist. Received: "
-            f"path={path}, which is a file or below a file. Choose another."
-        ) from error
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        raise PermissionError(
-            f"`path` must be a folder that can be written. Received: "
-            f"path={path} ({error.strerror}). Choose another, or change its "
-            "permissions."
-        ) from error
+        error.strerror = (
+            f"`path` must be a folder that can be written, or not exist. "
+            f"Received: path={path} ({error.strerror})"
+        )
+        raise
 
 
 def _check_version(path, version):
