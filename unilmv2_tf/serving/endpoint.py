@@ -172,9 +172,7 @@ class Endpoint:
 
     def live_text(self, **texts):
         """Runs the live model on texts, to compare the export with."""
-        outputs = tf.function(self.outputs_of_texts, autograph=False)
-        texts = {name: tf.constant(text) for name, text in texts.items()}
-        return _to_numpy(outputs(**texts))
+        return _in_graph(self.outputs_of_texts, texts)
 
     def live_ids(self, **texts):
         """Runs the live model eagerly on the rows of texts."""
@@ -184,10 +182,7 @@ class Endpoint:
 
     def live_rows(self, **texts):
         """The arrays that the signature of integers is given for texts."""
-        # Eagerly, KerasHub would tokenize a megabyte in Python.
-        rows = tf.function(self.rows, autograph=False)
-        texts = {name: tf.constant(text) for name, text in texts.items()}
-        return _to_numpy(rows(**texts))
+        return _in_graph(self.rows, texts)
 
     def shorten(self, rows):
         """Cuts rows to the narrowest bucket that holds all of their tokens."""
@@ -279,6 +274,13 @@ def used_widths(mask):
     """
     columns = tf.range(1, tf.shape(mask)[1] + 1)
     return tf.reduce_max(tf.where(tf.greater(mask, 0), columns, 0), axis=1)
+
+
+def _in_graph(function, texts):
+    # Eagerly, KerasHub would tokenize a megabyte in Python.
+    texts = {name: tf.constant(text) for name, text in texts.items()}
+    function = tf.function(function, autograph=False)
+    return _to_numpy(function.get_concrete_function(**texts)(**texts))
 
 
 def _to_numpy(tensors):
