@@ -17,13 +17,24 @@ from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.cli import main
+from unilmv2_tf.inference import generate as generate_command
 
 SCRIPT = os.path.join(os.path.dirname(sys.executable), "unilmv2")
 
 
 @pytest.fixture(autouse=True)
-def in_tmp_path(tmp_path, monkeypatch):
+def in_tmp_path(tmp_path, monkeypatch, preset, task, beam):
+    """Runs in a folder of its own, and loads the shared preset once."""
     monkeypatch.chdir(tmp_path)
+    load = generate_command.load_generator
+
+    def load_once(path, precision=None):
+        if path != preset:
+            return load(path, precision)
+        task.compile(sampler=BeamSearchSampler(**beam))
+        return task
+
+    monkeypatch.setattr(generate_command, "load_generator", load_once)
 
 
 @pytest.fixture(scope="module")
@@ -315,21 +326,13 @@ def test_killed_and_resumed(preset, sources, expected):
     assert "generating: 240/240 texts" in resumed.stderr
 
 
-def test_mistakes(preset, task, monkeypatch, capsys):
+def test_mistakes(preset, capsys):
     write("sources.txt", ["the fox"])
     open("latin.txt", "wb").write(b"the fox\ncaf\xe9\n")
     write("answer.jsonl", ['{"src": "a"}', '{"text": "a"}'])
     write("a1.txt", ["a"])
     write("a2.txt", ["a"])
     assert "is no folder" in fails(capsys, "missing", "--input", "sources.txt")
-    # Loading the preset for each of them would take most of the time.
-    sampler = task.sampler
-
-    def load(preset, precision):
-        task.compile(sampler=sampler)
-        return task
-
-    monkeypatch.setattr("unilmv2_tf.inference.generate.load_generator", load)
     for flags, message in (
         (["--input", "missing.txt"], "missing.txt"),
         (["--input", "latin.txt"], "latin.txt:2: not valid UTF-8"),

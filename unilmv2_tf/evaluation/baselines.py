@@ -251,12 +251,14 @@ def _read_pairs(pairs):
 
 
 def _pair_of_record(record):
+    def decoded(value):
+        return value.decode("utf-8") if isinstance(value, bytes) else value
+
     if not isinstance(record, tuple):
-        source, target = record["encoder_text"], record["decoder_text"]
-        return source.decode("utf-8"), target.decode("utf-8")
+        return decoded(record["encoder_text"]), decoded(record["decoder_text"])
     texts, label = record
-    label = label.decode("utf-8") if isinstance(label, bytes) else float(label)
     if "text" in texts:
-        return texts["text"].decode("utf-8"), label
-    pair = texts["text_a"].decode("utf-8"), texts["text_b"].decode("utf-8")
-    return pair, label
+        source = decoded(texts["text"])
+    else:
+        source = decoded(texts["text_a"]), decoded(texts["text_b"])
+    return source, label.item() if hasattr(label, "item") else decoded(label)

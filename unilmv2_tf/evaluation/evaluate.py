@@ -86,15 +86,20 @@ def evaluate(
     model = load_task(preset)
     split = evaluation_split(data)
     notes, baseline_scores, num_left_out = {}, {}, 0
-    if not isinstance(model, UniLMv2Seq2SeqLM):
-        _check_unused(
-            model,
-            metrics=metrics,
-            num_examples=num_examples,
-            max_length=max_length,
-            baselines=baselines,
-            **dataclasses.asdict(sampler_args),
-        )
+    options = {
+        "metrics": metrics,
+        "num_examples": num_examples,
+        "max_length": max_length,
+        "baselines": baselines,
+        **dataclasses.asdict(sampler_args),
+    }
+    for name, value in options.items():
+        if value is not None and not isinstance(model, UniLMv2Seq2SeqLM):
+            raise ValueError(
+                f"`{name}` is an option of models that generate texts. "
+                f"Received: {name}={value}, and a {type(model).__name__}. "
+                "Remove it"
+            )
     if isinstance(model, UniLMv2Seq2SeqLM):
         model.compile(sampler=_one_text_sampler(model, sampler_args))
         examples = read_pairs(data, split).spread(num_examples)
@@ -167,16 +172,6 @@ def fit_baselines(source):
         "first words": LeadBaseline().fit(texts),
         "nearest neighbor": NearestNeighborBaseline().fit(texts),
     }
-
-
-def _check_unused(model, **options):
-    for name, value in options.items():
-        if value is not None:
-            raise ValueError(
-                f"`{name}` is an option of models that generate texts. "
-                f"Received: {name}={value}, and a {type(model).__name__}. "
-                "Remove it"
-            )
 
 
 def _one_text_sampler(model, sampler_args):

@@ -217,18 +217,11 @@ def _check_texts(predictions, references):
         )
     accepted = [[x] if isinstance(x, str) else x for x in references]
     for position, (text, texts) in enumerate(zip(predictions, accepted)):
-        if not isinstance(text, str):
+        is_list = isinstance(texts, list | tuple) and len(texts) > 0
+        if not is_list or not all(isinstance(x, str) for x in (text, *texts)):
             raise ValueError(
-                "`predictions` must hold strings (decode bytes first). "
-                f"Received: {text!r:.60} at position {position}"
-            )
-        if (
-            not isinstance(texts, list | tuple)
-            or not texts
-            or not all(isinstance(other, str) for other in texts)
-        ):
-            raise ValueError(
-                "`references` must hold strings or lists of strings (decode "
-                f"bytes first). Received: {texts!r:.60} at position {position}"
+                "`predictions` must hold strings, and `references` strings or "
+                "lists of strings (decode bytes first). Received: "
+                f"{text!r:.60} and {texts!r:.60} at position {position}"
             )
     return predictions, accepted

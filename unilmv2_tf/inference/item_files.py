@@ -169,16 +169,10 @@ class ResumableWriter:
     """Writes a line for each item to a file that appears when it is complete.
 
     Until then the lines are in `PATH.part`, and `PATH.part.json` has the
-    settings they depend on. If both exist already, `num_done` items are done.
-
-    Args:
-        path: string.
-        format_line: function of an item and its result, which returns a line.
-        settings: dict. What determines the results.
-        num_items: int, or `None` for a stream, which cannot be resumed.
-        chunk_size: int. Finished items are kept in multiples of it, since
-            random samplers depend on the items computed together.
-        overwrite: bool. Whether to start again.
+    settings that determine the results. If both exist, `num_done` items are
+    done already. Finished items are kept in multiples of `chunk_size`, since
+    random samplers depend on the items computed together. A stream, with
+    `num_items` `None`, cannot be resumed.
     """
 
     resume_hint = "; they are kept, and the same command resumes after them"

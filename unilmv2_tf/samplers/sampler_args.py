@@ -116,21 +116,19 @@ class SamplerArgs:
     seed: int | None = None
 
     def make_sampler(self, base, tokenizer=None):
-        """Makes a sampler with these options.
+        """Returns a new sampler: `base`, or another class, with these options.
 
         Args:
-            base: the `keras_hub.samplers.Sampler` of the model. It is not
-                changed.
-            tokenizer: a `UniLMv2Tokenizer`. Needed for `ignored_tokens` and
+            base: the `keras_hub.samplers.Sampler` of the model.
+            tokenizer: a `UniLMv2Tokenizer`, for `ignored_tokens` and
                 `forbidden_words`. Defaults to `None`.
 
         Returns:
-            A new sampler: of the class of `base`, or the one that `sampler`
-            names. A random sampler has a seed, and a beam search returns
-            scores if it returns several sequences.
+            A sampler. A random one has a seed; a beam search returns scores if
+            it returns several sequences.
 
         Raises:
-            ValueError: if the sampler has no such option, the option is out of
+            ValueError: if the sampler has no such option, a value is out of
                 range, or the vocabulary cannot spell a word.
         """
         default = base if self.sampler is None else get_sampler(self.sampler)
