@@ -34,8 +34,6 @@ def masked_batches(
     start_step: int = 0,
     num_workers: int = 1,
     worker: int = 0,
-    shuffle: bool = True,
-    num_epochs: int | None = None,
 ) -> tf.data.Dataset:
     """Reads token shards as shuffled batches, with new masks in each epoch.
 
@@ -54,13 +52,11 @@ def masked_batches(
         start_step: The step of the first batch. Defaults to `0`.
         num_workers: How many workers share each batch. Defaults to `1`.
         worker: Which of them this is, from 0. Defaults to `0`.
-        shuffle: Defaults to `True`.
-        num_epochs: After the last, rows that do not fill a batch are left out.
-            Defaults to `None`, without end.
 
     Returns:
-        A `tf.data.Dataset` of `(x, y, sample_weight)`, this worker's part of
-        each batch, of static shapes with `batch_size // num_workers` rows.
+        A `tf.data.Dataset` without end of `(x, y, sample_weight)`, this
+        worker's part of each batch, of static shapes with
+        `batch_size // num_workers` rows.
 
     Raises:
         ValueError: If the shards lack the split or have too few rows, if the
@@ -93,20 +89,14 @@ def masked_batches(
             "`start_step` must be at least 0. Received: "
             f"start_step={start_step}"
         )
-    if num_rows * (1 if num_epochs is None else num_epochs) < batch_size:
+    if num_rows < batch_size:
         raise ValueError(
             "`batch_size` must be at most the number of rows. Received: "
             f"batch_size={batch_size}, but {num_rows} rows in split "
             f"{split!r} of {shards.folder}"
-            + ("" if num_epochs is None else f" and num_epochs={num_epochs}")
         )
-    rows = shuffled_rows(
-        shards,
-        split,
-        seed if shuffle else None,
-        start_step * batch_size,
-        num_epochs,
-    ).prefetch(1)
+    rows = shuffled_rows(shards, split, seed, start_step * batch_size)
+    rows = rows.prefetch(1)
     local_size = batch_size // num_workers
     if num_workers > 1:
         share = slice(worker * local_size, (worker + 1) * local_size)
