@@ -30,6 +30,7 @@ from unilmv2_tf.datasets.shard_plan import read_batches
 from unilmv2_tf.datasets.token_shards import token_dtype
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
+from unilmv2_tf.optional_imports import optional_import
 from unilmv2_tf.preprocessing.packing import pack_token_ids
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
@@ -90,14 +91,8 @@ def write_token_shards(
             jobs = _plan_jobs(plan, folder, sequence_length, validation_share)
             _save_tokenizer(tokenizer, jobs[0].tokenizer_file)
             if runner is None:
-                with _worker_processes(jobs, num_workers) as make:
-
-                    def make_and_report(job):
-                        rows = make(job)
-                        on_shard(job, rows)
-                        return rows
-
-                    builder = _build(folder, jobs, make_and_report)
+                with _worker_processes(jobs, num_workers, on_shard) as make:
+                    builder = _build(folder, jobs, make)
             else:
                 builder = _build(folder, jobs, make_rows, **beam_config)
             statistics = _count(jobs)
@@ -247,32 +242,33 @@ def _examples(make, job):
 
 
 @contextlib.contextmanager
-def _worker_processes(jobs, num_workers):
-    """Gives a function that makes jobs, called in their order, ahead."""
+def _worker_processes(jobs, num_workers, on_shard):
+    """Gives a function that makes the rows of jobs, called in their order."""
     num_workers = min(num_workers, len(jobs))
-    if num_workers == 1:
-        yield make_rows
-        return
     context = multiprocessing.get_context("spawn")
     stop, alive = context.Pipe(duplex=False)
     executor = concurrent.futures.ProcessPoolExecutor(
         num_workers, context, _start_worker, (stop,)
     )
-    jobs = collections.deque(jobs)
+    waiting = collections.deque(jobs)
     futures = collections.deque()
 
-    def make(job):
-        del job
+    def next_rows():
         try:
             # Bounded, so that memory does not grow with the corpus.
-            while jobs and len(futures) < 2 * num_workers:
-                futures.append(executor.submit(make_rows, jobs.popleft()))
+            while waiting and len(futures) < 2 * num_workers:
+                futures.append(executor.submit(make_rows, waiting.popleft()))
             return futures.popleft().result()
         except concurrent.futures.process.BrokenProcessPool:
             raise ChildProcessError(
                 "A process that makes shards was killed, probably because "
                 "memory ran out: take fewer with --num_workers"
             ) from None
+
+    def make(job):
+        rows = make_rows(job) if num_workers == 1 else next_rows()
+        on_shard(job, rows)
+        return rows
 
     try:
         yield make
@@ -410,15 +406,10 @@ def _beam_config(runner, options):
                 f"Received: runner_options={list(options)}"
             )
         return {}
-    try:
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError:
-        raise ImportError(
-            "`runner` needs Apache Beam: pip install 'unilmv2_tf[beam]'"
-        ) from None
+    beam = optional_import("apache_beam.options.pipeline_options", "beam")
     return {
         "beam_runner": runner,
-        "beam_options": PipelineOptions(list(options)),
+        "beam_options": beam.PipelineOptions(list(options)),
     }
 
 
