@@ -27,7 +27,7 @@ from unilmv2_tf.cli import main as unilmv2
 from unilmv2_tf.datasets import masked_batches
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-from unilmv2_tf.preprocessing import num_mask_slots
+from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [*SPECIAL, *(f"t{number}" for number in range(30_517))]

@@ -10,7 +10,7 @@ from benchmarks.random_rows import model_arguments
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2PseudoMaskedLM
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
-from unilmv2_tf.preprocessing import num_mask_slots
+from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 
 BOTH = ("ae", "par")
 MATMULS = 10

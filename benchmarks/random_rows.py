@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from unilmv2_tf.preprocessing import num_mask_slots
+from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 
 VOCABULARY_SIZE = 30_522
 Size = Literal["tiny", "mini", "small", "base"]

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from unilmv2_tf.preprocessing import blockwise_masking
-from unilmv2_tf.preprocessing import num_mask_slots
+from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 
 # Too small a p-value for a test that is right, seeds being fixed.
 TINY = 1e-3

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from unilmv2_tf.preprocessing import load_rows
 from unilmv2_tf.preprocessing import pack_documents
 from unilmv2_tf.preprocessing.packing import PackingStatistics
 
@@ -155,11 +154,9 @@ def test_rows_have_static_shapes(tokenizer):
 
 
 @pytest.mark.parametrize("texts", [["", "  ", "\n"], []])
-def test_a_corpus_without_text_is_an_error(texts, tokenizer):
+def test_a_corpus_without_text_has_no_rows(texts, tokenizer):
     rows = rows_of(texts, tokenizer, 8)
     assert lists_of(rows) == []
-    with pytest.raises(ValueError, match="documents have no text"):
-        load_rows(rows, tokenizer)
 
 
 def test_rows_too_short_for_two_segments(tokenizer):
@@ -167,15 +164,16 @@ def test_rows_too_short_for_two_segments(tokenizer):
         rows_of(["a"], tokenizer, 4)
 
 
-def test_load_rows_and_statistics(tokenizer):
-    texts = ["a b я", "", "я я", "c c c c", "b"]
-    arrays, statistics = load_rows(rows_of(texts, tokenizer, 9), tokenizer)
-    documents = [[A, B, UNK], [], [UNK, UNK], [C, C, C, C], [B]]
-    expected = by_hand(documents, 9)
-    assert list(arrays) == list(KEYS[:-1])
-    for i, key in enumerate(KEYS[:-1]):
-        assert arrays[key].dtype == np.int32
-        assert arrays[key].tolist() == [row[i] for row in expected]
+def test_statistics(tokenizer):
+    token_ids = np.array(
+        [
+            row
+            for row, *_ in by_hand(
+                [[A, B, UNK], [], [UNK, UNK], [C, C, C, C], [B]], 9
+            )
+        ]
+    )
+    statistics = PackingStatistics.of(token_ids, 4, tokenizer)
     assert statistics == PackingStatistics(
         documents=4,
         tokens=10,
@@ -184,15 +182,6 @@ def test_load_rows_and_statistics(tokenizer):
         # Ten tokens and six special ones in 18 places.
         padding_share=pytest.approx(2 / 18),
     )
-    assert str(statistics) == (
-        "4 documents, 10 tokens (30.00% unknown) in 2 rows; padding 11.11%"
-    )
-
-
-def test_statistics_over_several_batches(tokenizer):
-    texts = ["a b c"] * 2000
-    arrays, statistics = load_rows(rows_of(texts, tokenizer, 8), tokenizer)
-    assert statistics.documents == 2000
-    assert statistics.tokens == 6000
-    assert statistics.rows == len(arrays["token_ids"]) == 1200
-    assert statistics.padding_share == 0
+    both = statistics + PackingStatistics.of(token_ids[:1], 2, tokenizer)
+    assert (both.documents, both.rows) == (6, 3)
+    assert both.padding_share == pytest.approx(2 / 27)

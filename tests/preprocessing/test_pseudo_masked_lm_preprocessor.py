@@ -10,8 +10,8 @@ import tensorflow as tf
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-from unilmv2_tf.preprocessing import num_mask_slots
 from unilmv2_tf.preprocessing import pack_documents
+from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 
 SPECIAL = {0, 2, 3, 4}
 UNK = 1

@@ -16,7 +16,7 @@ from unilmv2_tf.cli import _parser
 from unilmv2_tf.cli import main
 from unilmv2_tf.datasets.token_shards import TokenShards
 from unilmv2_tf.models.presets import preset_config
-from unilmv2_tf.preprocessing import num_mask_slots
+from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 from unilmv2_tf.training.arguments import PretrainArgs
 from unilmv2_tf.training.arguments import check_replicas
 from unilmv2_tf.training.flops import training_flops

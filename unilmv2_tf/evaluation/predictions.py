@@ -18,8 +18,8 @@ from unilmv2_tf.evaluation.examples import is_labeled
 from unilmv2_tf.evaluation.examples import texts_of
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
-from unilmv2_tf.plots import plot_confusion
-from unilmv2_tf.plots import try_plot
+from unilmv2_tf.plots.figures import try_plot
+from unilmv2_tf.plots.training_plots import plot_confusion
 from unilmv2_tf.progress import Progress
 
 ROW_KEYS = ("token_ids", "segment_ids", "padding_mask")

@@ -35,13 +35,11 @@ def plot_attention(
         layer: int. The Transformer layer; negative ones count from the last.
             Defaults to `-1`.
         head: int. The attention head. Defaults to `None`, the mean of all.
-        path: string or path. The picture file, PNG unless its name ends
-            otherwise. Defaults to `None`.
+        path: string or path. The picture file. Defaults to `None`.
         title: string. Defaults to `None`, layer and head.
 
     Returns:
-        A `matplotlib.figure.Figure`, whose first image has a row for each
-        target token and a column for each source token.
+        A `matplotlib.figure.Figure`.
 
     Raises:
         ValueError: if the model has no preprocessor, or no such layer or head.
@@ -57,13 +55,8 @@ def plot_attention(
     ...     "unilmv2_tiny", load_weights=False, vocabulary_size=7,
     ...     preprocessor=UniLMv2Seq2SeqLMPreprocessor(tokenizer, 16, 8))
     >>> figure = plot_attention(model, "the fox", target="fox")
-    >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    ['[CLS]', 'the', 'fox', '[SEP]']
     >>> figure.axes[0].images[0].get_array().shape
     (2, 4)
-
-    Reference:
-        Bao et al., 2020, section 3.4; Vaswani et al., 2017.
     """
     if model.preprocessor is None:
         raise ValueError(

@@ -18,10 +18,7 @@ def new_figure(**options):
 
 
 def save_figure(figure, path):
-    """Writes a figure atomically, as PNG unless the path ends otherwise.
-
-    >>> save_figure(figure=None, path=None)
-    """
+    """Writes a figure atomically, as PNG unless the path ends otherwise."""
     if path is None:
         return
     # The temporary file has another extension.

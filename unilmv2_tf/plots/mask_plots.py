@@ -79,63 +79,11 @@ def _make_row(tokens, steps, target_positions, context_tokens=None):
     )
 
 
-def visibility_matrix(steps, context_length: int) -> np.ndarray:
-    """Computes which token sees which in a row of three segments.
-
-    Args:
-        steps: sequence of m ints above 0, the factorization steps of the
-            masked tokens.
-        context_length: int. The number of context tokens.
-
-    Returns:
-        A bool array of shape `(context_length + 2 * m, context_length + 2 *
-        m)`, True where the query (row) may attend to the key (column). The
-        segments are context, revealed tokens and pseudo masks.
-
-    Example:
-
-    >>> from unilmv2_tf.plots import visibility_matrix
-    >>> visibility_matrix([1, 2], context_length=1).astype(int)
-    array([[1, 0, 0, 0, 0],
-           [1, 1, 0, 0, 0],
-           [1, 1, 1, 0, 0],
-           [1, 0, 0, 1, 0],
-           [1, 1, 0, 0, 1]])
-
-    Reference:
-        Bao et al., 2020, section 3.2, figure 5.
-    """
-    tokens = [""] * max(context_length, 1)
-    row = _make_row(tokens, steps, [0] * len(steps), [""] * context_length)
-    return row.visible
-
-
 def format_visibility(
     tokens, steps, target_positions, context_tokens=None
 ) -> str:
-    """Draws which token sees which as plain text.
+    """Draws as text which query (row) sees which key (column), marked `#`.
 
-    Rows are queries, columns keys; `#` marks visible keys. Column labels are
-    written from top to bottom.
-
-    Args:
-        tokens: list of strings, the original text.
-        steps: sequence of m ints above 0, the factorization steps of the
-            masked tokens.
-        target_positions: sequence of m ints, the positions of the masked
-            tokens in `tokens`.
-        context_tokens: list of strings, the context as the model reads it.
-            Defaults to `None`, `tokens` with `[M]` at `target_positions`.
-
-    Returns:
-        A string of several lines.
-
-    Raises:
-        ValueError: if steps and positions do not fit together.
-
-    Example:
-
-    >>> from unilmv2_tf.plots import format_visibility
     >>> print(format_visibility(["a", "b"], steps=[1], target_positions=[0]))
                   |   | P
               [   |   | (
@@ -172,7 +120,7 @@ def format_visibility(
 
 
 def _letters(label):
-    """Splits a label, accents with their letters."""
+    """Splits a label into letters with their accents."""
     letters = []
     for character in label:
         if letters and unicodedata.combining(character):
@@ -204,26 +152,22 @@ def plot_visibility(
 ):
     """Draws which token sees which in a masked row.
 
-    Rows are queries, columns keys; a cell is filled, in the color of the key's
-    segment, where the query attends to the key.
+    Rows are queries, columns keys; a cell has the color of the key's segment
+    where the query attends to the key.
 
     Args:
         tokens: list of strings, the original text.
         steps: sequence of m ints above 0, the factorization steps of the
             masked tokens.
-        target_positions: sequence of m ints, the positions of the masked
-            tokens in `tokens`.
-        context_tokens: list of strings, the context as the model reads it;
-            for sequence-to-sequence training the source, of which `tokens` is
-            the continuation. Defaults to `None`, `tokens` with `[M]` at
-            `target_positions`.
+        target_positions: sequence of m ints, their positions in `tokens`.
+        context_tokens: list of strings, the context as the model reads it; for
+            sequence-to-sequence training the source, which `tokens` continues.
+            Defaults to `None`, `tokens` with `[M]` at `target_positions`.
         title: string. Defaults to `None`.
-        path: string or path. The picture file, PNG unless its name ends
-            otherwise. Defaults to `None`.
+        path: string or path. The picture file. Defaults to `None`.
 
     Returns:
-        A `matplotlib.figure.Figure`, whose only image holds 0 in hidden cells
-        and 1, 2 or 3 by the key's segment elsewhere.
+        A `matplotlib.figure.Figure`.
 
     Raises:
         ValueError: if steps and positions do not fit together.
@@ -232,10 +176,9 @@ def plot_visibility(
 
     >>> from unilmv2_tf.plots import plot_visibility
     >>> figure = plot_visibility(
-    ...     ["x1", "x2", "x3", "x4", "x5", "x6"], steps=[1, 1, 2],
-    ...     target_positions=[3, 4, 1])
+    ...     ["x1", "x2", "x3"], steps=[1, 2], target_positions=[2, 0])
     >>> figure.axes[0].images[0].get_array().shape
-    (12, 12)
+    (7, 7)
 
     Reference:
         Bao et al., 2020, figures 4 and 5.

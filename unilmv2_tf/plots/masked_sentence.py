@@ -33,19 +33,13 @@ def show_mask(
     Args:
         text: string. Truncated to what fits into the row.
         tokenizer: A `UniLMv2Tokenizer`.
-        mask_selection_rate: float. The least share of tokens that are masked;
-            more than in pre-training (0.15), to see more. Defaults to `0.4`.
-        block_probability: float. The probability that a span is longer than
-            one token. Defaults to `0.4`.
-        sequence_length: int. The longest row. Defaults to `24`.
-        whole_words: bool. Whether spans consist of whole words. Defaults to
-            `False`.
-        seed: int. Defaults to `0`.
+        mask_selection_rate, block_probability, sequence_length, whole_words,
+            seed: See `UniLMv2PseudoMaskedLMPreprocessor`. The rate is higher
+            than in pre-training, to see more.
         path: string or path. The picture file. Defaults to `None`.
 
     Returns:
-        A tuple of the drawing as text, a string, and as a
-        `matplotlib.figure.Figure`.
+        A tuple of a string and a `matplotlib.figure.Figure`.
 
     Raises:
         ValueError: if there is nothing to mask in the text.

@@ -28,15 +28,12 @@ def plot_history(
     """Plots the loss curves of a training.
 
     Args:
-        history: dict of lists, such as `keras.callbacks.History.history`, or
-            list of dicts, one for each point. Keys that end in `loss` are
-            plotted; `val_` marks validation. The axis is `step` or `epoch`, or
-            else the number of the point. A missing `loss` is the sum of
-            `ae_loss` and `par_loss`.
+        history: `keras.callbacks.History.history`, or a list of dicts, one for
+            each point. Keys that end in `loss` are plotted over `step` or
+            `epoch`. A missing `loss` is the sum of `ae_loss` and `par_loss`.
         path: string or path. The picture file. Defaults to `None`.
         title: string. Defaults to `None`.
-        reference: float. The height of a horizontal line, for example the
-            entropy of the word frequencies. Defaults to `None`.
+        reference: float. The height of a horizontal line. Defaults to `None`.
         reference_label: string. Defaults to `"unigram entropy"`.
         show_sum: bool. Whether to plot the sum of AE and PAR too. Defaults to
             `True`.
@@ -77,30 +74,7 @@ def plot_history(
 def plot_scores(
     curves, score_name: str, path=None, title: str | None = None, baselines=None
 ):
-    """Plots a score over the epochs of several trainings.
-
-    Args:
-        curves: dict from the name of a training to a list of pairs: epoch and
-            score.
-        score_name: string. The name of the score.
-        path: string or path. The picture file. Defaults to `None`.
-        title: string. Defaults to `None`.
-        baselines: dict from the name of a method to its score, drawn as
-            horizontal lines. Defaults to `None`.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        ValueError: if there is no score.
-
-    Example:
-
-    >>> from unilmv2_tf.plots import plot_scores
-    >>> figure = plot_scores({"seed 0": [(1, 0.5), (2, 0.7)]}, "accuracy")
-    >>> figure.axes[0].get_ylabel()
-    'accuracy'
-    """
+    """Plots scores, pairs of epoch and score, of several trainings."""
     if not any(curves.values()):
         raise ValueError(
             "`curves` must hold at least one pair of epoch and score. "
@@ -125,33 +99,7 @@ def plot_scores(
 
 
 def plot_confusion(matrix, label_names, path=None, title: str | None = None):
-    """Plots a confusion matrix.
-
-    The color is the share of a true class; the number, up to 25 classes, counts
-    examples.
-
-    Args:
-        matrix: int array of shape `(classes, classes)`: rows are true classes,
-            columns predicted ones.
-        label_names: list of strings, the classes.
-        path: string or path. The picture file, PNG unless its name ends
-            otherwise. Defaults to `None`.
-        title: string. Defaults to `None`.
-
-    Returns:
-        A `matplotlib.figure.Figure`, whose only image holds shares between 0
-        and 1.
-
-    Raises:
-        ValueError: if the matrix does not hold counts of these classes.
-
-    Example:
-
-    >>> from unilmv2_tf.plots import plot_confusion
-    >>> figure = plot_confusion([[3, 1], [0, 2]], ["bad", "good"])
-    >>> figure.axes[0].images[0].get_array().tolist()
-    [[0.75, 0.25], [0.0, 1.0]]
-    """
+    """Plots a confusion matrix: rows are true classes."""
     matrix = np.asarray(matrix)
     size = len(label_names)
     if matrix.shape != (size, size) or not size or (matrix < 0).any():

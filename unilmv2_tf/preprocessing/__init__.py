@@ -1,8 +1,6 @@
 """From text to integer rows, as TensorFlow graph code."""
 
 from unilmv2_tf.preprocessing.blockwise_masking import blockwise_masking
-from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
-from unilmv2_tf.preprocessing.packing import load_rows
 from unilmv2_tf.preprocessing.packing import pack_documents
 from unilmv2_tf.preprocessing.pseudo_masked_lm_preprocessor import (
     UniLMv2PseudoMaskedLMPreprocessor,
@@ -29,9 +27,7 @@ __all__ = [
     "UniLMv2Tokenizer",
     "blockwise_masking",
     "learn_vocabulary",
-    "load_rows",
     "load_vocabulary",
-    "num_mask_slots",
     "pack_documents",
     "save_vocabulary",
 ]

@@ -21,28 +21,7 @@ def num_mask_slots(
     max_block: int = 6,
     whole_words: bool = False,
 ) -> int:
-    """Returns the largest number of tokens that may be masked in a row.
-
-    Spans are masked until at least `mask_selection_rate` of the tokens are
-    masked, and the last span may overshoot.
-
-    Args:
-        sequence_length: int. The length of the row.
-        mask_selection_rate: float. The least share of tokens that are masked.
-            Defaults to `0.15`.
-        max_block: int. The length of the longest span. Defaults to `6`.
-        whole_words: bool. Whether spans are counted in words, which may have
-            several tokens. Defaults to `False`.
-
-    Returns:
-        An int.
-
-    Example:
-
-    >>> from unilmv2_tf.preprocessing import num_mask_slots
-    >>> num_mask_slots(512)
-    82
-    """
+    """Returns the largest number of tokens that may be masked in a row."""
     wanted = math.ceil(mask_selection_rate * sequence_length - 1e-9)
     longest = _longest_span(max_block, whole_words)
     return min(sequence_length, wanted - 1 + longest)
@@ -67,14 +46,12 @@ def blockwise_masking(
     For each row: draw a start uniformly; draw a length, with probability
     `block_probability` uniformly from `min_block .. max_block`, else 1; accept
     the span if it lies in the text and none of its tokens is masked yet; repeat
-    until at least `mask_selection_rate` of the tokens are masked. The accepted
-    spans, in the order of acceptance, are the factorization steps.
+    until at least `mask_selection_rate` of the tokens are masked.
 
-    All rows of the batch are drawn at once. The proposals of a row are drawn in
-    advance, and a proposal is accepted if it overlaps no earlier accepted one,
-    which a few parallel rounds decide. This gives exactly the outcome of the
-    sequential algorithm. If the proposals run out, which takes a high rate or a
-    row of few words, single tokens (or words) in random order fill the rest.
+    The proposals of all rows are drawn in advance, and accepted if they overlap
+    no earlier accepted one, which a few parallel rounds decide: exactly the
+    outcome of the sequential algorithm. If they run out, which takes a high
+    rate or a row of few words, single tokens (or words) fill the rest.
 
     Args:
         seeds: uint64 tensor of shape `(batch,)`, see `random_bits.row_seeds`.
@@ -82,10 +59,8 @@ def blockwise_masking(
             and padding. `n` must be static.
         num_tokens: int tensor of shape `(batch,)`. The number of tokens that
             the rate refers to: the row without padding.
-        mask_selection_rate: float. Defaults to `0.15`.
-        block_probability: float. Defaults to `0.4`.
-        min_block: int. Defaults to `2`.
-        max_block: int. Defaults to `6`.
+        mask_selection_rate, block_probability, min_block, max_block: See
+            `UniLMv2PseudoMaskedLMPreprocessor`.
         is_word_start: optional bool tensor of shape `(batch, n)`. If given,
             starts and lengths count whole words, and spans of more than
             `4 * max_block` tokens are rejected too.
@@ -163,7 +138,6 @@ def blockwise_masking(
 def _span_lengths(
     seeds, num_proposals, block_probability, min_block, max_block
 ):
-    """Draws the lengths of the proposals, in tokens or words."""
     draw = tf.range(num_proposals)
     is_block = uniform(seeds, draw + num_proposals) < block_probability
     block_length = min_block + uniform_integers(
@@ -291,11 +265,7 @@ def corrupt(
     mask_token_rate=0.8,
     random_token_rate=0.1,
 ):
-    """Replaces tokens by `[MASK]`, by a random ordinary token, or not at all.
-
-    `token_ids` and `counters` are of shape `(batch, m)`; each counter and the
-    next number after it are used. See Devlin et al., 2019, section 3.1.
-    """
+    """Replaces tokens by `[MASK]`, by a random token, or not at all."""
     special = set(tokenizer.special_token_ids)
     ordinary = [
         i for i in range(tokenizer.vocabulary_size()) if i not in special

@@ -11,10 +11,7 @@ _SHUFFLE_BUFFER = 4096
 
 
 def shuffle_each_epoch(inputs, batch_size):
-    """Makes a batched dataset of arrays, shuffled anew in each pass.
-
-    The orders follow from `keras.utils.set_random_seed`.
-    """
+    """Makes a batched dataset of arrays, shuffled anew in each pass."""
     if not isinstance(inputs, (dict, tuple)):
         inputs = tf.convert_to_tensor(inputs)
     dataset = tf.data.Dataset.from_tensor_slices(inputs)
@@ -29,16 +26,8 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
     """Makes a dataset whose elements carry an `epoch`, another in each pass.
 
     Masks are functions of a seed, the row and an epoch number, which `fit` does
-    not pass to preprocessing. The numbers are drawn reproducibly. `inputs` is
-    a batched dataset, or arrays, which are shuffled and batched; bare strings
-    become dicts with the key `text_key`.
-
-    >>> dataset = renew_each_epoch(["a", "b"], batch_size=2, text_key="text")
-    >>> first, second = [
-    ...     [batch["epoch"].numpy().tolist() for batch in dataset]
-    ...     for _ in range(2)]
-    >>> first == second
-    False
+    not pass to preprocessing. `inputs` is a batched dataset, or arrays; bare
+    strings become dicts with the key `text_key`.
     """
     dataset = inputs
     if not isinstance(inputs, tf.data.Dataset):
@@ -79,10 +68,8 @@ def window_batches(
 ):
     """Makes batches of equally many windows from question answering examples.
 
-    `x` is what a `UniLMv2QuestionAnswererPreprocessor` takes, or a dataset of
-    batches of that, alone or in a tuple with `y` and weights. Windows of
-    examples in memory are made once and kept, those of a dataset in each pass.
-    Returns `None` if `x` holds integers already.
+    Windows of examples in memory are made once, those of a dataset in each
+    pass. Returns `None` if `x` holds integers already.
     """
     if _holds_rows(x):
         return None

@@ -6,18 +6,7 @@ GAP = "[MASK]"
 
 
 def rows_with_gaps(texts, tokenizer, max_length):
-    """Turns texts with gaps into rows `[CLS] text [SEP]` of NumPy arrays.
-
-    A gap is written `[MASK]` and becomes one `[MASK]` token, with any setting
-    of `special_tokens_in_strings`. Rows are as wide as the longest.
-
-    >>> from unilmv2_tf import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
-    >>> texts = ["the [MASK]fox", "fox"]
-    >>> rows_with_gaps(texts, tokenizer, 9)["token_ids"].tolist()
-    [[2, 5, 4, 6, 3], [2, 6, 3, 0, 0]]
-    """
+    """Turns texts into rows `[CLS] text [SEP]`; a gap is one `[MASK]` token."""
     rows = []
     for text in texts:
         row = [tokenizer.cls_token_id]

@@ -8,26 +8,11 @@ from unilmv2_tf.preprocessing.tokenizer import split_words
 
 
 def tokens_with_offsets(tokenizer, texts):
-    """Tokenizes texts and locates each token in them, in TensorFlow graph code.
+    """Returns the ids, first characters and ends of tokens, ragged int32.
 
-    Returns int32 ragged tensors of shape `(batch, tokens)`: the ids that
-    `tokenizer(texts)` gives, the first character of each token, and its end.
     Offsets count the code points of the text before any normalization. An
     accent stays with its letter, as do the letters of one Hangul syllable; the
     pieces of a split ligature have the same characters.
-
-    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cafe", "##s", "f",
-    ...      "##ine"])
-    >>> @tf.function
-    ... def tokenize(texts):
-    ...     return tokens_with_offsets(tokenizer, texts)
-    >>> ids, starts, ends = tokenize(tf.constant(["Cafe\\u0301s,  \\ufb01ne"]))
-    >>> [tokenizer.id_to_token(i) for i in ids[0].numpy()]
-    ['cafe', '##s', '[UNK]', 'f', '##ine']
-    >>> list(zip(starts[0].numpy().tolist(), ends[0].numpy().tolist()))
-    [(0, 5), (5, 6), (6, 7), (9, 10), (9, 12)]
     """
     # 1. The characters of the normalized text, and their owners, the
     #    characters of the original text.
@@ -87,9 +72,8 @@ def _owners(tokenizer, codes):
     """Maps characters of the normalized texts to their owners.
 
     Characters are counted through all texts. Returns the owner of each
-    normalized character; the end of each original character, which includes
-    the accents that were stripped after it; and the first character of each
-    text.
+    normalized character; the end of each original one, with the accents that
+    were stripped after it; and the first character of each text.
     """
     # Normalizing only the distinct characters is cheap.
     distinct, index = tf.unique(codes.flat_values)
@@ -127,8 +111,7 @@ def _character_of_byte(texts, starts):
 
 
 def _pieces(tokenizer, words):
-    """Returns the ids of the pieces of words, and their first and last
-    characters in the word."""
+    """Returns ids, and first and last characters, of the pieces of words."""
     ids = tokenizer(words)
     clusters, cluster_of_character = _clusters(words)
     num_clusters = tf.size(clusters.flat_values, tf.int64)
@@ -208,9 +191,8 @@ def _clusters(words):
     """Splits words into the units that case folding keeps apart.
 
     A mark belongs to the character before it, a Hangul vowel to a leading
-    consonant, and a trailing consonant to a vowel, because folding may compose
-    them. Returns the clusters of each word, and the cluster of each character
-    of all words.
+    consonant, and a trailing consonant to a vowel. Returns the clusters of each
+    word, and the cluster of each character of all words.
     """
     codes = tf.strings.unicode_decode(words, "UTF-8")
     distinct, index = tf.unique(codes.flat_values)

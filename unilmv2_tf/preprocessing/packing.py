@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
 from unilmv2_tf.preprocessing.tensorflow_graph import tf
@@ -13,14 +12,8 @@ _ROWS_AT_ONCE = 256
 def assemble_rows(token_ids, num_tokens, num_first, tokenizer, sequence_length):
     """Puts special tokens around two segments, and pads.
 
-    `token_ids`, of shape `(batch, width)`, holds both segments one after the
-    other, `num_tokens` in all, of which `num_first` are the first segment. With
-    an empty second segment the row is `[CLS] S1 [SEP]`.
-
-        tokens         7 8 9 5 6             the first three are S1
-        token_ids      2 7 8 9 3 5 6 3 0 0   2 is [CLS], 3 [SEP], 0 [PAD]
-        segment_ids    0 0 0 0 0 1 1 1 0 0
-        padding_mask   1 1 1 1 1 1 1 1 0 0
+    `token_ids` holds both segments one after the other, `num_tokens` in all, of
+    which `num_first` are the first. Without a second one: `[CLS] S1 [SEP]`.
     """
     num_tokens = tf.cast(num_tokens, tf.int32)[:, tf.newaxis]
     num_first = tf.cast(num_first, tf.int32)[:, tf.newaxis]
@@ -51,9 +44,8 @@ def pack_documents(
     """Fills rows `[CLS] S1 [SEP] S2 [SEP]` with documents, dropping no token.
 
     The tokens of all documents, one document after the other, are cut into
-    pieces of `sequence_length - 3`, so only the last row has padding. The two
-    segments of a row meet at the document boundary nearest to its middle, or in
-    the middle if there is no boundary.
+    pieces of `sequence_length - 3`. The two segments of a row meet at the
+    document boundary nearest to its middle, or else in the middle.
 
     Args:
         documents: An unbatched `tf.data.Dataset` of `{"text": string}`.
@@ -82,9 +74,6 @@ def pack_documents(
     ...     print(row["token_ids"].numpy(), row["segment_ids"].numpy())
     [2 5 6 7 3 5 3] [0 0 0 0 0 1 1]
     [2 5 3 7 3 0 0] [0 0 0 1 1 0 0]
-
-    Reference:
-        Bao et al., 2020, section 4.1.
     """
     if sequence_length < 5:
         raise ValueError(
@@ -118,10 +107,7 @@ def pack_documents(
 
 
 def pack_token_ids(token_ids, starts, tokenizer, sequence_length):
-    """Cuts the tokens of documents, one after the other, into rows.
-
-    `starts`, of the shape of `token_ids`, is 1 where a document begins.
-    """
+    """Cuts tokens into rows; `starts` is 1 where a document begins."""
     room = sequence_length - 3
     size = tf.size(token_ids)
     num_rows = (size + room - 1) // room
@@ -159,7 +145,6 @@ class PackingStatistics:
 
     @classmethod
     def of(cls, token_ids, num_documents, tokenizer):
-        """Counts what an integer array of shape `(rows, length)` holds."""
         special = [
             tokenizer.cls_token_id,
             tokenizer.sep_token_id,
@@ -187,53 +172,3 @@ class PackingStatistics:
             rows,
             padding / max(rows, 1),
         )
-
-    def __str__(self):
-        return (
-            f"{self.documents:,} documents, {self.tokens:,} tokens "
-            f"({self.unknown_tokens / max(self.tokens, 1):.2%} unknown) in "
-            f"{self.rows:,} rows; padding {self.padding_share:.2%}"
-        )
-
-
-def load_rows(rows, tokenizer):
-    """Reads rows into memory and counts what they hold.
-
-    Args:
-        rows: The dataset that `pack_documents` returns.
-        tokenizer: The tokenizer that it was given.
-
-    Returns:
-        A tuple of a dict of int32 arrays of shape `(rows, sequence_length)`,
-        and `PackingStatistics`.
-
-    Raises:
-        ValueError: if there is no row.
-
-    Example:
-
-    >>> import tensorflow as tf
-    >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-    >>> from unilmv2_tf.preprocessing import load_rows, pack_documents
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"])
-    >>> documents = tf.data.Dataset.from_tensor_slices(
-    ...     {"text": ["a b c", "a a", "", "c"]})
-    >>> rows, statistics = load_rows(
-    ...     pack_documents(documents, tokenizer, 7), tokenizer)
-    >>> print(statistics)
-    3 documents, 6 tokens (0.00% unknown) in 2 rows; padding 14.29%
-    """
-    batches = list(rows.batch(512).as_numpy_iterator())
-    if not batches:
-        raise ValueError(
-            "`rows` must hold at least one row. Received an empty dataset: "
-            "the documents have no text."
-        )
-    arrays = keras.tree.map_structure(
-        lambda *parts: np.concatenate(parts), *batches
-    )
-    statistics = PackingStatistics.of(
-        arrays["token_ids"], arrays.pop("num_documents").sum(), tokenizer
-    )
-    return arrays, statistics

@@ -9,6 +9,7 @@ from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 from unilmv2_tf.preprocessing.fit_datasets import renew_each_epoch
 from unilmv2_tf.preprocessing.packing import assemble_rows
 from unilmv2_tf.preprocessing.random_bits import row_seeds
+from unilmv2_tf.preprocessing.tensorflow_graph import GraphPreprocessor
 from unilmv2_tf.preprocessing.tensorflow_graph import batched
 from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
 from unilmv2_tf.preprocessing.tensorflow_graph import tf
@@ -25,7 +26,9 @@ _REFUSED = {
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.MaskedLMPreprocessor):
+class UniLMv2PseudoMaskedLMPreprocessor(
+    GraphPreprocessor, keras_hub.models.MaskedLMPreprocessor
+):
     """Turns texts into masked rows for pre-training.
 
     A text becomes a row `[CLS] S1 [SEP] S2 [SEP]` of two contiguous halves,
@@ -93,6 +96,13 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.MaskedLMPreprocessor):
     """
 
     tokenizer_cls = UniLMv2Tokenizer
+    _config_names = (
+        "block_probability",
+        "min_block",
+        "max_block",
+        "whole_words",
+        "seed",
+    )
 
     def __init__(
         self,
@@ -146,9 +156,6 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.MaskedLMPreprocessor):
         self.max_block = max_block
         self.whole_words = whole_words
         self.seed = seed
-
-    def build(self, input_shape):
-        self.built = True
 
     def call(self, x, y=None, sample_weight=None):
         return self._masked_rows(x)
@@ -254,15 +261,6 @@ class UniLMv2PseudoMaskedLMPreprocessor(keras_hub.models.MaskedLMPreprocessor):
         config = super().get_config()
         for name in _REFUSED:
             del config[name]
-        config.update(
-            {
-                "block_probability": self.block_probability,
-                "min_block": self.min_block,
-                "max_block": self.max_block,
-                "whole_words": self.whole_words,
-                "seed": self.seed,
-            }
-        )
         return config
 
 

@@ -3,6 +3,7 @@ import keras_hub
 import numpy as np
 
 from unilmv2_tf.preprocessing.offsets import tokens_with_offsets
+from unilmv2_tf.preprocessing.tensorflow_graph import GraphPreprocessor
 from unilmv2_tf.preprocessing.tensorflow_graph import batched
 from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
 from unilmv2_tf.preprocessing.tensorflow_graph import tf
@@ -25,7 +26,9 @@ _SPAN_KEYS = (
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
+class UniLMv2QuestionAnswererPreprocessor(
+    GraphPreprocessor, keras_hub.models.Preprocessor
+):
     """Turns questions and passages into rows, and logits into answers.
 
     A row is `[CLS] question [SEP] passage [SEP]`. A long passage gets several
@@ -97,6 +100,7 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
     """
 
     tokenizer_cls = UniLMv2Tokenizer
+    _config_names = ("sequence_length", "doc_stride", "max_question_length")
 
     def __init__(
         self,
@@ -128,9 +132,6 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
         self.doc_stride = doc_stride
         self.max_question_length = max_question_length
 
-    def build(self, input_shape):
-        self.built = True
-
     def call(self, x, y=None, sample_weight=None):
         rows = self._checked_windows(x, y, sample_weight)
         inputs = {key: rows[key] for key in _MODEL_KEYS}
@@ -145,8 +146,7 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
         """Makes the rows, with what `best_answers` needs.
 
         Args:
-            x: See the call arguments.
-            y: See the call arguments.
+            x, y: See the call arguments.
 
         Returns:
             A dict of int32 tensors, all windows of all examples in order:
@@ -159,21 +159,6 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
 
         Raises:
             ValueError: if an answer doesn't fit its passage, called eagerly.
-
-        Example:
-
-        >>> from unilmv2_tf.preprocessing import (
-        ...     UniLMv2QuestionAnswererPreprocessor, UniLMv2Tokenizer)
-        >>> tokenizer = UniLMv2Tokenizer(
-        ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"])
-        >>> preprocessor = UniLMv2QuestionAnswererPreprocessor(
-        ...     tokenizer, sequence_length=6, doc_stride=1,
-        ...     max_question_length=1)
-        >>> rows = preprocessor.windows({"question": "A", "context": "a b a"})
-        >>> rows["token_ids"].numpy().tolist()
-        [[2, 5, 3, 5, 6, 3], [2, 5, 3, 6, 5, 3]]
-        >>> rows["token_starts"].numpy().tolist()
-        [[-1, -1, -1, 0, 2, -1], [-1, -1, -1, 2, 4, -1]]
         """
         return self._checked_windows(x, y, None)
 
@@ -270,17 +255,6 @@ class UniLMv2QuestionAnswererPreprocessor(keras_hub.models.Preprocessor):
             unit="UTF8_CHAR",
         )
         return {"text": text, **spans}
-
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "sequence_length": self.sequence_length,
-                "doc_stride": self.doc_stride,
-                "max_question_length": self.max_question_length,
-            }
-        )
-        return config
 
 
 def _check_positive(**values):

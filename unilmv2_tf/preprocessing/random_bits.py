@@ -14,11 +14,7 @@ _MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
 
 
 def mix(x):
-    """Hashes uint64 integers (finalizer of SplitMix64, Steele et al., 2014).
-
-    >>> hex(int(mix(tf.constant(0x9E3779B97F4A7C15, tf.uint64))))
-    '0xe220a8397b1dcdaf'
-    """
+    """Hashes uint64 integers (finalizer of SplitMix64, Steele et al., 2014)."""
     shift = tf.bitwise.right_shift
     x = tf.bitwise.bitwise_xor(x, shift(x, tf.constant(30, tf.uint64)))
     x = x * tf.constant(_MULTIPLIER_1)
@@ -28,10 +24,7 @@ def mix(x):
 
 
 def row_seeds(token_ids, padding_mask, seed, epoch):
-    """Derives a uint64 seed for each row from its tokens, a seed and the epoch.
-
-    Padding has no influence. `epoch` is a scalar or of shape `(batch,)`.
-    """
+    """Derives uint64 seeds of rows from their tokens, a seed and the epoch."""
     length = tf.shape(token_ids)[1]
     position = tf.cast(tf.range(length), tf.uint64)
     position *= tf.constant(1 << 32, tf.uint64)
@@ -48,11 +41,7 @@ def row_seeds(token_ids, padding_mask, seed, epoch):
 
 
 def uniform(seeds, counters):
-    """Draws float32 numbers in `[0, 1)`, of shape `(batch, n)`.
-
-    `seeds` is of shape `(batch,)`, `counters` of shape `(n,)` or `(batch, n)`;
-    equal counters give equal numbers.
-    """
+    """Draws float32 numbers in `[0, 1)`; equal counters give equal numbers."""
     counters = tf.cast(counters + 1, tf.uint64) * tf.constant(_GOLDEN_RATIO)
     bits = mix(seeds[:, tf.newaxis] + counters)
     # As many bits as a float32 holds, so that no number rounds up to 1.

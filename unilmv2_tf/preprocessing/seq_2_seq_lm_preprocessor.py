@@ -8,6 +8,7 @@ from unilmv2_tf.preprocessing.fit_datasets import renew_each_epoch
 from unilmv2_tf.preprocessing.packing import assemble_rows
 from unilmv2_tf.preprocessing.random_bits import row_seeds
 from unilmv2_tf.preprocessing.random_bits import uniform
+from unilmv2_tf.preprocessing.tensorflow_graph import GraphPreprocessor
 from unilmv2_tf.preprocessing.tensorflow_graph import batched
 from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
 from unilmv2_tf.preprocessing.tensorflow_graph import tf
@@ -16,7 +17,9 @@ from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
+class UniLMv2Seq2SeqLMPreprocessor(
+    GraphPreprocessor, keras_hub.models.Seq2SeqLMPreprocessor
+):
     """Turns pairs of texts into rows for sequence-to-sequence fine-tuning.
 
     The source becomes `[CLS] source [SEP]`, the target `target [SEP]`, each
@@ -83,6 +86,15 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
     """
 
     tokenizer_cls = UniLMv2Tokenizer
+    _config_names = (
+        "encoder_sequence_length",
+        "decoder_sequence_length",
+        "target_mask_rate",
+        "mask_token_rate",
+        "random_token_rate",
+        "seed",
+        "truncation_side",
+    )
 
     def __init__(
         self,
@@ -128,9 +140,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
         self.random_token_rate = random_token_rate
         self.seed = seed
         self.truncation_side = truncation_side
-
-    def build(self, input_shape):
-        self.built = True
 
     def call(self, x, y=None, sample_weight=None):
         return self._training_rows(x)
@@ -329,21 +338,6 @@ class UniLMv2Seq2SeqLMPreprocessor(keras_hub.models.Seq2SeqLMPreprocessor):
             token_ids.row_lengths(), sequence_length, dtype=tf.int32
         )
         return tf.cast(padded, tf.int32), mask
-
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "encoder_sequence_length": self.encoder_sequence_length,
-                "decoder_sequence_length": self.decoder_sequence_length,
-                "target_mask_rate": self.target_mask_rate,
-                "mask_token_rate": self.mask_token_rate,
-                "random_token_rate": self.random_token_rate,
-                "seed": self.seed,
-                "truncation_side": self.truncation_side,
-            }
-        )
-        return config
 
 
 def _to_numpy(x):

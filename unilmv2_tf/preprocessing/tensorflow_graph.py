@@ -40,13 +40,28 @@ tf = _import_or_placeholder("tensorflow")
 tf_text = _import_or_placeholder("tensorflow_text")
 
 
+class GraphPreprocessor:
+    """The part of a preprocessing layer that needs no packers of KerasHub."""
+
+    # Arguments of the constructor that the base class does not save.
+    _config_names = ()
+
+    def build(self, input_shape):
+        self.built = True
+
+    def get_config(self):
+        config = super().get_config()
+        for name in self._config_names:
+            config[name] = getattr(self, name)
+        return config
+
+
 def graph_preprocessing(function):
     """Makes a layer's method run as TensorFlow graph code from everywhere.
 
-    In a `tf.data` pipeline or a `tf.function` the method is traced as it is.
-    Called eagerly, with strings, lists, arrays or tensors of any backend, it
-    runs as a compiled function and returns tensors of the Keras backend. So the
-    same code gives the same ids everywhere.
+    In a graph the method is traced as it is. Called eagerly, with strings,
+    lists, arrays or tensors of any backend, it runs as a compiled function and
+    returns tensors of the Keras backend.
     """
 
     @functools.wraps(function)

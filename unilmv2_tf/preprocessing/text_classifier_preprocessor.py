@@ -3,6 +3,7 @@ import keras_hub
 from keras import ops
 
 from unilmv2_tf.preprocessing.packing import assemble_rows
+from unilmv2_tf.preprocessing.tensorflow_graph import GraphPreprocessor
 from unilmv2_tf.preprocessing.tensorflow_graph import batched
 from unilmv2_tf.preprocessing.tensorflow_graph import graph_preprocessing
 from unilmv2_tf.preprocessing.tensorflow_graph import tf
@@ -16,7 +17,7 @@ _NUM_SHOWN = 20
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class UniLMv2TextClassifierPreprocessor(
-    keras_hub.models.TextClassifierPreprocessor
+    GraphPreprocessor, keras_hub.models.TextClassifierPreprocessor
 ):
     """Turns texts, or pairs of texts, into rows for classification.
 
@@ -32,11 +33,10 @@ class UniLMv2TextClassifierPreprocessor(
 
     Args:
         tokenizer: A `UniLMv2Tokenizer`.
-        sequence_length: int. The length of the rows, special tokens included.
-            Defaults to `512`.
+        sequence_length: int. The length of the rows. Defaults to `512`.
         truncate: `"round_robin"` or `"waterfall"`. Which tokens of a long pair
             are kept: alternately one of each text, or those of the first text
-            first. Defaults to `"round_robin"`, the rule of BERT.
+            first. Defaults to `"round_robin"`.
         label_names: list of strings, the classes in the order of their ids.
             With them, labels may be strings. Defaults to `None`.
         **kwargs: See `keras.layers.Layer`.
@@ -45,14 +45,14 @@ class UniLMv2TextClassifierPreprocessor(
         x: Texts, pairs of texts as a tuple of two (a lone tuple is a pair, not
             a text and its label), or a dict: `text`, or `text_a` and `text_b`;
             other keys are ignored. One example or a batch.
-        y: Names of classes, which become int32 ids, or numbers, which are
-            passed through. Defaults to `None`.
+        y: Names of classes, which become int32 ids, or numbers. Defaults to
+            `None`.
         sample_weight: Passed through. Defaults to `None`.
 
     Returns:
         A dict of `token_ids`, `segment_ids` and `padding_mask`, int32 tensors
-        of shape `(batch, sequence_length)`; with `y`, a tuple of it and the
-        labels, and with `sample_weight` also those.
+        of shape `(batch, sequence_length)`; with `y` and `sample_weight`, a
+        tuple with these.
 
     Raises:
         ValueError: if an argument is out of range, `x` is none of the above,
@@ -70,12 +70,10 @@ class UniLMv2TextClassifierPreprocessor(
     >>> x, y = preprocessor((["the fox"], ["fox"]), ["yes"])
     >>> x["token_ids"].numpy().tolist(), y.numpy().tolist()
     ([[2, 5, 6, 3, 6, 3, 0, 0]], [1])
-
-    Reference:
-        Bao et al., 2020, section 3.4; Devlin et al., 2019, section 4.1.
     """
 
     tokenizer_cls = UniLMv2Tokenizer
+    _config_names = ("label_names",)
 
     def __init__(
         self,
@@ -113,9 +111,6 @@ class UniLMv2TextClassifierPreprocessor(
     def label_names(self, label_names):
         self._label_names = check_label_names(label_names)
 
-    def build(self, input_shape):
-        self.built = True
-
     def __call__(self, x, y=None, sample_weight=None):
         # KerasHub would take a lone pair of texts for a text and its label.
         return super().__call__(x, y=y, sample_weight=sample_weight)
@@ -136,17 +131,6 @@ class UniLMv2TextClassifierPreprocessor(
 
         Raises:
             ValueError: if there are names, but not among `label_names`.
-
-        Example:
-
-        >>> from unilmv2_tf.preprocessing import (
-        ...     UniLMv2TextClassifierPreprocessor, UniLMv2Tokenizer)
-        >>> preprocessor = UniLMv2TextClassifierPreprocessor(
-        ...     UniLMv2Tokenizer(
-        ...         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]),
-        ...     label_names=["no", "yes"])
-        >>> preprocessor.label_ids(["yes", "no", "yes"]).numpy().tolist()
-        [1, 0, 1]
         """
         labels = y
         if not isinstance(y, tf.Tensor):
@@ -174,9 +158,9 @@ class UniLMv2TextClassifierPreprocessor(
             num_tokens = num_first = token_ids.row_lengths()
             token_ids = token_ids.to_tensor()
         else:
+            texts = (segments["text_a"], segments["text_b"])
             token_ids, num_tokens, num_first = _joined(
-                self.tokenizer(segments["text_a"]),
-                self.tokenizer(segments["text_b"]),
+                *(self.tokenizer(x)[:, : self.sequence_length] for x in texts),
                 self.sequence_length,
                 self.truncate,
             )
@@ -188,11 +172,6 @@ class UniLMv2TextClassifierPreprocessor(
             self.sequence_length,
         )
         return unbatched(rows) if is_single else rows
-
-    def get_config(self):
-        config = super().get_config()
-        config["label_names"] = self.label_names
-        return config
 
 
 def _segments(x):
@@ -229,27 +208,19 @@ def _joined(first, second, sequence_length, truncate):
         num_first = tf.minimum(num_first, room)
     num_second = tf.minimum(num_second, room - num_first)
 
-    first = first[:, :sequence_length].to_tensor()
-    second = second[:, :sequence_length].to_tensor()
-    width = tf.shape(first)[1]
-    num_tokens = num_first + num_second
-    position = tf.range(tf.reduce_max(tf.concat([[0], num_tokens], axis=0)))
-    in_second = position >= num_first[:, tf.newaxis]
-    source = tf.where(
-        in_second, position - num_first[:, tf.newaxis] + width, position
+    joined = tf.concat(
+        [_first_tokens(first, num_first), _first_tokens(second, num_second)],
+        axis=1,
     )
-    texts = tf.concat([first, second], axis=1)
-    # Positions after the last token of a row may be out of range.
-    source = tf.minimum(source, tf.shape(texts)[1] - 1)
-    return tf.gather(texts, source, batch_dims=1), num_tokens, num_first
+    return joined.to_tensor(), num_first + num_second, num_first
+
+
+def _first_tokens(token_ids, num_tokens):
+    return tf.RaggedTensor.from_tensor(token_ids.to_tensor(), num_tokens)
 
 
 def check_label_names(label_names):
-    """Returns the names of the classes as a tuple, or `None`.
-
-    >>> check_label_names(["bad", "good"])
-    ('bad', 'good')
-    """
+    """Returns the names of the classes as a tuple, or `None`."""
     if label_names is None:
         return None
     names = () if isinstance(label_names, str) else tuple(label_names)

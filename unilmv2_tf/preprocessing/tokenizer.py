@@ -37,10 +37,9 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
     """A WordPiece tokenizer with the special tokens of UniLMv2.
 
     The vocabulary must hold `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`.
-    The pseudo mask `[P]` of the paper has no entry of its own in released
-    checkpoints: `[MASK]` serves as both. A model pre-trained from scratch may
-    have one, named by `pseudo_token`. As in BERT, all kinds of white space
-    separate words, and invisible characters are dropped.
+    In released checkpoints `[MASK]` serves as the pseudo mask `[P]` too. As in
+    BERT, all kinds of white space separate words, and invisible characters are
+    dropped.
 
     Args:
         vocabulary: list of strings, or the path of a file with one token a
@@ -52,7 +51,7 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
             mapped to their ids, instead of being split like other text.
             Defaults to `False`.
         strip_accents: bool. Whether to remove accents from letters. Defaults to
-            `None`, the value of `lowercase`, as in BERT's vocabularies.
+            `None`, the value of `lowercase`.
         **kwargs: See `keras_hub.tokenizers.WordPieceTokenizer`.
 
     Raises:
@@ -64,14 +63,11 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
     >>> import numpy as np
     >>> from unilmv2_tf.preprocessing import UniLMv2Tokenizer
     >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox",
-    ...      "jump", "##ed"])
-    >>> np.array(tokenizer("The fox jumped")).tolist()
-    [5, 6, 7, 8]
-    >>> tokenizer.detokenize([5, 6, 7, 8])
-    'the fox jumped'
-    >>> tokenizer.pseudo_token_id
-    4
+    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "jump", "##ed"])
+    >>> np.array(tokenizer("Jumped")).tolist()
+    [5, 6]
+    >>> tokenizer.detokenize([5, 6])
+    'jumped'
     """
 
     def __init__(
@@ -158,14 +154,7 @@ _CLEANING_TABLE = _CleaningTable()
 
 
 def clean(texts):
-    """Makes all white space plain and drops invisible characters.
-
-    `texts` is a string, a list, an array, a tensor or a ragged tensor; integers
-    are returned as they are.
-
-    >>> clean("a\\u200b\\u3000b")
-    'a b'
-    """
+    """Makes all white space plain and drops invisible characters."""
     if isinstance(texts, bytes):
         texts = texts.decode("utf-8", errors="replace")
     if isinstance(texts, str):
@@ -184,13 +173,7 @@ def clean(texts):
 
 
 def normalize(texts, strip_accents=True, split_on_cjk=True):
-    """Strips accents and puts spaces around CJK ideographs, in a graph.
-
-    Every other character is kept; only the order of accents may change.
-
-    >>> normalize(tf.constant("Caf\\u00e9")).numpy()
-    b'Cafe'
-    """
+    """Strips accents and puts spaces around CJK ideographs, in a graph."""
     if split_on_cjk:
         texts = tf.strings.regex_replace(texts, _IDEOGRAPH, r" \0 ")
     if strip_accents:
@@ -200,14 +183,7 @@ def normalize(texts, strip_accents=True, split_on_cjk=True):
 
 
 def split_words(texts, split_on_cjk=True, unsplit=()):
-    """Splits normalized texts into words; returns also their byte offsets.
-
-    The strings in `unsplit` are words wherever they occur.
-
-    >>> words, starts = split_words(tf.constant(["A fox, jumping"]))
-    >>> words.to_list()[0], starts.to_list()[0]
-    ([b'A', b'fox', b',', b'jumping'], [0, 2, 5, 7])
-    """
+    """Splits normalized texts into words; returns also their byte offsets."""
     patterns = [re.escape(token) for token in unsplit]
     patterns.append(_PUNCTUATION)
     if split_on_cjk:

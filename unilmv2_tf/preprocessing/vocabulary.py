@@ -42,18 +42,15 @@ def learn_vocabulary(
     Args:
         documents: A `tf.data.Dataset` of scalar strings or of dictionaries of
             them (all keys are used), or an iterable of strings.
-        vocabulary_size: int. The number of tokens, including the five special
-            ones. The result is smaller if the text has fewer pieces that occur
-            twice. Defaults to `8000`.
-        lowercase: bool. Whether the tokenizer will lowercase. Defaults to
-            `True`.
-        strip_accents: bool. Whether the tokenizer will strip accents.
-            Defaults to `None`, the value of `lowercase`.
+        vocabulary_size: int. The number of tokens, with the five special ones.
+            The result is smaller if the text has fewer pieces that occur twice.
+            Defaults to `8000`.
+        lowercase, strip_accents: See `UniLMv2Tokenizer`.
 
     Returns:
-        A list of distinct strings: `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`,
-        `[MASK]`, the characters of the text (except the rarest, one in 100,000
-        in total), then pieces in the order in which they were learned.
+        A list of distinct strings: the special tokens, the characters of the
+        text (except the rarest, one in 100,000 in total), then pieces in the
+        order in which they were learned.
 
     Raises:
         ValueError: if there is no text, or `vocabulary_size` is too small for
@@ -120,8 +117,7 @@ def load_vocabulary(path) -> list[str]:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is not UTF-8, has an empty line, holds a token
-            twice or lacks a special token; the message names lines and
-            tokens.
+            twice or lacks a special token.
     """
     path = os.fspath(path)
     if not os.path.exists(path):
@@ -169,7 +165,6 @@ def _check(vocabulary, name):
 
 
 def _count_words(documents, lowercase, strip_accents):
-    """Counts the words of the text."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def split(texts):

@@ -12,21 +12,9 @@ NO_SCORE = -1e9
 def sliding_windows(questions, passages, tokenizer, sequence_length, stride):
     """Makes rows `[CLS] question [SEP] window of the passage [SEP]`.
 
-    `questions` is a ragged tensor of ids of shape `(batch, tokens)`, `passages`
-    a tuple of such tensors: ids, first characters and ends of the tokens. Each
-    window starts `stride` tokens after the one before, but skips no token; the
-    last ends where the passage ends. With rows of nine tokens and a stride of
-    two, the question `7` and the passage `10 11 12 13 14 15 16` give
-
-        token_ids      2  7  3 10 11 12 13 14  3      2 is [CLS], 3 [SEP]
-                       2  7  3 12 13 14 15 16  3
-        segment_ids    0  0  0  1  1  1  1  1  1
-                       0  0  0  1  1  1  1  1  1
-        window_start   0  2                           index of the first token
-
-    Returns a dict of int32 tensors: rows, `token_starts` and `token_ends` (-1
-    outside of the passage), and of shape `(rows,)` `example_index`,
-    `window_start` and `passage_length`, in tokens.
+    `questions` are ragged ids, `passages` a tuple of ragged ids, first
+    characters and ends of tokens. Windows start `stride` tokens apart, but skip
+    no token. See `UniLMv2QuestionAnswererPreprocessor.windows` for the result.
     """
     question_lengths = tf.cast(questions.row_lengths(), tf.int32)
     passage_lengths = tf.cast(passages[0].row_lengths(), tf.int32)
@@ -82,9 +70,8 @@ def _gather_ragged(ragged, example, position, is_wanted):
 def label_windows(rows, first_token, last_token):
     """Returns the `start` and `end` of the answers in the windows.
 
-    `first_token` and `last_token`, of shape `(batch,)`, count the tokens of the
-    passage; -1 is no answer. Where a window does not hold the whole answer,
-    both labels are 0, the position of `[CLS]`.
+    Both are 0, the position of `[CLS]`, where a window holds no whole answer.
+    `first_token` and `last_token` count tokens of the passage; -1 is no answer.
     """
     is_passage = tf.cast(rows["token_starts"] >= 0, tf.int32)
     first_position = tf.argmax(is_passage, axis=1, output_type=tf.int32)
@@ -100,20 +87,7 @@ def label_windows(rows, first_token, last_token):
 
 
 def answer_characters(context, y):
-    """Returns the first character and the end of answers, and which misfit.
-
-    `y` holds `answer_start` and either `answer_text` or `answer_end`. Both
-    results are -1 where there is no answer.
-
-    >>> first, end, is_misfit = answer_characters(
-    ...     tf.constant(["the fox", "the fox", "the fox"]),
-    ...     {"answer_text": tf.constant(["fox", "", "fox"]),
-    ...      "answer_start": tf.constant([4, 0, 3])})
-    >>> first.numpy().tolist(), end.numpy().tolist()
-    ([4, -1, 3], [7, -1, 6])
-    >>> is_misfit.numpy().tolist()
-    [False, False, True]
-    """
+    """Returns the first character and the end of answers, and which misfit."""
     start = tf.cast(y["answer_start"], tf.int32)
     length = tf.strings.length(context, "UTF8_CHAR")
     if "answer_text" in y:
@@ -137,14 +111,7 @@ def answer_characters(context, y):
 
 
 def answer_tokens(passages, start, end):
-    """Returns the first and the last token of answers, and which have none.
-
-    >>> starts = tf.ragged.constant([[0, 4]])
-    >>> first, last, has_no_token = answer_tokens(
-    ...     (None, starts, starts + 3), tf.constant([5]), tf.constant([6]))
-    >>> first.numpy().tolist(), last.numpy().tolist()
-    ([1], [1])
-    """
+    """Returns the first and the last token of answers, and which have none."""
     _, token_starts, token_ends = passages
     row = token_starts.value_rowids()
 
@@ -204,15 +171,10 @@ def best_spans(
     """Finds the spans of each passage with the highest scores.
 
     The score of a span is the start logit of its first token plus the end logit
-    of its last token. Windows overlap: a span is scored in the window with the
-    most context, which is the smaller of its left and right context; in the
-    first such window (Devlin et al., 2019, section 4.2 and the code for SQuAD).
-    Spans of the same characters count once.
-
-    Returns tensors of shape `(batch, n_best)`, best first: `score`, `start`,
-    `end` (characters; -1 and `NO_SCORE` where there are fewer spans) and
-    `probability`, the softmax over all spans and the null score. The latter,
-    `null_score`, is the smallest score of `[CLS]` among the windows.
+    of its last token. Windows overlap: a span is scored in the first window
+    with the most context, the smaller of its left and right context (Devlin et
+    al., 2019, section 4.2). Spans of the same characters count once. See
+    `UniLMv2QuestionAnswererPreprocessor.best_answers` for the result.
     """
     start_logits = tf.cast(start_logits, tf.float32)
     end_logits = tf.cast(end_logits, tf.float32)

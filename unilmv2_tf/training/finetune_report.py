@@ -11,8 +11,8 @@ import tensorflow as tf
 import unilmv2_tf
 from unilmv2_tf.checkpoints import write_model_card
 from unilmv2_tf.filesystem import write_text
-from unilmv2_tf.plots import plot_scores
-from unilmv2_tf.plots import try_plot
+from unilmv2_tf.plots.figures import try_plot
+from unilmv2_tf.plots.training_plots import plot_scores
 from unilmv2_tf.run_settings import recorded_settings
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from unilmv2_tf.preprocessing import num_mask_slots
+from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 
 
 def training_flops(backbone, num_slots, objectives):

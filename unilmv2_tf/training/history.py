@@ -5,7 +5,7 @@ import os
 
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.plots import plot_history
-from unilmv2_tf.plots import try_plot
+from unilmv2_tf.plots.figures import try_plot
 
 
 class History:
