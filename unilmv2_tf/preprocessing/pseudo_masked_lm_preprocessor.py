@@ -32,10 +32,10 @@ class UniLMv2PseudoMaskedLMPreprocessor(
     """Turns texts into masked rows for pre-training.
 
     A text becomes a row `[CLS] S1 [SEP] S2 [SEP]` of two contiguous halves,
-    truncated if it is longer. Rows made by `pack_documents`, which drops no
-    token, are accepted as well. Spans of the row are masked in the random order
-    in which they will be predicted; no span crosses `[SEP]`. With the tokens
-    `7 8 9 10 11 12 13 14`, of which `13` is drawn first, then `9 10`:
+    truncated if it is longer; `pack_documents` makes rows that drop no token.
+    Spans of the row are masked in the random order in which they will be
+    predicted; no span crosses `[SEP]`. With the tokens `7 8 9 10 11 12 13 14`,
+    of which `13` is drawn first, then `9 10`:
 
         token_ids           2  7  8  4  4  3 11 12  4 14  3  0  0
         segment_ids         0  0  0  0  0  0  1  1  1  1  1  0  0
@@ -46,9 +46,8 @@ class UniLMv2PseudoMaskedLMPreprocessor(
         y                   9 10 13  0  0  0  0
         sample_weight       1  1  1  0  0  0  0
 
-    The masks are a function of `seed`, the row and an epoch number: the same
-    row gets the same mask with any batch size and any number of parallel calls,
-    and another mask in another epoch.
+    The masks are a function of `seed`, the row and an epoch number, with any
+    batch size and any number of parallel calls.
 
     Args:
         tokenizer: A `UniLMv2Tokenizer`.
@@ -86,7 +85,7 @@ class UniLMv2PseudoMaskedLMPreprocessor(
     >>> tokenizer = UniLMv2Tokenizer(
     ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
     >>> preprocessor = UniLMv2PseudoMaskedLMPreprocessor(
-    ...     tokenizer, sequence_length=16, seed=1)
+    ...     tokenizer, sequence_length=16)
     >>> x, y, sample_weight = preprocessor(["the fox the fox", "fox"])
     >>> tuple(x["token_ids"].shape), tuple(y.shape)
     ((2, 16), (2, 8))

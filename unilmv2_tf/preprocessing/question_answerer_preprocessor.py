@@ -32,17 +32,12 @@ class UniLMv2QuestionAnswererPreprocessor(
     """Turns questions and passages into rows, and logits into answers.
 
     A row is `[CLS] question [SEP] passage [SEP]`. A long passage gets several
-    rows, overlapping windows that are all used in training and prediction. A
-    question longer than `max_question_length` is truncated. With the question
-    `7`, the passage `10 11 12 13 14 15 16`, the answer `14 15` and rows of nine
-    tokens:
+    rows, overlapping windows that are all used in training and prediction. With
+    the question `7`, the passage `10 11 12 13 14 15 16`, the answer `14 15` and
+    rows of nine tokens:
 
         token_ids      2  7  3 10 11 12 13 14  3     start 0, end 0
                        2  7  3 12 13 14 15 16  3     start 5, end 6
-        segment_ids    0  0  0  1  1  1  1  1  1
-                       0  0  0  1  1  1  1  1  1
-        padding_mask   1  1  1  1  1  1  1  1  1
-                       1  1  1  1  1  1  1  1  1
 
     Where a row doesn't hold the whole answer, or there is none, the label is
     the position of `[CLS]`. Answers are located in characters (code points) of
@@ -56,12 +51,12 @@ class UniLMv2QuestionAnswererPreprocessor(
         sequence_length: int. The length of the rows. Defaults to `384`.
         doc_stride: int. The number of tokens between the starts of two windows,
             at most the length of a window. Defaults to `128`.
-        max_question_length: int. Defaults to `64`.
+        max_question_length: int. Longer questions are truncated. Defaults to
+            `64`.
         **kwargs: See `keras_hub.models.Preprocessor`.
 
     Call arguments:
-        x: A dict of strings `question` and `context`, of one example or a
-            batch.
+        x: A dict of strings `question` and `context`, one example or a batch.
         y: Optional dict of `answer_text` and `answer_start`, an int, or of the
             ints `answer_start` and `answer_end`. An empty text, or -1 as the
             start, means that there is no answer.
@@ -70,9 +65,8 @@ class UniLMv2QuestionAnswererPreprocessor(
     Returns:
         The rows of all examples, one after the other: a dict of `token_ids`,
         `segment_ids` and `padding_mask`, int32 of shape
-        `(rows, sequence_length)`; with `y` a tuple of it and of a dict of
-        `start` and `end`, int32 of shape `(rows,)`, and of the weights if
-        there are any.
+        `(rows, sequence_length)`; with `y` a tuple of it, of a dict of `start`
+        and `end`, int32 of shape `(rows,)`, and of the weights if given.
 
     Raises:
         ValueError: if an argument is out of range, or an answer doesn't fit
@@ -220,9 +214,9 @@ class UniLMv2QuestionAnswererPreprocessor(
             which is `context[start:end]`; `score`, the sum of two logits;
             `probability`, the softmax of the scores of all possible answers and
             of none; `start` and `end`, in characters. Where a passage has fewer
-            answers, the text is empty, the score -1e9, and `start` and `end`
-            are -1. `null_score` and `null_probability`, of shape `(batch,)`,
-            are those of no answer, in the window where they are lowest.
+            answers, these are an empty text, -1e9, and -1. `null_score` and
+            `null_probability`, of shape `(batch,)`, are those of no answer, in
+            the window where they are lowest.
 
         Raises:
             ValueError: if `n_best` or `max_answer_length` is not positive.

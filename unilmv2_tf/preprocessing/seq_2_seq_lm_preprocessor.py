@@ -22,11 +22,10 @@ class UniLMv2Seq2SeqLMPreprocessor(
 ):
     """Turns pairs of texts into rows for sequence-to-sequence fine-tuning.
 
-    The source becomes `[CLS] source [SEP]`, the target `target [SEP]`, each
-    truncated to its length; an empty source is `[CLS] [SEP]`. The target is
-    predicted at pseudo masks. Some of the target tokens that later ones attend
-    to are replaced, so that the model learns to continue imperfect prefixes.
-    With the target `11 12 13` and its third token drawn for replacement:
+    The source becomes `[CLS] source [SEP]`, the target `target [SEP]`. The
+    target is predicted at pseudo masks. Some of the target tokens that later
+    ones attend to are replaced, so that the model learns to continue imperfect
+    prefixes. With the target `11 12 13` and its third token drawn:
 
         encoder_token_ids     2 7 8 9 3 0      2 is [CLS], 3 [SEP], 0 [PAD]
         encoder_padding_mask  1 1 1 1 1 0
@@ -42,9 +41,10 @@ class UniLMv2Seq2SeqLMPreprocessor(
 
     Args:
         tokenizer: A `UniLMv2Tokenizer`.
-        encoder_sequence_length: int. Defaults to `464`.
-        decoder_sequence_length: int. Defaults to `48`. Both defaults are the
-            paper's for question generation, and fill 512 positions.
+        encoder_sequence_length: int. Longer sources are truncated. Defaults to
+            `464`, the paper's for question generation.
+        decoder_sequence_length: int. Longer targets are truncated. Defaults to
+            `48`.
         target_mask_rate: float. The share of target tokens that are replaced by
             the content of their pseudo slot. Defaults to `0.5`.
         mask_token_rate: float. The share of pseudo slots that hold the pseudo
@@ -52,8 +52,8 @@ class UniLMv2Seq2SeqLMPreprocessor(
         random_token_rate: float. The share of pseudo slots that hold a random
             token; the rest holds the true one. Defaults to `0.1`.
         seed: int. Defaults to `None`, a random seed.
-        truncation_side: `"right"` or `"left"`. The side on which a long source
-            is truncated. Targets always lose their end. Defaults to `"right"`.
+        truncation_side: `"right"` or `"left"`, where long sources are
+            truncated. Defaults to `"right"`.
         **kwargs: See `keras_hub.models.Seq2SeqLMPreprocessor`.
 
     Call arguments:
@@ -73,16 +73,14 @@ class UniLMv2Seq2SeqLMPreprocessor(
     >>> tokenizer = UniLMv2Tokenizer(
     ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
     >>> preprocessor = UniLMv2Seq2SeqLMPreprocessor(
-    ...     tokenizer, encoder_sequence_length=8, decoder_sequence_length=4,
-    ...     seed=1)
+    ...     tokenizer, encoder_sequence_length=8, decoder_sequence_length=4)
     >>> x, y, sample_weight = preprocessor(
     ...     {"encoder_text": ["the fox"], "decoder_text": ["fox"]})
     >>> x["encoder_token_ids"].numpy().tolist(), y.numpy().tolist()
     ([[2, 5, 6, 3, 0, 0, 0, 0]], [[6, 3, 0, 0]])
 
     Reference:
-        Bao et al., 2020, section 3.4 and table 10; s2s-ft (the replacement of
-        target tokens).
+        Bao et al., 2020, section 3.4 and table 10.
     """
 
     tokenizer_cls = UniLMv2Tokenizer
@@ -258,9 +256,9 @@ class UniLMv2Seq2SeqLMPreprocessor(
             x: The dict that `generate_step` returns.
 
         Returns:
-            A list of strings, or of lists of strings for several sequences
-            each, or a string for one example. If the sampler returns `scores`
-            and `log_probs`, a dict of these and of `generated_text`.
+            A string for one example, a list of strings for a batch, or lists of
+            these for several sequences each. If there are `scores` and
+            `log_probs`, a dict of these and of `generated_text`.
         """
         token_ids = _to_numpy(x["decoder_token_ids"])
         is_text = _to_numpy(x["decoder_padding_mask"]).astype(bool)
