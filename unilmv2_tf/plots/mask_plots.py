@@ -82,21 +82,7 @@ def _make_row(tokens, steps, target_positions, context_tokens=None):
 def format_visibility(
     tokens, steps, target_positions, context_tokens=None
 ) -> str:
-    """Draws as text which query (row) sees which key (column), marked `#`.
-
-    >>> print(format_visibility(["a", "b"], steps=[1], target_positions=[0]))
-                  |   | P
-              [   |   | (
-              M   |   | a
-              ] b | a | )
-    ---------------------
-     0  [M]   # # | . | .
-     0  b     # # | . | .
-    ---------------------
-     1  a     # # | # | .
-    ---------------------
-    -1  P(a)  # # | . | #
-    """
+    """Draws as text which query (row) sees which key (column), marked `#`."""
     row = _make_row(tokens, steps, target_positions, context_tokens)
     step_width = max(len(str(step)) for step in row.steps)
     label_width = max(_width(label) for label in row.labels)

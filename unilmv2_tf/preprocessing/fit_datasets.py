@@ -66,11 +66,7 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
 def window_batches(
     preprocessor, x, y=None, sample_weight=None, batch_size=32, shuffle=False
 ):
-    """Makes batches of equally many windows from question answering examples.
-
-    Windows of examples in memory are made once, those of a dataset in each
-    pass. Returns `None` if `x` holds integers already.
-    """
+    """Makes batches of windows from examples; `None` if `x` holds integers."""
     if _holds_rows(x):
         return None
     if isinstance(x, tf.data.Dataset):

@@ -35,11 +35,7 @@ def rows_with_gaps(texts, tokenizer, max_length):
 
 
 def fill_gaps(text, tokens, suffix_indicator="##"):
-    """Puts one token into each gap of a text, and keeps the rest.
-
-    >>> fill_gaps("The [MASK][MASK] jump [MASK]!", ["brown", "fox", "##ed"])
-    'The brown fox jumped!'
-    """
+    """Puts one token into each gap of a text, and keeps the rest."""
     filled, *parts = text.split(GAP)
     for token, part in zip(tokens, parts):
         if token.startswith(suffix_indicator):

@@ -71,9 +71,8 @@ def _strings_of(codes):
 def _owners(tokenizer, codes):
     """Maps characters of the normalized texts to their owners.
 
-    Characters are counted through all texts. Returns the owner of each
-    normalized character; the end of each original one, with the accents that
-    were stripped after it; and the first character of each text.
+    Returns the owner of each normalized character; the end of each original
+    one, with the accents that were stripped after it; the first of each text.
     """
     # Normalizing only the distinct characters is cheap.
     distinct, index = tf.unique(codes.flat_values)

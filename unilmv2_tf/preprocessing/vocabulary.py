@@ -90,15 +90,6 @@ def save_vocabulary(vocabulary, path):
 
     Raises:
         ValueError: if the vocabulary is not valid.
-
-    Example:
-
-    >>> import os, tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = os.path.join(folder.name, "vocabulary.txt")
-    >>> save_vocabulary([*SPECIAL_TOKENS, "the"], path)
-    >>> load_vocabulary(path)
-    ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'the']
     """
     vocabulary = list(vocabulary)
     _check(vocabulary, "`vocabulary`")

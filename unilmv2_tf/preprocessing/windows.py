@@ -12,9 +12,8 @@ NO_SCORE = -1e9
 def sliding_windows(questions, passages, tokenizer, sequence_length, stride):
     """Makes rows `[CLS] question [SEP] window of the passage [SEP]`.
 
-    `questions` are ragged ids, `passages` a tuple of ragged ids, first
-    characters and ends of tokens. Windows start `stride` tokens apart, but skip
-    no token. See `UniLMv2QuestionAnswererPreprocessor.windows` for the result.
+    `questions` are ragged ids; `passages` a tuple of ragged ids, first
+    characters and ends of tokens. Windows skip no token.
     """
     question_lengths = tf.cast(questions.row_lengths(), tf.int32)
     passage_lengths = tf.cast(passages[0].row_lengths(), tf.int32)
@@ -68,11 +67,7 @@ def _gather_ragged(ragged, example, position, is_wanted):
 
 
 def label_windows(rows, first_token, last_token):
-    """Returns the `start` and `end` of the answers in the windows.
-
-    Both are 0, the position of `[CLS]`, where a window holds no whole answer.
-    `first_token` and `last_token` count tokens of the passage; -1 is no answer.
-    """
+    """Returns positions of answers, 0 where a window holds no whole answer."""
     is_passage = tf.cast(rows["token_starts"] >= 0, tf.int32)
     first_position = tf.argmax(is_passage, axis=1, output_type=tf.int32)
     first = tf.gather(first_token, rows["example_index"])
@@ -228,8 +223,7 @@ def _is_scored_here(rows, last, stride):
 
     With `left` tokens before a span and `right` after it, the previous window
     has `left + stride` and, if it reaches beyond the span, `right_before`; the
-    next one has `left - stride` and more than `right`. The smaller numbers
-    decide, which gives two bounds on the last position of the span.
+    next one has `left - stride` and more than `right`.
     """
     is_passage = rows["token_starts"] >= 0
     length = is_passage.shape[1]
