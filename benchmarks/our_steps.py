@@ -146,7 +146,7 @@ def beam_search(settings):
 
 def step_flops(settings, objectives=BOTH, num_slots=None):
     """The operations of a step of a whole batch."""
-    from unilmv2_tf.training.flops import training_flops
+    from unilmv2_tf.training.pretraining_task import training_flops
 
     length = settings["length"]
     shape = types.SimpleNamespace(**model_arguments(settings))

@@ -20,7 +20,7 @@ COMMANDS = {
         "pre-train, fine-tune, export and query a small model in minutes",
     ),
     "vocabulary": (
-        "unilmv2_tf.datasets.vocabulary_command",
+        "unilmv2_tf.datasets.prepare",
         "vocabulary",
         "learn a WordPiece vocabulary from text",
     ),
@@ -80,12 +80,12 @@ COMMANDS = {
         "check and time an export in a process without this package",
     ),
     "show-mask": (
-        "unilmv2_tf.plots.masked_sentence",
+        "unilmv2_tf.plots.mask_plots",
         "show_mask_command",
         "draw the attention mask of a masked sentence",
     ),
     "show-attention": (
-        "unilmv2_tf.inference.show_attention",
+        "unilmv2_tf.inference.generate",
         "show_attention",
         "draw the attention of a generated text",
     ),

@@ -3,8 +3,8 @@
 import pytest
 
 from unilmv2_tf import UniLMv2Tokenizer
-from unilmv2_tf.preprocessing.gaps import fill_gaps
-from unilmv2_tf.preprocessing.gaps import rows_with_gaps
+from unilmv2_tf.models.infilling import fill_gaps
+from unilmv2_tf.models.infilling import rows_with_gaps
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 

@@ -1,14 +1,17 @@
-"""`unilmv2 prepare`: text as token shards for pre-training."""
+"""`unilmv2 vocabulary` and `unilmv2 prepare`: from text to token shards."""
 
 import importlib
 import os
 
+from unilmv2_tf.datasets import load_documents
 from unilmv2_tf.datasets.shard_plan import num_bytes_of
 from unilmv2_tf.datasets.shard_plan import plan_shards
 from unilmv2_tf.datasets.shard_writing import SHARDS_PER_VALIDATION_SHARD
 from unilmv2_tf.datasets.shard_writing import write_token_shards
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing.vocabulary import learn_vocabulary
 from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
+from unilmv2_tf.preprocessing.vocabulary import save_vocabulary
 from unilmv2_tf.progress import Progress
 
 
@@ -104,3 +107,28 @@ def _load_tokenizer(vocabulary, lowercase):
         importlib.import_module("unilmv2_tf.models")
         return UniLMv2Tokenizer.from_preset(vocabulary)
     return UniLMv2Tokenizer(load_vocabulary(vocabulary), lowercase=lowercase)
+
+
+def vocabulary(
+    sources: list[str] | str,
+    output: str = "vocabulary.txt",
+    vocabulary_size: int = 8000,
+    lowercase: bool = True,
+):
+    """Learns a WordPiece vocabulary from text.
+
+    Args:
+        sources: Text to learn from, one source or a list: files (.txt,
+            .jsonl, .tsv, globs), tfds:NAME/CONFIG:SPLIT, or docstrings: for
+            the embedded corpus.
+        output: The file to write, one token a line.
+        vocabulary_size: The maximum number of tokens.
+        lowercase: Whether to lowercase the text.
+    """
+    tokens = learn_vocabulary(
+        load_documents(sources),
+        vocabulary_size=vocabulary_size,
+        lowercase=lowercase,
+    )
+    save_vocabulary(tokens, output)
+    print(f"{len(tokens):,} tokens written to {output}")

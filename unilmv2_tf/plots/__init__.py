@@ -6,7 +6,7 @@ drawn. Figures belong to no window, and its backend is left alone.
 
 from unilmv2_tf.plots.attention_plots import plot_attention
 from unilmv2_tf.plots.mask_plots import plot_visibility
-from unilmv2_tf.plots.masked_sentence import show_mask
+from unilmv2_tf.plots.mask_plots import show_mask
 from unilmv2_tf.plots.training_plots import plot_history
 
 __all__ = [

@@ -61,12 +61,12 @@ def pretrain(args: PretrainArgs) -> bool:
     from unilmv2_tf.run_settings import check_same_settings
     from unilmv2_tf.run_settings import recorded_settings
     from unilmv2_tf.training.fitting import make_callbacks
-    from unilmv2_tf.training.flops import row_sizes
-    from unilmv2_tf.training.flops import training_flops
     from unilmv2_tf.training.history import History
     from unilmv2_tf.training.pretraining_task import check_positions
     from unilmv2_tf.training.pretraining_task import make_preprocessor
     from unilmv2_tf.training.pretraining_task import make_task
+    from unilmv2_tf.training.pretraining_task import row_sizes
+    from unilmv2_tf.training.pretraining_task import training_flops
     from unilmv2_tf.training.schedules import check_schedule
     from unilmv2_tf.training.stopping import StopRequest
     from unilmv2_tf.training.tensorflow_engine import WORKER_LOST

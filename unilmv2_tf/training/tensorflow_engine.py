@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from unilmv2_tf.datasets import masked_batches
 from unilmv2_tf.datasets.shard_reading import evaluation_batches
-from unilmv2_tf.training.flops import matmul_peak
 from unilmv2_tf.training.optimizer import make_optimizer
+from unilmv2_tf.training.pretraining_task import matmul_peak
 from unilmv2_tf.training.strategies import is_chief
 from unilmv2_tf.training.strategies import is_multiworker
 from unilmv2_tf.training.strategies import make_strategy

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2PseudoMaskedLM
-from unilmv2_tf.training.flops import matmul_peak
-from unilmv2_tf.training.flops import row_sizes
-from unilmv2_tf.training.flops import training_flops
+from unilmv2_tf.training.pretraining_task import matmul_peak
+from unilmv2_tf.training.pretraining_task import row_sizes
+from unilmv2_tf.training.pretraining_task import training_flops
 
 
 def flops_of(operation):
