@@ -201,7 +201,7 @@ def _predictions(folder):
 
 
 def _read(path):
-    return path.read_text(encoding="utf-8").strip()
+    return path.read_text(encoding="utf-8").removesuffix("\n")
 
 
 def make_report(folder, done):

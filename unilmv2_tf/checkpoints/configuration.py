@@ -222,8 +222,8 @@ def published_config(path):
         return None
     family, size, uncased = match.groups()
     layers, hidden, heads, intermediate = _PUBLISHED_SIZES[size]
-    # UniLM 1 distinguishes its three kinds of training by segments, of which
-    # the last two are those of a source and a target.
+    # UniLM 1 distinguishes its three kinds of training by segments; the
+    # last two are those of a source and a target.
     segments = (4, 5) if family in ("unilm", "unilm1") else (0, 1)
     config = {
         "vocab_size": UNCASED_SIZE if uncased else 28996,

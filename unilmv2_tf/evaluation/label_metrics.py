@@ -103,7 +103,7 @@ def _class_metrics(label_names):
     def f1(labels, predictions):
         if len(label_names) != 2:
             raise ValueError(
-                "`f1` is a metric of two classes, of which the second is the "
+                "`f1` is a metric of two classes, the second being the "
                 "positive one; use macro_f1 for more. Received: label_names="
                 f"{list(label_names)}"
             )

@@ -36,7 +36,7 @@ def score_texts(
     Args:
         predictions: list of strings.
         references: list of as many strings. Instead of a string, a list of
-            strings: alternatives, of which the best counts.
+            strings: alternatives, the best counts.
         metrics: list of `"rouge1"`, `"rouge2"`, `"rougeL"`, `"rougeLsum"`,
             `"bleu4"`, `"meteor"` and `"exact_match"`. Defaults to `None`: all
             but `rougeLsum`, and `meteor` only where WordNet is installed.

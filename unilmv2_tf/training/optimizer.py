@@ -12,8 +12,8 @@ from unilmv2_tf.training.schedules import WarmupDecay
 class FusedAdamW(keras.optimizers.AdamW):
     """Keras's AdamW with one operation a variable, for reduced gradients.
 
-    Keras updates a variable by some twenty operations, each of which reads and
-    writes all of it. TensorFlow's `ResourceApplyAdam` is one pass: a training
+    Keras updates a variable by some twenty operations that each read and
+    write all of it. TensorFlow's `ResourceApplyAdam` is one pass: a training
     step of the base size takes 0.92 of the time. Variables, checkpoints,
     clipping, accumulation, moving averages and the exclusion from weight decay
     are Keras's; with `amsgrad` the update is, too.

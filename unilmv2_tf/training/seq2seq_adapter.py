@@ -46,7 +46,7 @@ class Seq2SeqAdapter(TaskAdapter):
     def describe(self):
         yield (
             f"{len(self.train):,} pairs for training, {self.num_held_out:,} "
-            f"for validation, {len(self.held_out):,} of which are scored"
+            f"for validation, {len(self.held_out):,} of them scored"
         )
         for name, examples in (
             ("training", self.train),
