@@ -124,7 +124,11 @@ def task():
             seed=1,
         ),
         sampler=BeamSearchSampler(
-            3, no_repeat_ngram_size=1, num_return_sequences=2
+            3,
+            min_length=4,
+            no_repeat_ngram_size=1,
+            forbidden_token_ids=(0, 1, 2, 4),
+            num_return_sequences=2,
         ),
     )
     rng = np.random.default_rng(3)
