@@ -169,7 +169,7 @@ class StepwiseSampler:
     top-k or top-p cut the distribution.
 
     >>> import keras_hub
-    >>>     >>> def next(prompt, cache, index):
+    >>> def next(prompt, cache, index):
     ...     return np.log([[0.1, 0.3, 0.6]]).astype("float32"), None, cache
     >>> sampler = StepwiseSampler(keras_hub.samplers.GreedySampler())
     >>> outputs = sampler(next, np.zeros((1, 2), "int32"))
