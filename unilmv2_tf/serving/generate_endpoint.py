@@ -169,6 +169,7 @@ class StepwiseSampler:
     top-k or top-p cut the distribution.
 
     >>> import keras_hub
+    >>> import numpy as np
     >>> def next(prompt, cache, index):
     ...     return np.log([[0.1, 0.3, 0.6]]).astype("float32"), None, cache
     >>> sampler = StepwiseSampler(keras_hub.samplers.GreedySampler())
