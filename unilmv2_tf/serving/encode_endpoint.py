@@ -73,7 +73,9 @@ class Encode(Endpoint):
 
     def compute(self, rows):
         rows = self.shorten(rows)
-        is_token = tf.cast(rows["padding_mask"][..., None] > 0, tf.float32)
+        # LiteRT has no `[..., None]` on tensors of dynamic shape.
+        padding_mask = tf.expand_dims(rows["padding_mask"], -1)
+        is_token = tf.cast(padding_mask > 0, tf.float32)
         vectors = self.task.backbone(rows, training=False)
         vectors = tf.cast(vectors, tf.float32) * is_token
         if self.pooling == "cls":
