@@ -105,7 +105,7 @@ def keras_pretraining(settings):
     )
     x, y, weight = task_inputs(masked)
     x = tensors(x)
-    # A list of losses, the first of which is their sum.
+    # A list of losses; the first is their sum.
     return lambda: float(np.ravel(task.train_on_batch(x, y, weight))[0])
 
 

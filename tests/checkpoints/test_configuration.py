@@ -124,7 +124,7 @@ def test_configuration_beside_a_published_file(case, config, tmp_path):
 
 
 def arrays_of(layers, hidden, vocabulary, heads=None, segments=2):
-    """Weights of which only the shapes exist."""
+    """Weights that have a shape and no values."""
     shapes = {
         "embeddings.word_embeddings.weight": (vocabulary, hidden),
         "embeddings.position_embeddings.weight": (512, hidden),

@@ -293,7 +293,7 @@ def loaded_pairs(source, split=None):
 
 
 def as_dataset(builder, split=None, **kwargs):
-    """Examples that say of which feature and split they are."""
+    """Examples that name their feature and split."""
     del kwargs
     names = [
         name

@@ -94,7 +94,7 @@ def test_the_majority_of_labels():
 
 
 def texts_of(seed, count):
-    """Random words, of which one kind tells the class and the other nothing."""
+    """Random words: one kind determines the class, the other is noise."""
     generator = np.random.default_rng(seed)
     examples = []
     for _ in range(count):

@@ -219,7 +219,7 @@ def _check_names(rows, weights, cls):
     """Returns the rows that the file has tensors for."""
     missing = [row for row in rows if row.name not in weights.arrays]
     if issubclass(cls, (UniLMv2TextClassifier, UniLMv2QuestionAnswerer)):
-        # Layers of the head of which the file has nothing.
+        # Layers of the head that are missing in the file.
         layers = {_layer(name) for name in weights.arrays}
         new = [
             row

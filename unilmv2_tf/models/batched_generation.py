@@ -165,7 +165,7 @@ class BatchedGeneration:
 
 
 def check_lengths(source_length, target_length, max_sequence_length):
-    """Checks that there are positions for source and target.
+    """Raises if source and target exceed the position table.
 
     Lengths that are not known yet, and so are no integers, pass.
     """
