@@ -18,7 +18,7 @@ class CachedDecoder:
     example, in front of those of the target. A sampler that supports it calls
     `start_beams`: all beams of an example then share a row of the cache, with
     a slot for each beam and token, and a table of ancestors lists the slots
-    make up a hypothesis. `reorder_beams` reorders that table only. Other
+    of a hypothesis. `reorder_beams` reorders that table only. Other
     samplers may repeat and reorder the whole `cache`, whose first axis is the
     samples.
 
