@@ -302,9 +302,8 @@ def test_warm_up_by_integers_where_there_are_no_strings(exported, tmp_path):
 
 
 def test_without_the_serving_package(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_serving", None)
-    monkeypatch.delitem(
-        sys.modules, "tensorflow_serving.apis.predict_pb2", raising=False
+    monkeypatch.setitem(
+        sys.modules, "tensorflow_serving.apis.predict_pb2", None
     )
     write_warm_up(str(tmp_path), {}, "toy")
     write_warm_up(str(tmp_path), {}, "toy", warm_up=False)

@@ -168,7 +168,9 @@ def make_callbacks(callbacks):
     3
     """
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_argument("--callback", type=keras.callbacks.Callback)
+    parser.add_subclass_arguments(
+        keras.callbacks.Callback, "callback", fail_untyped=False
+    )
 
     def instantiate(callback):
         if isinstance(callback, keras.callbacks.Callback):

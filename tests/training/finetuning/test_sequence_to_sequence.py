@@ -100,7 +100,7 @@ def test_the_whole_way(values, folder, tmp_path, capsys):
     assert main(["finetune", "seq2seq", *flags]) == 0
     output = tmp_path / "run"
     said = capsys.readouterr().out
-    assert "96 pairs for training, 24 for validation, 8 of which are" in said
+    assert "96 pairs for training, 24 for validation, 8 of them scored" in said
     assert "0 of 96 sources (0.0%) are longer than 16 tokens" in said
     results = json.loads((output / "results.json").read_text())
     assert results["maximum"] > 0.8
