@@ -259,6 +259,67 @@ def test_no_probabilities(make_classifier, num_classes, activation):
         classifier.classify(TEXTS, return_probabilities=True)
 
 
+# === Several labels ===
+
+LISTS = [[], ["cat"], ["dog", "cat"], ["cat"]]
+ZEROS_AND_ONES = np.array([[0, 0], [1, 0], [1, 1], [1, 0]])
+
+
+def test_multi_label(make_classifier, randomize, tmp_path):
+    classifier = randomize(make_classifier(multi_label=True))
+    logits = classifier.predict(TEXTS, verbose=0)
+    classifier.logits_dense.bias.assign_sub(np.median(logits, axis=0))
+    logits = classifier.predict(TEXTS, verbose=0)
+    sigmoids = 1 / (1 + np.exp(-logits.astype("float64")))
+    expected = [
+        [name for name, value in zip(NAMES, row) if value >= 0.5]
+        for row in sigmoids
+    ]
+    assert classifier.classify(TEXTS) == expected
+    assert classifier.classify(TEXTS[0]) == expected[0]
+    details = classifier.classify(TEXTS, return_probabilities=True)
+    assert [detail["labels"] for detail in details] == expected
+    np.testing.assert_allclose(
+        [list(detail["probabilities"].values()) for detail in details],
+        sigmoids,
+        rtol=1e-5,
+    )
+    losses = -np.where(ZEROS_AND_ONES, np.log(sigmoids), np.log(1 - sigmoids))
+    expected = [losses.mean(), np.mean((sigmoids >= 0.5) == ZEROS_AND_ONES)]
+    for labels in (LISTS, ZEROS_AND_ONES):
+        scores = classifier.evaluate(TEXTS, labels, verbose=0)
+        np.testing.assert_allclose(scores, expected, rtol=1e-4)
+    classifier.compile(keras.optimizers.SGD(0.0))
+    history = classifier.fit(TEXTS, LISTS, verbose=0)
+    np.testing.assert_allclose(history.history["loss"], expected[0], rtol=1e-4)
+    classifier.save_to_preset(tmp_path / "preset")
+    restored = UniLMv2TextClassifier.from_preset(tmp_path / "preset")
+    assert restored.classify(TEXTS, return_probabilities=True) == details
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        ([["fox"], [], [], []], r"y\[0\]=\['fox'\]. The names are: cat, dog"),
+        (LABELS, r"y\[0\]='cat'"),
+        ([0, 1, 0, 1], r"shape \(4,\)"),
+        (3 * ZEROS_AND_ONES, "outside of"),
+    ],
+)
+def test_wrong_lists_of_labels(make_classifier, labels, message):
+    with pytest.raises(ValueError, match=message):
+        make_classifier(multi_label=True).fit(TEXTS, labels)
+
+
+def test_options_that_multi_label_excludes(make_classifier):
+    with pytest.raises(ValueError, match="activation=softmax"):
+        make_classifier(multi_label=True, activation="softmax")
+    with pytest.raises(ValueError, match="left out with `multi_label`"):
+        make_classifier(multi_label=True).fit(
+            TEXTS, LISTS, class_weight={"cat": 2.0}
+        )
+
+
 # === Configuration ===
 
 

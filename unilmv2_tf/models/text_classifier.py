@@ -1,19 +1,20 @@
 import keras
 import keras_hub
-import numpy as np
 from keras import ops
 
 from unilmv2_tf.layers.dropout import Dropout
 from unilmv2_tf.models.backbone import UniLMv2Backbone
 from unilmv2_tf.models.backbone import unilmv2_kernel_initializer
+from unilmv2_tf.models.class_labels import check_labels
+from unilmv2_tf.models.class_labels import check_num_classes
+from unilmv2_tf.models.class_labels import merge_names
+from unilmv2_tf.models.class_labels import multi_hot_labels
+from unilmv2_tf.models.class_labels import weights_by_id
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.task import check_rows_fit
 from unilmv2_tf.preprocessing.fit_datasets import shuffle_each_epoch
 from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
     UniLMv2TextClassifierPreprocessor,
-)
-from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
-    check_label_names,
 )
 
 
@@ -23,11 +24,13 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
 
     The hidden state of `[CLS]` passes through the pooler, a dense layer with
     tanh, dropout, and a dense layer that gives the logits. With one class it
-    is a regression: labels are floats, the loss is the squared error.
+    is a regression: labels are floats, the loss is the squared error. With
+    `multi_label` each class has a probability of its own, a sigmoid.
 
     `fit` takes raw strings with a preprocessor, integers without. Labels are
-    ids, or with `label_names` also their names. Arrays of labels are checked
-    before training.
+    ids, or with `label_names` also their names; with `multi_label` rows of 0
+    and 1, or in arrays lists of names. Arrays of labels are checked before
+    training.
 
     `from_preset` with a classifier's preset restores all of it. If
     `num_classes` is passed, the last layer is newly initialized and the label
@@ -46,6 +49,8 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         label_names: List of strings, the classes in the order of their ids.
             Defaults to those of the preprocessor. A preprocessor without names
             receives them. They are saved with the task.
+        multi_label: bool. Whether a text may have any number of the classes.
+            The loss is the binary cross entropy of each. Defaults to `False`.
         **kwargs: See `keras_hub.models.Task`.
 
     Call arguments:
@@ -56,8 +61,9 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         Logits of shape `(batch, num_classes)`.
 
     Raises:
-        ValueError: If `num_classes` and the names do not agree, or the
-            preprocessor's rows exceed the positions of the backbone.
+        ValueError: If `num_classes` and the names do not agree, the
+            preprocessor's rows exceed the positions of the backbone, or
+            `multi_label` has an activation other than sigmoid.
 
     Examples:
 
@@ -95,10 +101,11 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         activation=None,
         dropout: float | None = 0.1,
         label_names: list[str] | None = None,
+        multi_label: bool = False,
         **kwargs,
     ):
-        label_names = _merge_names(label_names, preprocessor)
-        num_classes = _check_num_classes(num_classes, label_names)
+        label_names = merge_names(label_names, preprocessor)
+        num_classes = check_num_classes(num_classes, label_names)
         check_rows_fit(backbone, preprocessor)
         dropout = backbone.dropout if dropout is None else dropout
 
@@ -124,6 +131,16 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
             name="logits",
         )
 
+        # The constructor of Keras compiles: these have to be known.
+        self.num_classes = num_classes
+        self.multi_label = multi_label
+        self.activation = self.logits_dense.activation
+        if multi_label and not self._has_activation("linear", "sigmoid"):
+            raise ValueError(
+                "`activation` must be None or 'sigmoid' with `multi_label`. "
+                f"Received: activation={activation}"
+            )
+
         # === Functional Model ===
         inputs = backbone.input
         first_index = ops.zeros_like(inputs["token_ids"][:, :1])
@@ -134,8 +151,6 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
-        self.num_classes = num_classes
-        self.activation = self.logits_dense.activation
         self.dropout = dropout
         self._label_names = label_names
         if label_names and getattr(preprocessor, "label_names", 0) is None:
@@ -150,8 +165,19 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         return None if names is None else [*names]
 
     @property
-    def _is_regression(self):
-        return self.output_shape[-1] == 1
+    def is_regression(self) -> bool:
+        """Whether the model predicts a value instead of classes."""
+        return self.num_classes == 1 and not self.multi_label
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether its outputs are logits or probabilities of classes."""
+        return not self.is_regression and self._has_activation(
+            "linear", "sigmoid" if self.multi_label else "softmax"
+        )
+
+    def _has_activation(self, *names):
+        return self.activation in map(keras.activations.get, names)
 
     def compile(
         self,
@@ -166,29 +192,32 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         Args:
             optimizer: `"auto"` for AdamW with a learning rate of 2e-5 and a
                 weight decay of 0.01, or an optimizer. Defaults to `"auto"`.
-            loss: `"auto"` for cross entropy, or the mean squared error for
-                regression. Defaults to `"auto"`.
-            metrics: `"auto"` for `accuracy`, or `rmse`, the root mean squared
-                error, for regression. Defaults to `"auto"`.
+            loss: `"auto"` for cross entropy, binary with `multi_label`, or the
+                mean squared error for regression. Defaults to `"auto"`.
+            metrics: `"auto"` for `accuracy`, with `multi_label` that of all
+                pairs of text and class, or for regression `rmse`, the root
+                mean squared error. Defaults to `"auto"`.
             **kwargs: See `keras.Model.compile`.
         """
-        activation = self.logits_dense.activation
+        losses, scores = keras.losses, keras.metrics
+        is_logits = self._has_activation("linear")
+        if self.is_regression:
+            default_loss = losses.MeanSquaredError()
+            metric = scores.RootMeanSquaredError("rmse")
+        elif self.multi_label:
+            default_loss = losses.BinaryCrossentropy(from_logits=is_logits)
+            metric = scores.BinaryAccuracy(
+                "accuracy", threshold=0.0 if is_logits else 0.5
+            )
+        else:
+            default_loss = losses.SparseCategoricalCrossentropy(
+                from_logits=not self._has_activation("softmax")
+            )
+            metric = scores.SparseCategoricalAccuracy("accuracy")
         if optimizer == "auto":
             optimizer = keras.optimizers.AdamW(2e-5, weight_decay=0.01)
-        if loss == "auto":
-            loss = (
-                keras.losses.MeanSquaredError()
-                if self._is_regression
-                else keras.losses.SparseCategoricalCrossentropy(
-                    from_logits=activation != keras.activations.softmax
-                )
-            )
-        if metrics == "auto":
-            metrics = [
-                keras.metrics.RootMeanSquaredError("rmse")
-                if self._is_regression
-                else keras.metrics.SparseCategoricalAccuracy("accuracy")
-            ]
+        loss = default_loss if loss == "auto" else loss
+        metrics = [metric] if metrics == "auto" else metrics
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
 
     def fit(
@@ -205,8 +234,9 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         Args:
             x: The inputs of the preprocessor, or a batched dataset of them
                 with labels; without a preprocessor, its outputs.
-            y: Labels, unless `x` is a dataset: names or ids of classes, or
-                floats for regression.
+            y: Labels, unless `x` is a dataset: names or ids of classes;
+                floats for regression; with `multi_label` a list of names for
+                each text, or 0 and 1 of shape `(n, num_classes)`.
             batch_size: int, for `x` that is not a dataset. Defaults to `32`.
             sample_weight: A weight for each example. Defaults to `None`.
             validation_data: A dataset, or a tuple of `x` and `y`.
@@ -218,13 +248,22 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If labels are NaN, or there are no such classes.
+            ValueError: If labels are NaN, there are no such classes, or
+                `class_weight` is given with `multi_label`.
         """
-        self._check_labels(y)
+        y = self._checked_labels(y)
         if isinstance(validation_data, (list, tuple)):
-            self._check_labels(validation_data[1])
+            texts, labels, *weights = validation_data
+            validation_data = texts, self._checked_labels(labels), *weights
         if kwargs.get("class_weight"):
-            kwargs["class_weight"] = _weights_by_id(
+            if self.multi_label:
+                # Keras would take the first largest entry for the class.
+                raise ValueError(
+                    "`class_weight` must be left out with `multi_label`. "
+                    f"Received: class_weight={kwargs['class_weight']}. Pass "
+                    "`sample_weight`, or a weighted loss to `compile`."
+                )
+            kwargs["class_weight"] = weights_by_id(
                 kwargs["class_weight"], self.label_names
             )
         may_shuffle = kwargs.get("shuffle", True)
@@ -245,12 +284,16 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         self, x=None, y=None, batch_size=None, sample_weight=None, **kwargs
     ):
         """As `keras.Model.evaluate`, with the arguments of `fit`."""
-        self._check_labels(y)
+        y = self._checked_labels(y)
         return super().evaluate(x, y, batch_size, sample_weight, **kwargs)
 
-    def _check_labels(self, y):
-        if y is not None:
-            _check_labels(y, self.num_classes, self.preprocessor)
+    def _checked_labels(self, y):
+        if y is None:
+            return None
+        if self.multi_label:
+            return multi_hot_labels(y, self.label_names, self.num_classes)
+        check_labels(y, self.num_classes, self.preprocessor)
+        return y
 
     def classify(
         self, x, batch_size: int = 32, return_probabilities: bool = False
@@ -267,19 +310,18 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
 
         Returns:
             A list for a batch, its only element for one example. The name of
-            a class, or its id if there are no names; for regression a float.
-            With `return_probabilities` a dict: the `label`, its
-            `probability`, and the `probabilities` of all labels, a dict.
+            a class, or its id if there are no names; with `multi_label` the
+            list of those with a probability of at least 0.5; for regression a
+            float.
+            With `return_probabilities` a dict: the `label` and its
+            `probability`, or with `multi_label` the `labels`; and the
+            `probabilities` of all classes, a dict.
 
         Raises:
             ValueError: If there are no probabilities: for regression, or with
                 an activation other than softmax.
         """
-        if return_probabilities and (
-            self._is_regression
-            or self.activation
-            not in (keras.activations.linear, keras.activations.softmax)
-        ):
+        if return_probabilities and not self.has_probabilities:
             raise ValueError(
                 "`return_probabilities=True` needs several classes, and "
                 "logits or a softmax. Received: num_classes="
@@ -289,26 +331,37 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         if not len(_first_column(x)):
             return []
         outputs = self.predict(x, batch_size=batch_size, verbose=0)
-        results = self._results(outputs, return_probabilities)
+        results = self.results_of(outputs, return_probabilities)
         return results[0] if is_single else results
 
-    def _results(self, outputs, return_probabilities):
+    def results_of(self, outputs, return_probabilities=False):
+        """What `classify` returns for the outputs of `predict`."""
         outputs = outputs.astype("float32")
-        if self._is_regression:
+        if self.is_regression:
             return outputs[:, 0].tolist()
-        labels = self.label_names or list(range(self.num_classes))
-        best = [labels[index] for index in outputs.argmax(axis=-1)]
+        names = self.label_names or list(range(self.num_classes))
+        best = [names[index] for index in outputs.argmax(axis=-1)]
+        if self._has_activation("linear") and self.has_probabilities:
+            activate = ops.sigmoid if self.multi_label else ops.softmax
+            outputs = ops.convert_to_numpy(activate(outputs))
+        rows = outputs.tolist()
+        if self.multi_label:
+            best = [
+                [name for name, value in zip(names, row) if value >= 0.5]
+                for row in rows
+            ]
         if not return_probabilities:
             return best
-        if self.activation != keras.activations.softmax:
-            outputs = ops.convert_to_numpy(ops.softmax(outputs))
+        if self.multi_label:
+            found = [{"labels": labels} for labels in best]
+        else:
+            found = [
+                {"label": label, "probability": max(row)}
+                for label, row in zip(best, rows)
+            ]
         return [
-            {
-                "label": label,
-                "probability": max(row),
-                "probabilities": dict(zip(labels, row)),
-            }
-            for label, row in zip(best, outputs.tolist())
+            {**result, "probabilities": dict(zip(names, row))}
+            for result, row in zip(found, rows)
         ]
 
     @classmethod
@@ -339,80 +392,10 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
                 "activation": keras.activations.serialize(self.activation),
                 "dropout": self.dropout,
                 "label_names": self.label_names,
+                "multi_label": self.multi_label,
             }
         )
         return config
-
-
-def _merge_names(label_names, preprocessor):
-    """The names of the classes of a task and its preprocessor, as a tuple."""
-    names = check_label_names(label_names)
-    others = check_label_names(getattr(preprocessor, "label_names", None))
-    if names and others and names != others:
-        raise ValueError(
-            "`label_names` must be those of the preprocessor. Received: "
-            f"label_names={label_names}, preprocessor.label_names="
-            f"{list(others)}. Pass them to one of both only."
-        )
-    return names or others
-
-
-def _check_num_classes(num_classes, label_names):
-    if num_classes is None and label_names:
-        return len(label_names)
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise ValueError(
-            "`num_classes` must be a positive integer, 1 for regression, "
-            "unless there are `label_names`. Received: "
-            f"num_classes={num_classes}"
-        )
-    if label_names and len(label_names) != num_classes:
-        raise ValueError(
-            "`num_classes` must be the number of `label_names`. Received: "
-            f"num_classes={num_classes}, label_names={list(label_names)}. A "
-            "preset with another number of classes is loaded with both "
-            "`num_classes` and `label_names`; a regression has no names."
-        )
-    return num_classes
-
-
-def _check_labels(y, num_classes, preprocessor):
-    """Checks the names, ids or values of an array of labels.
-
-    >>> _check_labels([0.5, float("nan")], num_classes=1, preprocessor=None)
-    Traceback (most recent call last):
-    ValueError: `y` must not hold NaN or infinite labels. ... y[1]=nan, ...
-    """
-    labels = np.asarray(ops.convert_to_numpy(y) if ops.is_tensor(y) else y)
-    if labels.dtype.kind in "USO":
-        if hasattr(preprocessor, "label_ids"):
-            preprocessor.label_ids(y)
-        return
-    is_wrong = ~np.isfinite(labels)
-    rule = "must not hold NaN or infinite labels"
-    is_id = num_classes > 1 and (labels.ndim == 1 or labels.shape[-1] == 1)
-    if is_id and not is_wrong.any():
-        is_wrong = (labels < 0) | (labels >= num_classes)
-        rule = f"must hold ids in [0, {num_classes})"
-    if is_wrong.any():
-        first = tuple(np.argwhere(is_wrong)[0])
-        raise ValueError(
-            f"`y` {rule}. Received: y[{first[0]}]={labels[first]}, "
-            f"{is_wrong.sum()} such labels in all. Remove or correct these "
-            "examples."
-        )
-
-
-def _weights_by_id(class_weight, label_names):
-    """Class weights with ids as keys, as Keras takes them."""
-    ids = {name: index for index, name in enumerate(label_names or ())}
-    for key in class_weight:
-        if isinstance(key, str) and key not in ids:
-            raise ValueError(
-                "`class_weight` must have ids or names of classes as keys. "
-                f"Received: {key}. The names are: {', '.join(ids) or 'none'}."
-            )
-    return {ids.get(key, key): value for key, value in class_weight.items()}
 
 
 def _first_column(x):

@@ -22,7 +22,9 @@ class Classify(Endpoint):
 
     Classes without names are called by their numbers. A classifier with an
     activation other than softmax returns `outputs` instead of `probabilities`,
-    and a regression returns `value` alone, float32 of shape `(batch,)`.
+    and a regression returns `value` alone, float32 of shape `(batch,)`. With
+    `multi_label`, `probabilities` are sigmoids, and `labels`, of the same
+    shape, has the name of each; there is no `label`.
 
     Args:
         task: a `UniLMv2TextClassifier` with a preprocessor. It is not changed.
@@ -68,31 +70,35 @@ class Classify(Endpoint):
         self.labels = task.label_names or list(
             map(str, range(task.num_classes))
         )
-        self.has_probabilities = task.num_classes > 1 and task.activation in (
-            keras.activations.linear,
-            keras.activations.softmax,
-        )
 
     def compute(self, rows):
         outputs = self.task(self.shorten(rows), training=False)
         outputs = tf.cast(outputs, tf.float32)
-        if self.task.num_classes == 1:
+        if self.task.is_regression:
             return {"value": outputs[:, 0]}
+        is_linear = self.task.activation == keras.activations.linear
+        if self.task.multi_label:
+            outputs = tf.sigmoid(outputs) if is_linear else outputs
+            return {"probabilities": outputs}
         label_ids = tf.argmax(outputs, axis=-1, output_type=tf.int32)
-        if not self.has_probabilities:
+        if not self.task.has_probabilities:
             return {"label_id": label_ids, "outputs": outputs}
-        if self.task.activation != keras.activations.softmax:
+        if is_linear:
             outputs = tf.nn.softmax(outputs)
         return {"label_id": label_ids, "probabilities": outputs}
 
     def as_text(self, outputs):
-        if self.task.num_classes == 1:
+        if self.task.is_regression:
             return outputs
+        if self.task.multi_label:
+            # Each name is beside its probability.
+            shape = tf.shape(outputs["probabilities"])
+            return {"labels": tf.broadcast_to(self.labels, shape), **outputs}
         label_ids = outputs.pop("label_id")
         return {"label": tf.gather(self.labels, label_ids), **outputs}
 
     def describe(self):
-        has_labels = self.task.num_classes > 1
+        has_labels = not self.task.is_regression
         return {
             **super().describe(),
             "labels": self.labels if has_labels else None,
