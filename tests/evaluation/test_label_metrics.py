@@ -85,6 +85,32 @@ def test_more_classes_and_means_of_two():
     ]  # fmt: skip
 
 
+def test_several_labels_by_their_definitions():
+    rng = np.random.default_rng(0)
+    names = list("abcd")
+    # The last class never occurs.
+    labels, predictions = rng.random((2, 20, 4)) < [0.5, 0.4, 0.2, 0]
+    tp = (labels & predictions).sum(0)[:3]
+    wrong = (labels ^ predictions).sum(0)[:3]
+    lists = [
+        [[name for name, has in zip(names, row) if has] for row in matrix]
+        for matrix in (labels, predictions)
+    ]
+    assert score_labels(*lists, label_names=names) == pytest.approx(
+        {
+            "micro_f1": 2 * tp.sum() / (2 * tp.sum() + wrong.sum()),
+            "macro_f1": np.mean(2 * tp / (2 * tp + wrong)),
+            "exact_match": np.mean((labels == predictions).all(1)),
+        }
+    )
+    column = np.fromiter(lists[0], object, 20)
+    metrics = ["micro_f1", "exact_match"]
+    assert score_labels(column, column, metrics, names) == {
+        "micro_f1": 1, "exact_match": 1
+    }  # fmt: skip
+    assert score_labels([[]], [[]], metrics, names)["micro_f1"] == 1
+
+
 def test_arrays_are_lists():
     labels = np.array(["a", "b"])
     predictions = np.array(["a", "a"], object)
@@ -111,12 +137,14 @@ def of_values(labels, predictions, metric="pearson"):
         (of_classes(["a"], [1]), "`predictions` must hold strings.*1"),
         (of_classes(["", "a"], ["a", "a"]), "must be known"),
         (of_classes(["a"], ["a"], "f1", "abc"), "two classes.*macro_f1"),
-        (lambda: confusion_matrix(["a"], ["b"], ["a"]), r"without \['b'\]"),
+        (lambda: confusion_matrix(["a"], ["b"], ["a"]), "without 'b'"),
         (of_values([1.0], [1.0], "spearman"), "at least 2"),
         (of_values([1.0, math.nan], [1.0, 2.0]), "`labels`.*1 that are not"),
         (of_classes(["a"], ["a"], "pearson"), "of classes"),
         (of_values([1.0, 2.0], [1.0, 2.0], "f1"), "of values: pearson"),
-        (of_classes(["c"], ["a"]), r"without \['c'\]"),
+        (of_classes([["a"]], [[]]), "of lists of classes: micro_f1"),
+        (of_classes([["c"]], [[]], "micro_f1"), "without 'c'"),
+        (of_classes(["c"], ["a"]), "without 'c'"),
     ],
 )
 def test_errors(score, message):

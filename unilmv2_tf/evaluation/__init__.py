@@ -1,9 +1,6 @@
 """Scores of predictions, and baselines to compare them with."""
 
 from unilmv2_tf.evaluation.baselines import LeadBaseline
-from unilmv2_tf.evaluation.baselines import LinearBaseline
-from unilmv2_tf.evaluation.baselines import LookupBaseline
-from unilmv2_tf.evaluation.baselines import MajorityBaseline
 from unilmv2_tf.evaluation.baselines import NearestNeighborBaseline
 from unilmv2_tf.evaluation.label_metrics import confusion_matrix
 from unilmv2_tf.evaluation.label_metrics import score_labels
@@ -15,9 +12,6 @@ from unilmv2_tf.evaluation.text_metrics import score_texts
 __all__ = [
     "TEXT_METRICS",
     "LeadBaseline",
-    "LinearBaseline",
-    "LookupBaseline",
-    "MajorityBaseline",
     "NearestNeighborBaseline",
     "confusion_matrix",
     "describe_metrics",

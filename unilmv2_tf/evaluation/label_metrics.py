@@ -1,5 +1,7 @@
 """Scores of predicted labels and values, by scikit-learn and SciPy."""
 
+import itertools
+
 import numpy as np
 
 from unilmv2_tf.optional_imports import optional_import
@@ -11,27 +13,31 @@ def score_labels(
     metrics: list[str] | None = None,
     label_names: list[str] | None = None,
 ) -> dict[str, float]:
-    """Scores predicted classes or values.
+    """Scores predicted classes, sets of classes or values.
 
     Args:
-        labels: list or array of strings, the true classes, or of floats, the
-            true values.
-        predictions: as many strings or floats.
+        labels: list or array of strings, the true classes; of lists of
+            strings, the true classes of a text that may have any number; or of
+            floats, the true values.
+        predictions: as many strings, lists or floats.
         metrics: list of names. For classes `"accuracy"`, `"f1"` (of two, the
             second being the positive one), `"macro_f1"` and `"matthews"`; for
-            values `"pearson"` and `"spearman"`; or the mean of two, such as
-            `"pearson_spearman"` and `"accuracy_f1"`. Defaults to `None`:
-            accuracy, macro F1 and Matthews correlation (and F1 of two
-            classes), or both correlations and their mean.
+            lists of classes `"micro_f1"`, `"macro_f1"` and `"exact_match"`
+            (the share of texts with all classes right); for values
+            `"pearson"` and `"spearman"`; or the mean of two, such as
+            `"pearson_spearman"` and `"accuracy_f1"`. Defaults to `None`: all
+            of the kind, F1 of two classes only; for values both correlations
+            and their mean.
         label_names: list of the classes, in order. Defaults to `None`, for
             values.
 
     Returns:
         A dict from metric to float. Correlations of constant labels or
-        predictions are 0.
+        predictions are 0. Classes that do not occur do not count in the macro
+        F1.
 
     Raises:
-        ValueError: if a metric is unknown or of the other kind, a label is
+        ValueError: if a metric is unknown or of another kind, a label is
             empty (not known) or not in `label_names`, or labels and
             predictions differ in number.
         ImportError: if the extra `metrics` is not installed.
@@ -44,6 +50,9 @@ def score_labels(
     >>> scores = score_labels([1.0, 2.0, 3.0], [2.0, 3.0, 5.0])
     >>> {name: round(score, 2) for name, score in scores.items()}
     {'pearson': 0.98, 'spearman': 1.0, 'pearson_spearman': 0.99}
+    >>> score_labels(
+    ...     [["a", "b"], []], [["a"], []], ["exact_match"], ["a", "b"])
+    {'exact_match': 0.5}
     """
     if label_names is None:
         labels, predictions = _check_values(labels, predictions)
@@ -51,10 +60,11 @@ def score_labels(
         default = ["pearson", "spearman", "pearson_spearman"]
     else:
         labels, predictions = _check_classes(labels, predictions, label_names)
-        known = _class_metrics(label_names)
-        default = ["accuracy", "macro_f1", "matthews"]
-        if len(label_names) == 2:
-            default.append("f1")
+        if isinstance(labels[0], list):
+            known = default = _multi_label_metrics(label_names)
+        else:
+            known = _class_metrics(label_names)
+            default = [x for x in known if x != "f1" or len(label_names) == 2]
     scores = {}
     for metric in default if metrics is None else metrics:
         parts = [known[part] for part in _parts(metric, known)]
@@ -122,9 +132,36 @@ def _class_metrics(label_names):
 
     return {
         "accuracy": sklearn.accuracy_score,
-        "f1": f1,
         "macro_f1": macro_f1,
         "matthews": matthews,
+        "f1": f1,
+    }
+
+
+def _multi_label_metrics(label_names):
+    sklearn = optional_import("sklearn.metrics", "metrics")
+
+    def indicators(rows):
+        return np.array([[name in x for name in label_names] for x in rows])
+
+    def f1(average):
+        def score(labels, predictions):
+            labels, predictions = indicators(labels), indicators(predictions)
+            occurring = (labels | predictions).any(axis=0)
+            # Without any class all texts are right.
+            return not occurring.any() or sklearn.f1_score(
+                labels[:, occurring], predictions[:, occurring], average=average
+            )
+
+        return score
+
+    def exact_match(labels, predictions):
+        return np.mean([set(x) == set(y) for x, y in zip(labels, predictions)])
+
+    return {
+        "micro_f1": f1("micro"),
+        "macro_f1": f1("macro"),
+        "exact_match": exact_match,
     }
 
 
@@ -155,6 +192,7 @@ def _parts(metric, known):
         if second != metric and second in known:
             return first, second
     kind = "values" if "pearson" in known else "classes"
+    kind = "lists of classes" if "micro_f1" in known else kind
     raise ValueError(
         f"`metrics` must be metrics of {kind}: {', '.join(known)}, or two of "
         f"them joined by '_', for their mean. Received: {metric!r}"
@@ -171,31 +209,32 @@ def _check_lengths(labels, predictions, least):
 
 
 def _check_classes(labels, predictions, label_names):
-    arrays = []
+    """Classes as an array of strings, or as lists of them."""
+    checked = []
     for name, values in (("labels", labels), ("predictions", predictions)):
-        if isinstance(values, np.ndarray):
-            values = values.tolist()
-        for value in values:
+        values = [
+            list(x) if isinstance(x, (tuple, np.ndarray)) else x for x in values
+        ]
+        is_multi = bool(values) and isinstance(values[0], list)
+        for value in itertools.chain(*values) if is_multi else values:
             if not isinstance(value, str):
                 raise ValueError(
                     f"`{name}` must hold strings, the names of classes (decode "
                     f"bytes first). Received: {value!r}"
                 )
-        arrays.append(np.array(values, object))
-    _check_lengths(*arrays, least=1)
-    labels, predictions = arrays
-    if "" in labels:
-        raise ValueError(
-            "`labels` must be known. Received: '', which stands for a label "
-            "that a benchmark does not publish"
-        )
-    unknown = {*labels, *predictions} - {*label_names}
-    if unknown:
-        raise ValueError(
-            "`label_names` must hold all classes. Received: label_names="
-            f"{list(label_names)}, without {sorted(unknown)[:5]}"
-        )
-    return labels, predictions
+            if not value:
+                raise ValueError(
+                    f"`{name}` must be known. Received: '', which stands for "
+                    "a label that a benchmark does not publish"
+                )
+            if value not in label_names:
+                raise ValueError(
+                    "`label_names` must hold all classes. Received: "
+                    f"label_names={list(label_names)}, without {value!r}"
+                )
+        checked.append(values if is_multi else np.array(values, object))
+    _check_lengths(*checked, least=1)
+    return checked
 
 
 def _check_values(labels, predictions):
