@@ -98,7 +98,8 @@ INTERRUPTED = 130
 def main(arguments=None):
     """Runs a command and returns its exit status.
 
-    0 on success, 2 for a mistake of the user's, 130 if interrupted.
+    0 on success, 2 for a mistake of the user's, 130 after Ctrl-C, and 143
+    after SIGTERM to a training.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):

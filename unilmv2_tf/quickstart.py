@@ -133,8 +133,7 @@ def quickstart(
             if result == CHECK:
                 continue
             raise SystemExit(status)
-        # A training that SIGTERM stops reports success.
-        if status == INTERRUPTED or not (folder / result).exists():
+        if status == INTERRUPTED:
             raise KeyboardInterrupt(
                 f"interrupted; {output} keeps what is done, and the same "
                 "command resumes"

@@ -55,7 +55,7 @@ class RunArgs:
             after the other, to save memory.
         seed: Seed of new weights, masks, data order and dropout.
         checkpoint_interval: Updates between checkpoints.
-        stop_at_step: Save and stop at this update, as on SIGTERM.
+        stop_at_step: Save and stop at this update, with status 0.
         callbacks: Keras callbacks; in YAML a list of `class_path` and
             `init_args`. An epoch of theirs ends with each evaluation.
     """

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 
 from unilmv2_tf.training.arguments import AnswerArgs
 from unilmv2_tf.training.arguments import ClassifyArgs
@@ -24,12 +23,13 @@ def finetune_classify(args: ClassifyArgs) -> dict | None:
         args: `ClassifyArgs`.
 
     Returns:
-        A dict, the content of `results.json`; `None` if SIGTERM stopped it.
+        A dict, the content of `results.json`; `None` at `stop_at_step`.
 
     Raises:
         ValueError: if arguments, examples and output folder do not match.
         OSError: if the output folder cannot be written.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
+        SystemExit: on SIGTERM, after the state was saved, with status 143.
 
     Example:
 
@@ -106,9 +106,9 @@ def _finetune(args, adapter_cls):
     from unilmv2_tf.run_settings import recorded_settings
     from unilmv2_tf.training.finetune_report import write_card
     from unilmv2_tf.training.finetune_report import write_report
-    from unilmv2_tf.training.fitting import Stopped
     from unilmv2_tf.training.fitting import make_callbacks
     from unilmv2_tf.training.schedules import check_schedule
+    from unilmv2_tf.training.stopping import Stopped
     from unilmv2_tf.training.strategies import make_strategy
 
     absl.logging.set_verbosity(absl.logging.ERROR)
@@ -133,8 +133,6 @@ def _finetune(args, adapter_cls):
             for seed in range(args.seed, args.seed + args.seeds)
         ]
     except Stopped as stopped:
-        if stopped.signal == signal.SIGINT:
-            raise
         print(f"fine-tuning: {stopped}", flush=True)
         return None
     # 5. The best model, its final predictions, and the report.

@@ -7,15 +7,11 @@ import keras
 
 from unilmv2_tf.progress import Progress
 from unilmv2_tf.training.history import History
+from unilmv2_tf.training.stopping import Stopped
 from unilmv2_tf.training.stopping import StopRequest
+from unilmv2_tf.training.stopping import raise_stopped
 from unilmv2_tf.training.training_state import Checkpoints
 from unilmv2_tf.training.training_state import seed_states
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM, after the state was saved; `signal` is its number."""
-
-    signal = None
 
 
 def fit_resumably(
@@ -44,8 +40,8 @@ def fit_resumably(
     ends with each evaluation, and their state is not saved.
 
     Returns the history: a list of dicts with `step`, the mean losses and
-    metrics since the last row, and the scores. Raises `Stopped` on a signal,
-    and at `stop_at_step`.
+    metrics since the last row, and the scores. Raises `Stopped` at
+    `stop_at_step`; on a signal see `raise_stopped`.
     """
     os.makedirs(folder, exist_ok=True)
     if not task.optimizer.built:
@@ -88,12 +84,13 @@ def fit_resumably(
         )
     history.draw()
     if steps.is_interrupted:
-        stopped = Stopped(
-            f"stopped at step {steps.step:,} of {num_steps:,}, and saved; the "
-            "same command resumes from there"
+        message = (
+            f"saved at step {steps.step:,} of {num_steps:,}; the same command "
+            "resumes from there"
         )
-        stopped.signal = request.signal
-        raise stopped
+        if request.signal is None:
+            raise Stopped(message)
+        raise_stopped(request.signal, message)
     return history.rows
 
 

@@ -14,10 +14,6 @@ from unilmv2_tf.training.arguments import check_replicas
 MAX_RESTARTS = 5
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, after the state was saved."""
-
-
 class WorkerLost(OSError):
     """Another worker cannot be reached any more."""
 
@@ -34,14 +30,14 @@ def pretrain(args: PretrainArgs) -> bool:
         args: `PretrainArgs`.
 
     Returns:
-        True if the training is done, False if SIGTERM stopped it, after the
-        state was saved.
+        True if the training is done, False at `stop_at_step`.
 
     Raises:
         ValueError: if arguments, shards and output folder do not match.
         OSError: if the output folder cannot be written.
         WorkerLost: if another worker ended.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
+        SystemExit: on SIGTERM, after the state was saved, with status 143.
 
     Example:
 
@@ -69,6 +65,7 @@ def pretrain(args: PretrainArgs) -> bool:
     from unilmv2_tf.training.pretraining_task import training_flops
     from unilmv2_tf.training.schedules import check_schedule
     from unilmv2_tf.training.stopping import StopRequest
+    from unilmv2_tf.training.stopping import raise_stopped
     from unilmv2_tf.training.tensorflow_engine import WORKER_LOST
     from unilmv2_tf.training.tensorflow_engine import TensorFlowEngine
 
@@ -173,7 +170,7 @@ def pretrain(args: PretrainArgs) -> bool:
                 if is_last or step % args.checkpoint_interval == 0:
                     save(engine, history, step)
                 if step == args.stop_at_step:
-                    request.ask()
+                    break
             if step < args.num_steps:
                 save(engine, history, step)
             callbacks.on_train_end()
@@ -195,10 +192,11 @@ def pretrain(args: PretrainArgs) -> bool:
             f"saved at step {step:,} of {args.num_steps:,}; the same command "
             "resumes from there"
         )
-        if request.signal == signal.SIGINT:
-            raise Interrupted(f"interrupted, {message}")
-        print(f"pre-training: stopped, {message}", flush=True)
-        return False
+        if request.signal is None and step == args.stop_at_step:
+            say(message)
+            return False
+        # Where it is `None`, another worker received it.
+        raise_stopped(request.signal or signal.SIGTERM, message)
     if engine.is_chief:
         save_preset(args, task, history)
         say(f"done: the model is in {os.path.join(args.output, 'preset')}")

@@ -2,7 +2,21 @@
 
 import os
 import signal
+import sys
 import threading
+
+
+class Stopped(Exception):
+    """The training was stopped at `stop_at_step`, after it was saved."""
+
+
+def raise_stopped(number, message):
+    """Ends a training as a signal asks, after the state was saved."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt(message)
+    print(f"stopped by SIGTERM: {message}", file=sys.stderr, flush=True)
+    # Of status 0, the scheduler of a cluster would take it for completed.
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 class StopRequest:
@@ -42,16 +56,12 @@ class StopRequest:
         self._thread.join()
         os.close(self._reader)
 
-    def ask(self, number=signal.SIGTERM):
-        """Requests a stop, as the signal would."""
-        self.signal = number
-        if self._on_stop is not None:
-            self._on_stop()
-
     def _listen(self):
         while number := os.read(self._reader, 1):
             if number[0] not in self._earlier:
                 continue
             if self.signal is not None:
                 os.kill(os.getpid(), signal.SIGKILL)
-            self.ask(number[0])
+            self.signal = number[0]
+            if self._on_stop is not None:
+                self._on_stop()
