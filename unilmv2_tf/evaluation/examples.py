@@ -62,7 +62,8 @@ class Examples:
 def read_labeled(source, split=None):
     """Reads labeled texts: `text` or `text_a` and `text_b`, `label`, `id`.
 
-    Labels are names, "" where a benchmark withholds them, or floats.
+    Labels are names, "" where a benchmark withholds them, lists of names, or
+    floats.
     """
     dataset = load_labeled(source, split, with_ids=True)
     batches = list(dataset.batch(4096).as_numpy_iterator())
@@ -117,6 +118,11 @@ def read_questions(source, split=None):
             for name, values in columns.items()
         }
     )
+
+
+def has_label_lists(examples):
+    """Whether a text may have any number of labels."""
+    return isinstance(examples["label"][0], list)
 
 
 def is_labeled(examples):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 
@@ -14,6 +15,7 @@ from unilmv2_tf.evaluation import score_labels
 from unilmv2_tf.evaluation import score_squad
 from unilmv2_tf.evaluation import score_texts
 from unilmv2_tf.evaluation.examples import decoded
+from unilmv2_tf.evaluation.examples import has_label_lists
 from unilmv2_tf.evaluation.examples import is_labeled
 from unilmv2_tf.evaluation.examples import texts_of
 from unilmv2_tf.filesystem import replacing
@@ -241,13 +243,15 @@ def answer_questions(model, examples, batch_size, max_answer_length):
     return AnswerPredictions(examples, answers, threshold)
 
 
-def metrics_of(source, names, first=None):
+def metrics_of(source, names, first=None, multi_label=False):
     """The metrics of a source; the first one selects the best weights."""
     glue = find_glue_task(source)
     if glue is not None:
         metrics = (glue.primary_metric, *glue.metrics)
     elif names is None:
         metrics = ("pearson", "spearman")
+    elif multi_label:
+        metrics = ("micro_f1", "macro_f1", "exact_match")
     else:
         metrics = ("accuracy", "macro_f1")
     if first is not None:
@@ -257,7 +261,10 @@ def metrics_of(source, names, first=None):
 
 def check_known(examples, names, what):
     """Raises ValueError if a label is not among the classes of a model."""
-    unknown = sorted(set(examples["label"].tolist()) - {*names, ""})
+    labels = examples["label"].tolist()
+    if has_label_lists(examples):
+        labels = itertools.chain(*labels)
+    unknown = sorted({*labels} - {*names, ""})
     if unknown:
         raise ValueError(
             f"`{what}` must have labels that the model knows: "

@@ -10,6 +10,7 @@ from unilmv2_tf.datasets import label_names
 from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.evaluation import score_labels
 from unilmv2_tf.evaluation.examples import approximate_lengths
+from unilmv2_tf.evaluation.examples import has_label_lists
 from unilmv2_tf.evaluation.examples import is_labeled
 from unilmv2_tf.evaluation.examples import read_labeled
 from unilmv2_tf.evaluation.examples import texts_of
@@ -19,6 +20,7 @@ from unilmv2_tf.evaluation.predictions import crop
 from unilmv2_tf.evaluation.predictions import metrics_of
 from unilmv2_tf.evaluation.predictions import predict_labels
 from unilmv2_tf.models import UniLMv2TextClassifier
+from unilmv2_tf.models.class_labels import multi_hot_labels
 from unilmv2_tf.preprocessing import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.training.task_adapter import TaskAdapter
 
@@ -32,16 +34,23 @@ class ClassifyAdapter(TaskAdapter):
 
     def __init__(self, args):
         super().__init__(args)
-        labels = self.train["label"]
-        is_regression = labels.dtype.kind == "f"
+        is_regression = self.train["label"].dtype.kind == "f"
         self.label_names = None if is_regression else label_names(args.data)
+        self.multi_label = has_label_lists(self.train)
         self._check_examples()
-        self.metrics = metrics_of(args.data, self.label_names, args.metric)
+        self.metrics = metrics_of(
+            args.data, self.label_names, args.metric, self.multi_label
+        )
         self.metric = self.metrics[0]
         # A mistake in the metrics shows now, not after an epoch.
         labels = self.held_out["label"]
         score_labels(labels, labels, self.metrics, self.label_names)
         self.class_weights = None
+        if args.class_weights is not None and self.multi_label:
+            raise ValueError(
+                "`class_weights` must be left out where a text may have "
+                f"several labels. Received: class_weights={args.class_weights}"
+            )
         if args.class_weights is not None:
             self.class_weights = class_weights(
                 args.class_weights, self.train["label"], self.label_names
@@ -51,7 +60,7 @@ class ClassifyAdapter(TaskAdapter):
         args = self.args
         for what, of_train, of_held_out in (
             ("texts", *(sorted(texts_of(x)) for x in self._splits)),
-            ("labels", *(x["label"].dtype.kind for x in self._splits)),
+            ("labels", *(type(x["label"][0]).__name__ for x in self._splits)),
         ):
             if of_train != of_held_out:
                 raise ValueError(
@@ -67,7 +76,7 @@ class ClassifyAdapter(TaskAdapter):
                     "go to `test`"
                 )
         labels = self.train["label"]
-        if len(set(labels.tolist())) < 2:
+        if len(set(map(str, labels.tolist()))) < 2:
             raise ValueError(
                 "`data` must have examples of at least two classes, or "
                 "different values: nothing can be learned from "
@@ -88,6 +97,8 @@ class ClassifyAdapter(TaskAdapter):
         kind = "regression"
         if self.label_names is not None:
             kind = f"{len(self.label_names)} classes"
+            if self.multi_label:
+                kind += ", any number of them for a text"
         yield (
             f"{len(self.train):,} examples for training, "
             f"{len(self.held_out):,} for validation, {kind}"
@@ -106,6 +117,7 @@ class ClassifyAdapter(TaskAdapter):
             self.args.preset,
             num_classes=1 if names is None else len(names),
             preprocessor=self._preprocessor(),
+            multi_label=self.multi_label,
             **self.model_arguments(),
         )
 
@@ -117,18 +129,12 @@ class ClassifyAdapter(TaskAdapter):
         )
 
     def compile(self, model, optimizer):
-        if self.label_names is None:
-            loss, metrics = keras.losses.MeanSquaredError(), []
-        else:
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            metrics = [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-        is_weighted = self.class_weights is not None
-        model.compile(
-            optimizer=optimizer,
-            loss=loss,
-            metrics=[] if is_weighted else metrics,
-            weighted_metrics=metrics if is_weighted else [],
-        )
+        if self.class_weights is None:
+            metrics = [] if self.label_names is None else "auto"
+            model.compile(optimizer, metrics=metrics)
+            return
+        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        model.compile(optimizer, metrics=[], weighted_metrics=[accuracy])
 
     @functools.cached_property
     def columns(self):
@@ -190,9 +196,11 @@ class ClassifyAdapter(TaskAdapter):
 
 
 def label_ids(labels, names):
-    """Labels as an int32 array of ids, or a float32 array of values."""
+    """Labels as int32 ids; values, and 0 and 1 for lists, as float32."""
     if names is None:
         return labels.astype("float32")
+    if isinstance(labels[0], list):
+        return multi_hot_labels(labels, names, len(names))
     ids = {name: index for index, name in enumerate(names)}
     return np.array([ids[label] for label in labels], "int32")
 
