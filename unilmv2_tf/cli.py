@@ -59,6 +59,11 @@ COMMANDS = {
         "generate",
         "generate a text for each line of a file or a stream",
     ),
+    "predict": (
+        "unilmv2_tf.inference.predict",
+        "predict",
+        "classify the texts, or answer the questions, of a file or a stream",
+    ),
     "convert": (
         "unilmv2_tf.checkpoints.convert",
         "convert",

@@ -1,15 +1,10 @@
 """The commands `unilmv2 generate` and `unilmv2 show-attention`."""
 
 import dataclasses
-import json
-import sys
 from typing import Literal
 
 from unilmv2_tf.samplers import PRESET_SAMPLER
 from unilmv2_tf.samplers import SamplerArgs
-
-# Sources that are generated for, and written, at once.
-_BATCHES_PER_CHUNK = 8
 
 
 def generate(
@@ -22,6 +17,9 @@ def generate(
     batch_size: int = 32,
     precision: Literal["float32", "bfloat16", "mixed_bfloat16", "float16"]
     | None = None,
+    skip_misfits: bool = False,
+    runner: str | None = None,
+    runner_options: list[str] = [],  # noqa: B006
     sampler_args: SamplerArgs = PRESET_SAMPLER,
 ):
     """Generates a text for each text of a file or of stdin.
@@ -45,6 +43,13 @@ def generate(
         max_length: Maximum length of a text in tokens, its end token included.
         batch_size: Number of texts computed at once.
         precision: Dtype policy of the computation.
+        skip_misfits: Whether to skip invalid lines, with a warning. By default
+            nothing is computed if there are any.
+        runner: An Apache Beam runner that computes the texts, such as
+            DirectRunner or DataflowRunner. All its workers must see the preset
+            and the folder of the output under the same paths.
+        runner_options: Beam pipeline options, such as
+            ["--direct_num_workers=4"].
         sampler_args: Options of the sampler.
 
     Raises:
@@ -60,81 +65,79 @@ def generate(
     ```
     """
     # TensorFlow takes seconds to import, and help should appear at once.
-    from unilmv2_tf.filesystem import folder_checksum
-    from unilmv2_tf.inference import item_files
+    from unilmv2_tf.inference.file_jobs import find_kind
+    from unilmv2_tf.inference.file_jobs import run_job
 
-    for name, value in (("batch_size", batch_size), ("max_length", max_length)):
-        if value is not None and value < 1:
-            raise ValueError(
-                f"`{name}` must be at least 1. Received: {name}={value}"
-            )
-    # 1. Output and input are checked before the model loads.
-    is_file = output != item_files.STREAM
-    if is_file:
-        item_files.check_output(output, overwrite)
-    checksum, items = None, None
-    if input != item_files.STREAM:
-        checksum, items = item_files.read_items(input)
-    num_items = None if items is None else len(items)
-
-    # 2. The model, with its sampler.
-    model = load_generator(preset, precision)
-    tokenizer = model.preprocessor.tokenizer
-    sampler = sampler_args.make_sampler(model.sampler, tokenizer)
-    _check_lengths(model.preprocessor, sampler, prefix, max_length)
-    model.compile(sampler=sampler)
-    is_ranked = getattr(sampler, "num_return_sequences", 1) > 1
-    chunk_size = _BATCHES_PER_CHUNK * batch_size
-
-    # 3. The writer, which knows where an interrupted run stopped.
-    if not is_file:
-        format_lines = _ranked_lines if is_ranked else _text_line
-        writer = item_files.StdoutWriter(format_lines)
-    elif is_ranked and output.lower().endswith(".txt"):
+    if max_length is not None and max_length < 1:
         raise ValueError(
-            "Several texts for a source don't fit in one line. Received: "
-            f"output={output}, num_return_sequences="
-            f"{sampler.num_return_sequences}. Write them to .jsonl or to stdout"
+            f"`max_length` must be at least 1. Received: {max_length=}"
         )
-    else:
-        is_text = output.lower().endswith(".txt")
-        settings = {
-            **dataclasses.asdict(sampler_args),
-            "prefix": prefix,
-            "max_length": max_length,
-            "batch_size": batch_size,
-            "precision": precision,
-            "preset": folder_checksum(preset),
-            "input": checksum,
-        }
-        writer = item_files.ResumableWriter(
-            output,
-            _text_line if is_text else _json_line,
-            settings,
-            num_items,
-            chunk_size,
-            overwrite,
+    find_kind(preset, "generate")
+    job = GenerateJob(
+        preset, batch_size, precision, prefix, max_length, sampler_args
+    )
+    run_job(
+        *(job, input, output, overwrite, skip_misfits, runner, runner_options)
+    )
+
+
+@dataclasses.dataclass
+class GenerateJob:
+    """Generates texts, see `file_jobs`."""
+
+    preset: str
+    batch_size: int
+    precision: str | None
+    prefix: str
+    max_length: int | None
+    sampler_args: SamplerArgs
+
+    columns = (("src",),)
+    may_be_empty = True
+    stream_format = ".txt"
+    extensions = (".txt", ".jsonl")
+    label, unit = "generating", "texts"
+
+    def load(self, output, items=None):
+        from unilmv2_tf.inference.file_jobs import load_model
+
+        self.model = load_model(self.preset, "generate", self.precision)
+        preprocessor = self.model.preprocessor
+        self.sampler = self.sampler_args.make_sampler(
+            self.model.sampler, preprocessor.tokenizer
         )
+        _check_lengths(preprocessor, self.sampler, self.prefix, self.max_length)
+        self.model.compile(sampler=self.sampler)
+        self.num_cut = 0
+        num_texts = getattr(self.sampler, "num_return_sequences", 1)
+        if output.lower().endswith(".jsonl"):
+            return _json_line
+        if num_texts == 1:
+            return _text_line
+        if output.lower().endswith(".txt"):
+            raise ValueError(
+                "Several texts for a source don't fit in one line. Received: "
+                f"output={output}, num_return_sequences={num_texts}. Write "
+                "them to .jsonl or to stdout"
+            )
+        return _ranked_lines
 
-    # 4. The texts, chunk by chunk.
-    if items is not None:
-        starts = range(0, len(items), chunk_size)
-        chunks = (items[start : start + chunk_size] for start in starts)
-    else:
-        if sys.stdin.isatty():
-            print("One text a line; Ctrl-D ends.", file=sys.stderr)
-        chunks = item_files.stream_items(sys.stdin.fileno(), chunk_size)
-    num_cut = 0
+    def process(self, items, index):
+        from unilmv2_tf.inference.file_jobs import count_longer
+        from unilmv2_tf.inference.item_files import item_text
 
-    def process(items, index):
-        nonlocal num_cut
-        sources = [item_files.item_text(item) for item in items]
-        num_cut += _count_cut(sources, model.preprocessor)
-        _reseed(sampler, index)
-        outputs = model.generate(
-            {"encoder_text": sources, "decoder_text": [prefix] * len(sources)},
-            max_length=max_length,
-            batch_size=batch_size,
+        preprocessor = self.model.preprocessor
+        sources = [item_text(item) for item in items]
+        longest = preprocessor.encoder_sequence_length - 2
+        self.num_cut += count_longer([sources], preprocessor.tokenizer, longest)
+        _reseed(self.sampler, index)
+        outputs = self.model.generate(
+            {
+                "encoder_text": sources,
+                "decoder_text": [self.prefix] * len(sources),
+            },
+            max_length=self.max_length,
+            batch_size=self.batch_size,
         )
         if not isinstance(outputs, dict):
             return [[(text, None)] for text in outputs]
@@ -145,39 +148,13 @@ def generate(
             )
         ]
 
-    with writer:
-        num_done = item_files.process_items(
-            chunks, process, writer, num_items, "generating"
-        )
-        if num_cut:
-            longest = model.preprocessor.encoder_sequence_length
-            print(
-                f"{num_cut} of {num_done - writer.num_done} sources are longer "
-                f"than {longest} tokens, the model's maximum, and were cut",
-                file=sys.stderr,
+    def summary(self, num_done):
+        if self.num_cut:
+            longest = self.model.preprocessor.encoder_sequence_length
+            yield (
+                f"{self.num_cut} of {num_done} sources are longer than "
+                f"{longest} tokens, the model's maximum, and were cut"
             )
-    if is_file:
-        print(f"{num_done} texts written to {output}")
-
-
-def load_generator(preset, precision=None):
-    """Loads a `UniLMv2Seq2SeqLM` with a preprocessor."""
-    from unilmv2_tf.models import UniLMv2Seq2SeqLM
-    from unilmv2_tf.models.task import load_task
-
-    model = load_task(preset, **({"dtype": precision} if precision else {}))
-    if not isinstance(model, UniLMv2Seq2SeqLM):
-        raise ValueError(
-            "`preset` must hold a UniLMv2Seq2SeqLM. Received: preset="
-            f"{preset}, a {type(model).__name__}. Fine-tune one from it with "
-            "unilmv2 finetune seq2seq"
-        )
-    if model.preprocessor is None:
-        raise ValueError(
-            "`preset` must hold a preprocessor. Received: preset="
-            f"{preset}, of a model that takes integers"
-        )
-    return model
 
 
 def _check_lengths(preprocessor, sampler, prefix, max_length):
@@ -197,15 +174,6 @@ def _check_lengths(preprocessor, sampler, prefix, max_length):
         )
 
 
-def _count_cut(sources, preprocessor):
-    longest = preprocessor.encoder_sequence_length - 2
-    # A token has at least one character: most texts need not be tokenized.
-    sources = [text for text in sources if len(text) > longest]
-    if not sources:
-        return 0
-    return sum(len(row) > longest for row in preprocessor.tokenizer(sources))
-
-
 def _reseed(sampler, index):
     """Makes the random numbers a function of the seed and the first item."""
     import numpy as np
@@ -220,18 +188,14 @@ def _text_line(item, results):
 
 
 def _json_line(item, results):
+    from unilmv2_tf.inference.item_files import json_line
+
     item = {**item, "prediction": results[0][0]}
     if len(results) > 1:
         item["predictions"] = [
             {"text": text, "score": round(score, 6)} for text, score in results
         ]
-    line = json.dumps(item, ensure_ascii=False) + "\n"
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        # Half of a surrogate pair under another key.
-        line = json.dumps(item) + "\n"
-    return line
+    return json_line(item)
 
 
 def _ranked_lines(item, results):
@@ -277,10 +241,10 @@ def show_attention(
     ```
     """
     # TensorFlow takes seconds to import, and help should appear at once.
-    from unilmv2_tf.inference.generate import load_generator
+    from unilmv2_tf.inference.file_jobs import load_model
     from unilmv2_tf.plots import plot_attention
 
-    model = load_generator(preset)
+    model = load_model(preset, "generate")
     figure = plot_attention(model, text, target, layer, head, path=output)
     tokens = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     print(" ".join(tokens))

@@ -1,7 +1,7 @@
-"""Items in, results out: files that an interrupted run resumes, and streams.
+"""Items in, lines out: files that an interrupted run resumes, and streams.
 
-An item is a dict, made of one line of the input. A command reads items with
-`read_items` or `stream_items`, opens a writer, and calls `process_items`.
+An item is a dict, made of one line of the input, or of one question of SQuAD's
+JSON.
 """
 
 import contextlib
@@ -12,33 +12,90 @@ import os
 import select
 import sys
 
+from unilmv2_tf.datasets.squad_files import read_squad_file
 from unilmv2_tf.datasets.text_files import decode_line
-from unilmv2_tf.datasets.text_files import decoded_lines
-from unilmv2_tf.datasets.text_files import errors_at
-from unilmv2_tf.datasets.text_files import extension_of
 from unilmv2_tf.datasets.text_files import find_files
-from unilmv2_tf.datasets.text_files import is_blank
 from unilmv2_tf.datasets.text_files import open_file
 from unilmv2_tf.datasets.text_files import parse_object
 from unilmv2_tf.datasets.text_files import text_of
 from unilmv2_tf.filesystem import write_text
-from unilmv2_tf.progress import Progress
 from unilmv2_tf.run_settings import changed_settings
 
 # Stands for stdin or stdout where a file is expected.
 STREAM = "-"
-OUTPUT_EXTENSIONS = (".txt", ".jsonl")
 # A stream that delivers nothing for so long is waiting for its results.
 PAUSE_SECONDS = 0.05
 _READ_BYTES = 2**16
+_NUM_SHOWN = 5
 
 
-def read_items(path, key="src"):
-    """Reads a file of texts: one a line (.txt), first column (.tsv), or `key`
-    of JSON objects (.jsonl; a string or a list of WordPieces).
+class ItemParser:
+    """Makes items of the lines of a file or a stream.
 
-    Returns the checksum of the file, and the items: dicts with `key`, and with
-    whatever else a JSON object holds.
+    Args:
+        columns: tuples of keys, the alternatives for what an item has. Of
+            `src` the first column of TSV is taken.
+        extension: `".txt"`, `".tsv"` or `".jsonl"`.
+        may_be_empty: whether texts may be empty.
+    """
+
+    def __init__(self, columns, extension, may_be_empty):
+        self.columns, self.extension = columns, extension
+        self.may_be_empty = may_be_empty
+        self.keys = None
+
+    def __call__(self, line):
+        line = decode_line(line)
+        if self.extension == ".jsonl":
+            item, keys = self._from_json(line)
+        else:
+            values = line.split("\t") if self.extension == ".tsv" else [line]
+            if self.columns == (("src",),):
+                values = values[:1]
+            keys = self._keys_of_tsv(values)
+            item = dict(zip(keys, values))
+        for key in keys:
+            text_of(item, key, self.may_be_empty)
+        if self.keys not in (None, keys):
+            raise ValueError(
+                f"all lines must have the same texts. This one has "
+                f"{' and '.join(keys)}, the first one {' and '.join(self.keys)}"
+            )
+        self.keys = keys
+        return item
+
+    def _from_json(self, line):
+        examples = [
+            "{" + ", ".join(f'"{key}": "..."' for key in keys) + "}"
+            for keys in self.columns
+        ]
+        item = parse_object(line, " or ".join(examples))
+        for keys in self.columns:
+            if set(keys) <= item.keys():
+                return item, keys
+        missing = next(key for key in self.columns[0] if key not in item)
+        raise ValueError(
+            f"the key {missing!r} is missing: a line is such as "
+            f"{' or '.join(examples)}. Found: {', '.join(item) or 'no key'}"
+        )
+
+    def _keys_of_tsv(self, values):
+        for keys in self.columns:
+            if len(keys) == len(values):
+                return keys
+        known = [f"{len(keys)} ({', '.join(keys)})" for keys in self.columns]
+        raise ValueError(
+            f"the number of columns must be {' or '.join(known)}, this line "
+            f"has {len(values)}. Remove the others, for example with: cut -f1"
+        )
+
+
+def read_items(path, columns, may_be_empty=False, skip_misfits=False):
+    """Reads the items of a file, see `ItemParser`, or of SQuAD's JSON.
+
+    Returns the checksum of the file and the list of items. JSON objects keep
+    their other keys. One error names the lines that are misfits, or a warning
+    if they are skipped.
     """
     paths = find_files(path)
     if len(paths) > 1:
@@ -46,28 +103,44 @@ def read_items(path, key="src"):
             f"`input` must name one file. Received: {path}, which matches "
             f"{len(paths)}. Join them, for example with cat"
         )
-    extension = extension_of(paths[0], "documents")
-    with open_file(paths[0]) as file:
-        data = file.read()
-    items = []
-    for number, line in decoded_lines(paths[0], io.BytesIO(data)):
-        if extension != ".jsonl":
-            text = line.partition("\t")[0] if extension == ".tsv" else line
-            items.append({key: text})
-        elif not is_blank(line):
-            with errors_at(f"{paths[0]}:{number}"):
-                items.append(_json_item(line, key))
-    return hashlib.sha256(data).hexdigest(), items
-
-
-def _json_item(line, key):
-    item = parse_object(line, f'{{"{key}": "..."}}')
-    if key not in item:
+    (path,) = paths
+    known = [".txt"] if len(columns[0]) == 1 else [".json"]
+    known += [".jsonl", ".tsv"]
+    extension = os.path.splitext(path)[1].lower()
+    if extension not in known:
         raise ValueError(
-            f"the key {key!r} is missing. Found: {', '.join(item) or 'no key'}"
+            f"`input` must end in {', '.join(known)}, or be - for stdin. "
+            f"Received: input={path}"
         )
-    item_text(item, key)
-    return item
+    with open_file(path) as file:
+        data = file.read()
+    checksum = hashlib.sha256(data).hexdigest()
+    if extension == ".json":
+        names = ("id", *columns[0])
+        return checksum, [
+            dict(zip(names, record)) for record in read_squad_file(path)
+        ]
+    parse = ItemParser(columns, extension, may_be_empty)
+    items, misfits = [], []
+    for number, line in enumerate(io.BytesIO(data), 1):
+        if extension == ".jsonl" and not line.strip():
+            continue
+        try:
+            items.append(parse(line))
+        except ValueError as error:
+            misfits.append(f"{path}:{number}: {error}")
+    if misfits:
+        count = f"{len(misfits)} of {len(misfits) + len(items)} lines"
+        listed = "; ".join(misfits[:_NUM_SHOWN])
+        if len(misfits) > _NUM_SHOWN:
+            listed += "; and others"
+        if not (skip_misfits and items):
+            raise ValueError(
+                f"{count} cannot be processed: {listed}. Correct them"
+                + (", or skip them with --skip_misfits true" if items else "")
+            )
+        print(f"{count} are skipped: {listed}", file=sys.stderr)
+    return checksum, items
 
 
 def item_text(item, key="src"):
@@ -79,18 +152,29 @@ def item_text(item, key="src"):
     return text_of(item, key, may_be_empty=True)
 
 
-def stream_items(descriptor, chunk_size, key="src"):
+def json_line(record):
+    """A record as a line of JSON Lines."""
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        # Half of a surrogate pair under a key that is not read.
+        line = json.dumps(record) + "\n"
+    return line
+
+
+def stream_items(descriptor, chunk_size, parse, skip_misfits=False):
     """Yields the lines of a pipe or terminal, in chunks of what has arrived.
 
     >>> reader, writer = os.pipe()
     >>> os.write(writer, b"one\\ntwo\\nthr")
     11
-    >>> chunks = stream_items(reader, chunk_size=9)
+    >>> chunks = stream_items(reader, 9, lambda line: line.decode())
     >>> next(chunks)
-    [{'src': 'one'}, {'src': 'two'}]
+    ['one', 'two']
     >>> os.close(writer)
     >>> next(chunks)
-    [{'src': 'thr'}]
+    ['thr']
     """
     items, number, rest, is_open = [], 0, b"", True
     while is_open:
@@ -105,13 +189,16 @@ def stream_items(descriptor, chunk_size, key="src"):
         for line in lines:
             number += 1
             try:
-                text = decode_line(line)
+                items.append(parse(line))
             except ValueError as error:
+                misfit = f"stdin:{number}: {error}"
+                if skip_misfits:
+                    print(f"skipped: {misfit}", file=sys.stderr)
+                    continue
                 # The lines before a wrong one still get their results.
                 if items:
                     yield items
-                raise ValueError(f"stdin:{number}: {error}") from None
-            items.append({key: text})
+                raise ValueError(misfit) from None
             if len(items) == chunk_size:
                 yield items
                 items = []
@@ -119,14 +206,14 @@ def stream_items(descriptor, chunk_size, key="src"):
         yield items
 
 
-def check_output(path, overwrite):
+def check_output(path, extensions, overwrite):
     """Checks that results can be written to a file."""
     if os.path.isdir(path):
         raise IsADirectoryError(f"`output` must be a file. Received: {path}")
-    if os.path.splitext(path)[1].lower() not in OUTPUT_EXTENSIONS:
+    if os.path.splitext(path)[1].lower() not in extensions:
         raise ValueError(
-            f"`output` must end in {' or '.join(OUTPUT_EXTENSIONS)}, or be - "
-            f"for stdout. Received: output={path}"
+            f"`output` must end in {' or '.join(extensions)}, or be - for "
+            f"stdout. Received: output={path}"
         )
     if os.path.exists(path) and not overwrite:
         raise ValueError(
@@ -136,16 +223,12 @@ def check_output(path, overwrite):
 
 
 class StdoutWriter:
-    """Writes results to stdout at once, until the reader closes it.
-
-    `format_lines` makes text of an item and its result.
-    """
+    """Writes text to stdout at once, until the reader closes it."""
 
     num_done = 0
     resume_hint = ""
 
-    def __init__(self, format_lines):
-        self.format_lines = format_lines
+    def __init__(self):
         # Progress bars replace `sys.stdout` later.
         self._file = sys.stdout
 
@@ -160,8 +243,8 @@ class StdoutWriter:
             os.dup2(nowhere.fileno(), self._file.fileno())
         return True
 
-    def write(self, items, results):
-        self._file.write("".join(map(self.format_lines, items, results)))
+    def write(self, text):
+        self._file.write(text)
         self._file.flush()
 
 
@@ -177,11 +260,8 @@ class ResumableWriter:
 
     resume_hint = "; they are kept, and the same command resumes after them"
 
-    def __init__(
-        self, path, format_line, settings, num_items, chunk_size, overwrite
-    ):
+    def __init__(self, path, settings, num_items, chunk_size, overwrite):
         self.path = path
-        self.format_line = format_line
         self._part, self._settings = f"{path}.part", f"{path}.part.json"
         self.num_done = 0
         if os.path.exists(self._part) and not overwrite:
@@ -203,33 +283,30 @@ class ResumableWriter:
             os.replace(self._part, self.path)
             os.remove(self._settings)
 
-    def write(self, items, results):
-        self._file.write("".join(map(self.format_line, items, results)))
+    def write(self, text):
+        self._file.write(text)
         self._file.flush()
 
     def _check_resumable(self, settings, num_items):
-        remedy = (
-            "Delete them, choose another `output`, or start again with "
+        if num_items is None:
+            fault = "results of an earlier run, and a stream cannot be resumed"
+        elif not os.path.exists(self._settings):
+            fault = (
+                f"results, but {self._settings}, which records their settings, "
+                "is missing"
+            )
+        elif changed := changed_settings(self._settings, settings):
+            fault = (
+                "results of a run with other settings, started with "
+                f"{', '.join(changed)}"
+            )
+        else:
+            return
+        raise ValueError(
+            f"{self._part} holds {fault}. Received: output={self.path}. Repeat "
+            "the earlier command, choose another `output`, or start again with "
             "--overwrite true"
         )
-        received = f"Received: output={self.path}"
-        if num_items is None:
-            raise ValueError(
-                f"{self._part} holds results of an earlier run, and a stream "
-                f"cannot be resumed. {received}. {remedy}"
-            )
-        if not os.path.exists(self._settings):
-            raise ValueError(
-                f"{self._part} holds results, but {self._settings}, which "
-                f"records their settings, is missing. {received}. {remedy}"
-            )
-        changed = changed_settings(self._settings, settings)
-        if changed:
-            raise ValueError(
-                f"{self._part} holds results of a run with other settings. "
-                f"{received}, started with {', '.join(changed)}. Repeat these "
-                f"to resume. {remedy}"
-            )
 
     def _keep_whole_chunks(self, num_items, chunk_size):
         with open(self._part, "rb") as file:
@@ -239,34 +316,3 @@ class ResumableWriter:
             num_done -= num_done % chunk_size
         os.truncate(self._part, sum(map(len, lines[:num_done])))
         return num_done
-
-
-def process_items(chunks, process, writer, num_items, label):
-    """Writes `process(items, index of the first)` for each chunk of items.
-
-    Chunks that an interrupted run has finished are skipped. Returns the number
-    of items.
-    """
-    index = 0
-    is_file = isinstance(writer, ResumableWriter)
-    progress = Progress(
-        label,
-        num_items,
-        start_step=writer.num_done,
-        unit="texts",
-        step_unit="texts",
-        # A bar would disturb results on the same terminal.
-        is_shown=is_file or (sys.stderr.isatty() and not sys.stdout.isatty()),
-    )
-    try:
-        with progress:
-            for items in chunks:
-                if index >= writer.num_done:
-                    writer.write(items, process(items, index))
-                    progress.advance(steps=len(items))
-                index += len(items)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"interrupted after {index} results{writer.resume_hint}"
-        ) from None
-    return index

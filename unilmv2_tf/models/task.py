@@ -153,8 +153,8 @@ class UniLMv2Task:
                 getattr(self, name).set_weights(weights)
 
 
-def load_task(preset: str | os.PathLike, **kwargs):
-    """Loads the task of a preset folder, of any class, see `from_preset`."""
+def task_class(preset):
+    """The class of the task that a preset folder holds."""
     if not os.path.isdir(preset):
         raise ValueError(
             "`preset` must be the folder of a fine-tuned model. Received: "
@@ -174,7 +174,12 @@ def load_task(preset: str | os.PathLike, **kwargs):
             "`preset` must hold a task of this package. Received: preset="
             f"{preset}, a {name}"
         )
-    return cls.from_preset(preset, **kwargs)
+    return cls
+
+
+def load_task(preset: str | os.PathLike, **kwargs):
+    """Loads the task of a preset folder, of any class, see `from_preset`."""
+    return task_class(preset).from_preset(preset, **kwargs)
 
 
 def check_rows_fit(backbone, preprocessor):
