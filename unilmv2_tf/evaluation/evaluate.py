@@ -23,14 +23,16 @@ def evaluate(
     num_examples: int | None = None,
     max_length: int | None = None,
     baselines: str | None = None,
+    label_names: list[str] | None = None,
     sampler_args: SamplerArgs = PRESET_SAMPLER,
 ) -> dict[str, float]:
     """Scores a fine-tuned model on labeled data, and prints the scores.
 
     Classifiers are scored by the metrics of the GLUE task, or by accuracy and
-    macro F1; regressors by correlations; question answerers by SQuAD's exact
-    match and F1; text generators by ROUGE, BLEU and more, each with a note on
-    what it compares.
+    macro F1, with several labels a text by micro F1, macro F1 and exact match.
+    If their classes have no names, labels are ids. Regressors are scored by
+    correlations; question answerers by SQuAD's exact match and F1; text
+    generators by ROUGE, BLEU and more, each with a note on what it compares.
 
     Args:
         preset: Preset folder of a fine-tuned model.
@@ -49,6 +51,8 @@ def evaluate(
         baselines: Pairs of texts, as for `unilmv2 finetune seq2seq`, that
             baselines are fitted on and scored beside the model: the first
             words of the source, and the target of the most similar source.
+        label_names: Names of a classifier's classes in their order, as in
+            '[negative,positive]', if the preset has none or the data others.
         sampler_args: Options of the sampler of generated texts.
 
     Returns:
@@ -71,9 +75,9 @@ def evaluate(
     from unilmv2_tf.evaluation.examples import read_pairs
     from unilmv2_tf.evaluation.examples import read_questions
     from unilmv2_tf.evaluation.predictions import answer_questions
-    from unilmv2_tf.evaluation.predictions import check_known
     from unilmv2_tf.evaluation.predictions import generate_texts
     from unilmv2_tf.evaluation.predictions import metrics_of
+    from unilmv2_tf.evaluation.predictions import name_classes
     from unilmv2_tf.evaluation.predictions import predict_labels
     from unilmv2_tf.models import UniLMv2QuestionAnswerer
     from unilmv2_tf.models import UniLMv2Seq2SeqLM
@@ -100,6 +104,11 @@ def evaluate(
                 f"Received: {name}={value}, and a {type(model).__name__}. "
                 "Remove it"
             )
+    if label_names and not isinstance(model, UniLMv2TextClassifier):
+        raise ValueError(
+            "`label_names` is an option of classifiers. Received: label_names="
+            f"{label_names}, and a {type(model).__name__}. Remove it"
+        )
     if isinstance(model, UniLMv2Seq2SeqLM):
         model.compile(sampler=_one_text_sampler(model, sampler_args))
         examples = read_pairs(data, split).spread(num_examples)
@@ -118,10 +127,11 @@ def evaluate(
         num_left_out = examples.num_skipped
     elif isinstance(model, UniLMv2TextClassifier):
         examples = read_labeled(data, split)
-        if model.label_names is not None:
-            check_known(examples, model.label_names, "data")
+        name_classes(model, examples, label_names)
         predictions = predict_labels(model, examples, batch_size)
-        scores = predictions.scores(metrics_of(data, model.label_names))
+        scores = predictions.scores(
+            metrics_of(data, predictions.names, multi_label=model.multi_label)
+        )
     elif isinstance(model, UniLMv2QuestionAnswerer):
         predictions = answer_questions(
             model, read_questions(data, split), batch_size, max_answer_length

@@ -31,21 +31,23 @@ class LabelPredictions:
     """Labels or values of texts.
 
     Args:
-        logits: float array of shape `(n, num_classes)`.
-        names: list of class names, or `None` for regression.
+        model: the `UniLMv2TextClassifier`.
+        outputs: float array, what its `predict` returns.
         examples: `Examples` of `read_labeled`.
     """
 
-    def __init__(self, logits, names, examples):
-        self.names, self.examples = names, examples
-        logits = np.asarray(logits, "float32")
-        if names is None:
-            self.labels = logits[:, 0]
-            self.probabilities = None
-        else:
-            shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-            self.probabilities = shifted / shifted.sum(axis=1, keepdims=True)
-            self.labels = np.array(names, object)[logits.argmax(axis=1)]
+    def __init__(self, model, outputs, examples):
+        self.examples = examples
+        self.names = None if model.is_regression else model.label_names
+        labels = model.results_of(outputs)
+        self.labels = np.fromiter(labels, object, len(labels))
+        self.is_one_class = not (model.is_regression or model.multi_label)
+        self.columns = {}
+        if self.is_one_class and model.has_probabilities:
+            results = model.results_of(outputs, return_probabilities=True)
+            self.columns["probability"] = [
+                round(result["probability"], 4) for result in results
+            ]
 
     @property
     def can_be_scored(self):
@@ -63,13 +65,12 @@ class LabelPredictions:
         labels = self.examples["label"]
         columns = {
             "index": self.examples["id"],
-            "prediction": self.labels,
-            "label": labels,
+            "prediction": _shown(self.labels),
+            "label": _shown(labels),
+            **self.columns,
         }
-        if self.names is not None:
-            columns["probability"] = self.probabilities.max(axis=1).round(4)
         _write_tsv(os.path.join(folder, "predictions.tsv"), columns)
-        if self.names is not None and self.can_be_scored:
+        if self.is_one_class and self.can_be_scored:
             try_plot(
                 plot_confusion,
                 confusion_matrix(labels, self.labels, self.names),
@@ -79,13 +80,18 @@ class LabelPredictions:
 
     def write_submission(self, path, has_names=True):
         """Writes index and prediction, as a benchmark's server takes them."""
-        labels = self.labels
+        labels = _shown(self.labels)
         if self.names is None:
             labels = [f"{value:.3f}" for value in labels]
         elif not has_names:
             labels = [self.names.index(label) for label in labels]
         ids, labels = zip(*sorted(zip(self.examples["id"], labels)))
         _write_tsv(path, {"index": ids, "prediction": labels})
+
+
+def _shown(labels):
+    """Labels with lists as texts."""
+    return [", ".join(x) if isinstance(x, list) else x for x in labels]
 
 
 class TextPredictions:
@@ -201,7 +207,7 @@ def predict_labels(model, examples, batch_size, rows=None):
         outputs = model.predict(dataset, verbose=0)
     logits = np.empty_like(outputs)
     logits[order] = outputs
-    return LabelPredictions(logits, model.label_names, examples)
+    return LabelPredictions(model, logits, examples)
 
 
 def generate_texts(model, examples, batch_size, max_length=None, is_shown=True):
@@ -261,16 +267,55 @@ def metrics_of(source, names, first=None, multi_label=False):
 
 def check_known(examples, names, what):
     """Raises ValueError if a label is not among the classes of a model."""
-    labels = examples["label"].tolist()
-    if has_label_lists(examples):
-        labels = itertools.chain(*labels)
-    unknown = sorted({*labels} - {*names, ""})
+    unknown = unknown_labels(examples, names)
     if unknown:
         raise ValueError(
             f"`{what}` must have labels that the model knows: "
             f"{', '.join(names)}. Received: {', '.join(unknown[:5])}"
             f"{' and others' if len(unknown) > 5 else ''}"
         )
+
+
+def unknown_labels(examples, names):
+    """Lists the labels that are not among names; "" is not published."""
+    labels = examples["label"].tolist()
+    if has_label_lists(examples):
+        labels = itertools.chain(*labels)
+    return sorted({str(label) for label in labels} - {*names, ""})
+
+
+def name_classes(model, examples, label_names=None):
+    """Gives a classifier the names of its classes, or ids if it has none."""
+    labels = examples["label"]
+    if has_label_lists(examples) != model.multi_label:
+        raise ValueError(
+            "`data` must have "
+            + ("lists of labels" if model.multi_label else "one label a text")
+            + f", as the model predicts. Received: {labels[0]!r}"
+        )
+    if model.is_regression:
+        return
+    num_classes = model.num_classes
+    if label_names is not None and len(label_names) != num_classes:
+        raise ValueError(
+            f"`label_names` must be {num_classes} names, in the order of the "
+            f"classes of the model. Received: label_names={label_names}"
+        )
+    names = label_names or model.label_names
+    if names is None:
+        names = [str(i) for i in range(num_classes)]
+        unknown = unknown_labels(examples, names)
+        if unknown:
+            raise ValueError(
+                f"`label_names` must name the {num_classes} classes of the "
+                "model in their order: the preset has no names, and not all "
+                f"labels of the data are ids below {num_classes}. Received: "
+                f"label_names=None, the label {unknown[0]!r}. Add for example "
+                f"--label_names '[{','.join(unknown[:num_classes])}]', in the "
+                "order of training"
+            )
+    model.preprocessor.label_names = names
+    check_known(examples, names, "data")
 
 
 def classifier_rows(examples, preprocessor):
