@@ -5,30 +5,26 @@ documents    PATH.txt, blank lines between them; PATH.jsonl, {"text"}; PATH.tsv,
 pairs        PATH.jsonl, {"src", "tgt"}; PATH.tsv, source and target;
              tfds:NAME/CONFIG, two supervised texts; docstrings:arguments,
              docstrings:summaries; any questions, for question generation
-labeled      PATH.jsonl, {"text", "label"} or {"text_a", "text_b", "label"};
-             PATH.tsv, the same columns; tfds:NAME/CONFIG, one or two texts and
-             a class label; tfds:glue/TASK; docstrings:packages
+labeled      PATH.jsonl, {"text", "label"} or {"text_a", "text_b", "label"}, or
+             with "labels", a list; PATH.tsv, the same columns with a label;
+             tfds:NAME/CONFIG, one or two texts and a class label;
+             tfds:glue/TASK; docstrings:packages
 questions    PATH.json, SQuAD's format; tfds:squad/v1.1, tfds:squad/v2.0;
              docstrings:questions
 
 A path may hold `*`, `?`, `[...]` and `**`; what it matches is read in sorted
-order. See `text_files.py`, `labeled_files.py`, `squad_files.py` and
-`tfds_data.py` for the formats, `docstrings.py` for the embedded corpus.
-
-Files of documents are streamed, after a first pass that finds errors before
-training starts; other files are read into memory.
+order. Files of documents are streamed, after a first pass that finds errors
+before training starts; other files are read into memory.
 """
 
-import dataclasses
 import itertools
 import os
 import re
-from collections.abc import Callable
 
 import tensorflow as tf
 
 from unilmv2_tf.datasets import docstrings
-from unilmv2_tf.datasets import labeled_files
+from unilmv2_tf.datasets import record_files
 from unilmv2_tf.datasets import squad_files
 from unilmv2_tf.datasets import text_files
 from unilmv2_tf.datasets import tfds_data
@@ -40,6 +36,23 @@ from unilmv2_tf.datasets.splits import take_split
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
 _DOCUMENTS_AT_ONCE = 64
 Source = str | os.PathLike | list[str | os.PathLike]
+_TFDS_READERS = {
+    "documents": tfds_data.read_documents,
+    "pairs": tfds_data.read_pairs,
+    "labeled examples": tfds_data.read_labeled,
+    "questions": tfds_data.read_questions,
+}
+# By kind: from what follows `docstrings:` to a function of a split.
+_DOCSTRINGS = {
+    "documents": {"": docstrings.documents},
+    "pairs": {
+        "arguments": docstrings.argument_pairs,
+        "summaries": docstrings.summary_pairs,
+        "questions": docstrings.argument_questions,
+    },
+    "labeled examples": {"packages": docstrings.package_texts},
+    "questions": {"questions": docstrings.argument_questions},
+}
 
 
 def load_documents(source: Source, split: str | None = None) -> tf.data.Dataset:
@@ -79,10 +92,17 @@ def load_documents(source: Source, split: str | None = None) -> tf.data.Dataset:
     b'The first\\ndocument.'
     b'The second.'
     """
-    return _load(source, split, _DOCUMENTS)
+    return _concatenate(
+        source, split, lambda one: _load_one(one, split, "documents")
+    )
 
 
-def load_pairs(source: Source, split: str | None = None) -> tf.data.Dataset:
+def load_pairs(
+    source: Source,
+    split: str | None = None,
+    quoting: bool | None = None,
+    skip_misfits: bool = False,
+) -> tf.data.Dataset:
     """Loads pairs of texts for sequence-to-sequence training.
 
     Args:
@@ -92,6 +112,11 @@ def load_pairs(source: Source, split: str | None = None) -> tf.data.Dataset:
             `docstrings:arguments`, `docstrings:summaries` or
             `docstrings:questions`.
         split: As in `load_documents`.
+        quoting: Whether fields of TSV files may be in double quotes, as `csv`
+            and pandas write them. `False` takes quotes for characters.
+            Defaults to `None`: such files are refused.
+        skip_misfits: Whether records of files that do not fit are left out
+            with a warning that counts them. Defaults to `False`: an error.
 
     Returns:
         A `tf.data.Dataset` of `{"encoder_text": scalar string,
@@ -121,15 +146,24 @@ def load_pairs(source: Source, split: str | None = None) -> tf.data.Dataset:
     def load(one):
         if _has_questions(one):
             # Split by passage, before passages are joined with answers.
-            questions = _load_one(one, split, _QUESTIONS)
+            questions = _load_one(
+                one, split, "questions", skip_misfits=skip_misfits
+            )
             return squad_files.question_generation_pairs(one, questions)
-        return _load_one(one, split, _PAIRS)
+        return _load_one(
+            one, split, "pairs", quoting=quoting, skip_misfits=skip_misfits
+        )
 
     return _concatenate(source, split, load)
 
 
 def load_labeled(
-    source: Source, split: str | None = None, with_ids: bool = False
+    source: Source,
+    split: str | None = None,
+    with_ids: bool = False,
+    task: str | None = None,
+    quoting: bool | None = None,
+    skip_misfits: bool = False,
 ) -> tf.data.Dataset:
     """Loads labeled texts or pairs, for classification and regression.
 
@@ -142,12 +176,17 @@ def load_labeled(
         with_ids: Whether records hold an int64 `id`: the `idx` of a TFDS
             dataset, by which GLUE submissions are ordered, or the number of
             the example in its source, from 0. Defaults to `False`.
+        task: `"classify"` or `"regress"`: whether labels of files are classes
+            or values. Defaults to `None`: values if all are numbers, some
+            with a point, and not only 0.0 and 1.0.
+        quoting: As in `load_pairs`.
+        skip_misfits: As in `load_pairs`.
 
     Returns:
         A `tf.data.Dataset` of pairs: a dictionary of scalar strings, `text` or
         `text_a` and `text_b`, and the label, a scalar string (class) or
-        float32 (value). A label that TFDS does not have (test splits) is `""`
-        or NaN.
+        float32 (value), or strings of shape `(k,)` for records with `labels`.
+        A label that TFDS does not have (test splits) is `""` or NaN.
 
     Raises:
         FileNotFoundError: And the other errors of `load_documents`.
@@ -165,6 +204,12 @@ def load_labeled(
     {'text': b'I left early.'} b'bad'
     """
 
+    if task not in (None, "classify", "regress"):
+        raise ValueError(
+            "`task` must be 'classify', 'regress' or None. Received: "
+            f"task={task!r}"
+        )
+
     def finish(one, dataset):
         is_tfds = split_scheme(one)[0] == "tfds"
         if with_ids and "id" not in dataset.element_spec[0]:
@@ -178,10 +223,22 @@ def load_labeled(
             dataset = dataset.filter(_has_label)
         return dataset
 
-    return _load(source, split, _LABELED, finish)
+    options = dict(task=task, quoting=quoting, skip_misfits=skip_misfits)
+    return _concatenate(
+        source,
+        split,
+        lambda one: _load_one(
+            one, split, "labeled examples", finish, **options
+        ),
+    )
 
 
-def label_names(source: Source) -> list[str] | None:
+def label_names(
+    source: Source,
+    task: str | None = None,
+    quoting: bool | None = None,
+    skip_misfits: bool = False,
+) -> list[str] | None:
     """Returns the class names of a source in canonical order.
 
     For TFDS and the embedded corpus it is their own order; for files integers
@@ -190,6 +247,9 @@ def label_names(source: Source) -> list[str] | None:
     Args:
         source: String, path or a list of them, see `load_labeled`. TFDS data
             need not be prepared.
+        task: As in `load_labeled`, as are `quoting` and `skip_misfits`.
+        quoting: Whether TSV files have quotes.
+        skip_misfits: Whether records that do not fit are left out.
 
     Returns:
         A list of strings, or `None` if labels are values (regression).
@@ -207,7 +267,8 @@ def label_names(source: Source) -> list[str] | None:
     True
     """
     sources = _list_sources(source)
-    found = [_label_names(one) for one in sources]
+    options = dict(task=task, quoting=quoting, skip_misfits=skip_misfits)
+    found = [_label_names(one, options) for one in sources]
     if None in found:
         if any(found):
             raise ValueError(
@@ -218,10 +279,12 @@ def label_names(source: Source) -> list[str] | None:
     names = list(dict.fromkeys(name for names in found for name in names))
     if any(split_scheme(one)[0] for one in sources):
         return names
-    return labeled_files.sort_names(names)
+    return record_files.sort_names(names)
 
 
-def load_questions(source: Source, split: str | None = None) -> tf.data.Dataset:
+def load_questions(
+    source: Source, split: str | None = None, skip_misfits: bool = False
+) -> tf.data.Dataset:
     """Loads questions with the passages that answer them, or do not.
 
     Args:
@@ -231,6 +294,7 @@ def load_questions(source: Source, split: str | None = None) -> tf.data.Dataset:
             `docstrings:questions`.
         split: As in `load_documents`; questions about one passage stay
             together.
+        skip_misfits: As in `load_pairs`.
 
     Returns:
         A `tf.data.Dataset` of dictionaries: `id`, `question` and `context`,
@@ -251,17 +315,34 @@ def load_questions(source: Source, split: str | None = None) -> tf.data.Dataset:
         Rajpurkar et al., "Know What You Don't Know: Unanswerable Questions
         for SQuAD" (2018).
     """
-    return _load(source, split, _QUESTIONS)
+    return _concatenate(
+        source,
+        split,
+        lambda one: _load_one(
+            one, split, "questions", skip_misfits=skip_misfits
+        ),
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Kind:
-    """A kind of record: a name, and a reader for each kind of source."""
-
-    name: str
-    read_file: Callable  # of a path
-    read_tfds: Callable  # of a name, its builder and a split
-    docstrings: dict  # from what follows `docstrings:` to a function of a split
+def _read_file(path, kind, options):
+    if kind == "documents":
+        return _documents_of_file(path)
+    if kind == "questions":
+        return squad_files.questions_dataset(
+            squad_files.read_squad_file(path, **options)
+        )
+    if kind == "pairs":
+        columns = record_files.read_pairs_file(path, **options)
+        return tf.data.Dataset.from_tensor_slices(columns)
+    columns = record_files.read_labeled_file(path, **options)
+    if "label" in columns:
+        labels = columns.pop("label")
+        return tf.data.Dataset.from_tensor_slices((columns, labels))
+    labels = tf.ragged.constant(columns.pop("labels"), tf.string, ragged_rank=1)
+    # Ragged slices become tensors, as load_labeled describes them.
+    return tf.data.Dataset.from_tensor_slices((columns, labels)).map(
+        lambda record, labels: (record, tf.identity(labels))
+    )
 
 
 def _documents_of_file(path):
@@ -285,59 +366,8 @@ def _documents_of_file(path):
     )
 
 
-def _pairs_of_file(path):
-    columns = text_files.read_columns(path, "pairs")
-    return tf.data.Dataset.from_tensor_slices(columns)
-
-
-def _labeled_of_file(path):
-    columns = labeled_files.read_labeled_file(path)
-    labels = columns.pop("label")
-    return tf.data.Dataset.from_tensor_slices((columns, labels))
-
-
-def _questions_of_file(path):
-    return squad_files.questions_dataset(squad_files.read_squad_file(path))
-
-
-_DOCUMENTS = _Kind(
-    "documents",
-    _documents_of_file,
-    tfds_data.read_documents,
-    {"": docstrings.documents},
-)
-_PAIRS = _Kind(
-    "pairs",
-    _pairs_of_file,
-    tfds_data.read_pairs,
-    {
-        "arguments": docstrings.argument_pairs,
-        "summaries": docstrings.summary_pairs,
-        "questions": docstrings.argument_questions,
-    },
-)
-_LABELED = _Kind(
-    "labeled examples",
-    _labeled_of_file,
-    tfds_data.read_labeled,
-    {"packages": docstrings.package_texts},
-)
-_QUESTIONS = _Kind(
-    "questions",
-    _questions_of_file,
-    tfds_data.read_questions,
-    {"questions": docstrings.argument_questions},
-)
-
-
-def _load(source, split, kind, finish=lambda one, dataset: dataset):
-    """Loads sources; `finish` is applied to each before it is split."""
-    return _concatenate(
-        source, split, lambda one: _load_one(one, split, kind, finish)
-    )
-
-
-def _load_one(one, split, kind, finish=lambda one, dataset: dataset):
+def _load_one(one, split, kind, finish=None, **options):
+    """Loads a source; `finish` is applied to it before it is split."""
     scheme, name = split_scheme(one)
     has_split = split is None
     if scheme == "docstrings":
@@ -347,13 +377,16 @@ def _load_one(one, split, kind, finish=lambda one, dataset: dataset):
         name, named = tfds_data.split_place(name)
         builder = tfds_data.open_builder(name)
         chosen, has_split = tfds_data.choose_split(name, builder, named, split)
-        dataset = kind.read_tfds(name, builder, chosen)
+        dataset = _TFDS_READERS[kind](name, builder, chosen)
     else:
         paths = text_files.find_files(name)
         for path in paths:
-            text_files.extension_of(path, kind.name)
-        dataset = _join(paths, [kind.read_file(path) for path in paths])
-    dataset = finish(one, dataset)
+            text_files.extension_of(path, kind)
+        dataset = _join(
+            paths, [_read_file(path, kind, options) for path in paths]
+        )
+    if finish is not None:
+        dataset = finish(one, dataset)
     return dataset if has_split else take_split(one, dataset, split)
 
 
@@ -378,15 +411,15 @@ def split_scheme(source):
     return scheme[1], scheme[2]
 
 
-def docstring_source(source, name, kind=_DOCUMENTS):
+def docstring_source(source, name, kind="documents"):
     """Returns the function of the embedded corpus for `docstrings:name`."""
-    if name not in kind.docstrings:
-        known = [f"docstrings:{name}" for name in kind.docstrings]
+    if name not in _DOCSTRINGS[kind]:
+        known = [f"docstrings:{name}" for name in _DOCSTRINGS[kind]]
         raise ValueError(
-            f"{source!r} holds no {kind.name}. In the embedded corpus these "
-            f"are in {', '.join(known)}"
+            f"{source!r} holds no {kind}. In the embedded corpus these are in "
+            f"{', '.join(known)}"
         )
-    return kind.docstrings[name]
+    return _DOCSTRINGS[kind][name]
 
 
 def _concatenate(source, split, load):
@@ -417,8 +450,8 @@ def _join(names, datasets):
             raise ValueError(
                 "`source` must name sources of one kind of record. Received: "
                 f"{names[0]} with {_columns_of(joined)}, "
-                f"{name} with {_columns_of(dataset)}. If labels are values, "
-                "write them with a point in all files"
+                f"{name} with {_columns_of(dataset)}. Labels of files "
+                "can be made of one kind with --task classify or regress"
             )
         joined = joined.concatenate(dataset)
     return joined
@@ -441,21 +474,23 @@ def _has_questions(source):
     return name.lower().endswith(".json")
 
 
-def _label_names(source):
+def _label_names(source, options):
     scheme, name = split_scheme(source)
     if scheme == "tfds":
         name, _ = tfds_data.split_place(name)
         builder = tfds_data.open_builder(name)
         return tfds_data.find_labeled_columns(name, builder)[2]
     if scheme == "docstrings":
-        docstring_source(source, name, _LABELED)
+        docstring_source(source, name, "labeled examples")
         return list(PACKAGES)
     labels = set()
     for path in text_files.find_files(name):
-        labels.update(labeled_files.read_labeled_file(path)["label"])
+        columns = record_files.read_labeled_file(path, **options)
+        lists = columns.get("labels") or [columns["label"]]
+        labels.update(itertools.chain.from_iterable(lists))
     if any(isinstance(label, float) for label in labels):
         return None
-    return labeled_files.sort_names(labels)
+    return record_files.sort_names(labels)
 
 
 def _without_id(record, label):

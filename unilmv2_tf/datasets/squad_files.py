@@ -8,7 +8,10 @@ Versions 1.1 and 2.0:
          "is_impossible": false}]}]}]}
 
 A question without an answer has an empty list of `answers`; `is_impossible`
-may be missing. Other keys, `plausible_answers` among them, are ignored.
+may be missing. Other keys, `plausible_answers` among them, are ignored. Also
+read are integer ids, `answers` as columns, `{"text": [...], "answer_start":
+[...]}`, and records `{"id", "question", "context", "answers"}` in place of
+articles, both as Hugging Face's `datasets` has them.
 """
 
 import json
@@ -20,6 +23,7 @@ from unilmv2_tf.datasets.text_files import check_encodable
 from unilmv2_tf.datasets.text_files import decode_line
 from unilmv2_tf.datasets.text_files import errors_at
 from unilmv2_tf.datasets.text_files import extension_of
+from unilmv2_tf.datasets.text_files import fitting_records
 from unilmv2_tf.datasets.text_files import is_blank
 from unilmv2_tf.datasets.text_files import open_file
 
@@ -28,31 +32,54 @@ from unilmv2_tf.datasets.text_files import open_file
 ANSWER_SEPARATOR = " | "
 # A stripped passage shifts its answers by this many characters at most.
 _MAX_SHIFT = 10
+_ANSWER_KEYS = ("text", "answer_start")
 _TYPE_NAMES = {list: "a list", int: "an integer", str: "a string"}
 
 
-def read_squad_file(path):
+def read_squad_file(path, with_answers=True, skip_misfits=False):
     """Reads a file: a list of `(id, question, context, texts, starts)`.
 
     `texts` and `starts` are the answers and their positions in the context in
-    code points. An answer that is not at its position is moved if it occurs
-    once within 10 characters of it.
+    code points, empty unless `with_answers`. An answer that is not at its
+    position is moved if it occurs once within 10 characters of it.
     """
     extension_of(path, "questions")
-    records, places = [], {}
-    for place, context, question in _questions(path, _load(path)):
-        record = _record(place, context, question)
-        if record[0] in places:
+    places, num_moved = {}, 0
+
+    def parse(item):
+        nonlocal num_moved
+        place, context, question = item
+        identity = _field(question, "id", (str, int))
+        identity = str(identity).strip()
+        if not identity:
+            raise ValueError("'id' is empty")
+        text = _text(question, "question")
+        texts, starts = [], []
+        for answer in _answers(question) if with_answers else ():
+            texts.append(_text(answer, "text"))
+            start = _field(answer, "answer_start", int)
+            starts.append(_find_start(context, texts[-1], start))
+            num_moved += starts[-1] != start
+        if places.setdefault(identity, place) is not place:
             raise ValueError(
-                f"{place}: the id {record[0]!r} is that of "
-                f"{places[record[0]]} too: ids must be unique, because "
-                "predictions are matched by them"
+                f"the id {identity!r} is that of {places[identity]} too: ids "
+                "must be unique, because predictions are matched by them"
             )
-        places[record[0]] = place
-        records.append(record)
-    if not records:
-        raise ValueError(f"{path} is empty: it has no questions")
-    return records
+        return identity, text, context, texts, starts
+
+    questions = (
+        (_named(place, question), (place, context, question))
+        for place, context, question in _questions(path, _load(path))
+    )
+    records = fitting_records(path, "questions", questions, parse, skip_misfits)
+    if num_moved:
+        were = "answer was" if num_moved == 1 else "answers were"
+        warnings.warn(
+            f"{path}: {num_moved:,} {were} moved, by at most {_MAX_SHIFT} "
+            "characters, to where the passage has the text",
+            stacklevel=2,
+        )
+    return [record for _, record in records]
 
 
 def questions_dataset(records):
@@ -98,9 +125,6 @@ def question_generation_pairs(source, questions):
     def is_answered(record):
         return tf.size(record["answer_texts"]) > 0
 
-    def count(counts, record):
-        return counts + tf.cast(tf.stack([True, is_answered(record)]), tf.int64)
-
     def to_pair(record):
         texts = [record["context"], record["answer_texts"][0]]
         return {
@@ -108,8 +132,8 @@ def question_generation_pairs(source, questions):
             "decoder_text": record["question"],
         }
 
-    counts = questions.reduce(tf.zeros([2], tf.int64), count)
-    total, answered = counts.numpy().tolist()
+    found = [bool(x) for x in questions.map(is_answered).as_numpy_iterator()]
+    total, answered = len(found), sum(found)
     if not answered:
         raise ValueError(
             f"{source} has no question with an answer in its passage: a "
@@ -142,36 +166,83 @@ def _load(path):
 
 def _questions(path, content):
     """Yields place, context and unchecked question."""
-    for number, article in enumerate(_field(path, content, "data", list), 1):
-        place = f"{path}, article {number}"
-        paragraphs = _field(place, article, "paragraphs", list)
+    articles = content
+    if not isinstance(content, list):
+        with errors_at(path):
+            articles = _field(content, "data", list)
+    for number, article in enumerate(articles, 1):
+        if isinstance(article, dict) and "question" in article:
+            place = f"record {number}"
+            with errors_at(f"{path}, {place}"):
+                context = _text(article, "context")
+            yield place, context, article
+            continue
+        place = f"article {number}"
+        with errors_at(f"{path}, {place}"):
+            paragraphs = _field(article, "paragraphs", list)
         for number, paragraph in enumerate(paragraphs, 1):
             inner = f"{place}, paragraph {number}"
-            context = _text(inner, paragraph, "context")
-            questions = _field(inner, paragraph, "qas", list)
+            with errors_at(f"{path}, {inner}"):
+                context = _text(paragraph, "context")
+                questions = _field(paragraph, "qas", list)
             for number, question in enumerate(questions, 1):
                 yield f"{inner}, question {number}", context, question
 
 
-def _record(place, context, question):
-    identity = _text(place, question, "id")
-    place = f"{place} (id {identity})"
-    text = _text(place, question, "question")
-    answers = _field(place, question, "answers", list)
-    if question.get("is_impossible") and answers:
+def _named(place, question):
+    if isinstance(question, dict) and "id" in question:
+        return f"{place} (id {question['id']})"
+    return place
+
+
+def _answers(question):
+    """Returns the answers of a question: a list of objects."""
+    if question.get("answers") is None:
         raise ValueError(
-            f"{place}: 'is_impossible' is true, but there are answers. An "
-            "answer that is only plausible goes under 'plausible_answers'"
+            "the key 'answers' is missing, without which nothing can be "
+            f"compared. Found: {', '.join(question)}. A question without an "
+            "answer has an empty list; questions to be answered go to "
+            "`unilmv2 predict`"
         )
-    texts, starts = [], []
-    for answer in answers:
-        texts.append(_text(place, answer, "text"))
-        start = _field(place, answer, "answer_start", int)
-        starts.append(_find_start(place, context, texts[-1], start))
-    return identity, text, context, texts, starts
+    answers = question["answers"]
+    if isinstance(answers, dict):
+        columns = [_field(answers, key, list) for key in _ANSWER_KEYS]
+        if len({len(column) for column in columns}) > 1:
+            raise ValueError(
+                "'answers' must have as many texts as positions, not "
+                f"{len(columns[0])} and {len(columns[1])}"
+            )
+        answers = [dict(zip(_ANSWER_KEYS, pair)) for pair in zip(*columns)]
+    elif not isinstance(answers, list):
+        raise ValueError(
+            f"'answers' must be a list, not {json.dumps(answers)[:60]}"
+        )
+    impossible = question.get("is_impossible")
+    if isinstance(impossible, str):
+        impossible = {"true": True, "false": False}.get(impossible.lower(), "")
+    if impossible not in (True, False, None):
+        raise ValueError(
+            "'is_impossible' must be true or false, not "
+            f"{json.dumps(question['is_impossible'])[:60]}"
+        )
+    # Some write an empty answer where there is none.
+    no_starts = (-1, None) if impossible is None else ()
+    answers = [
+        answer
+        for answer in answers
+        if not isinstance(answer, dict)
+        or answer.get("text") != ""
+        or not (impossible or answer.get("answer_start") in no_starts)
+    ]
+    if impossible and answers:
+        raise ValueError(
+            "'is_impossible' is true, but there are answers. An answer that "
+            "is only plausible goes under 'plausible_answers'"
+        )
+    return answers
 
 
-def _find_start(place, context, answer, start):
+def _find_start(context, answer, start):
     if 0 <= start and context.startswith(answer, start):
         return start
     shifted = [
@@ -183,14 +254,14 @@ def _find_start(place, context, answer, start):
         return shifted[0]
     found = context[max(start, 0) : max(start, 0) + len(answer)]
     raise ValueError(
-        f"{place}: the answer {answer[:40]!r} must be in the context at "
-        f"'answer_start' {start} (in characters, from 0), or once within "
-        f"{_MAX_SHIFT} of it. Found {found[:40]!r} there, and the answer "
-        f"{len(shifted)} times within {_MAX_SHIFT} of it"
+        f"the answer {answer[:40]!r} must be in the context at 'answer_start' "
+        f"{start} (in characters, from 0), or once within {_MAX_SHIFT} of it. "
+        f"Found {found[:40]!r} there, and the answer {len(shifted)} times "
+        f"within {_MAX_SHIFT} of it"
     )
 
 
-def _field(place, record, key, kind):
+def _field(record, key, kind):
     if not isinstance(record, dict) or key not in record:
         found = (
             ", ".join(record) or "no key"
@@ -198,22 +269,21 @@ def _field(place, record, key, kind):
             else f"a {type(record).__name__}"
         )
         raise ValueError(
-            f"{place}: the key {key!r} is missing, which SQuAD's format has. "
+            f"the key {key!r} is missing, which SQuAD's format has. "
             f"Found: {found}"
         )
     value = record[key]
     if not isinstance(value, kind) or isinstance(value, bool):
+        kind = kind if isinstance(kind, type) else kind[0]
         raise ValueError(
-            f"{place}: {key!r} must be {_TYPE_NAMES[kind]}, not "
-            f"{json.dumps(value)[:60]}"
+            f"{key!r} must be {_TYPE_NAMES[kind]}, not {json.dumps(value)[:60]}"
         )
     return value
 
 
-def _text(place, record, key):
-    text = _field(place, record, key, str)
+def _text(record, key):
+    text = _field(record, key, str)
     if is_blank(text):
-        raise ValueError(f"{place}: {key!r} is empty")
-    with errors_at(place):
-        check_encodable(text, key)
+        raise ValueError(f"{key!r} is empty")
+    check_encodable(text, key)
     return text

@@ -1,17 +1,17 @@
-"""Text, JSON Lines and TSV files: finding, opening and reading records.
+"""Text, JSON Lines and TSV files: finding and opening them, lines, documents.
 
 Files are UTF-8. Blank lines between records, byte order marks and Windows line
-ends are accepted everywhere. TSV files have no header and no quotes. Texts in
-JSON Lines are strings, or lists of WordPieces, which are joined.
+ends are accepted everywhere. Texts in JSON Lines are strings, or lists of
+WordPieces, which are joined.
 """
 
 import codecs
 import contextlib
-import functools
 import glob
 import json
 import os
 import stat
+import warnings
 
 EXTENSIONS = {
     "documents": (".txt", ".jsonl", ".tsv"),
@@ -19,15 +19,11 @@ EXTENSIONS = {
     "labeled examples": (".jsonl", ".tsv"),
     "questions": (".json",),
 }
-# The keys of a record, by kind of record: in JSON Lines, and in a dataset.
-_JSON_KEYS = {"documents": ("text",), "pairs": ("src", "tgt")}
-COLUMNS = {"documents": ("text",), "pairs": ("encoder_text", "decoder_text")}
-# Generating a target from an empty source is a valid task.
-_MAY_BE_EMPTY = ("src", "encoder_text")
 # ASCII white space, which is what `tf.strings.strip` removes.
 SPACE = b" \t\n\r\x0b\x0c"
 # Longer documents are read as several texts, so that memory stays bounded.
 MAX_TEXT_BYTES = 1_000_000
+_MISFITS_SHOWN = 5
 
 
 def find_files(pattern):
@@ -130,6 +126,54 @@ def decoded_lines(path, lines):
         yield number, text
 
 
+def numbered_lines(path):
+    """Yields number and bytes of the lines that are not blank."""
+    with open_file(path) as file:
+        for number, line in enumerate(file, 1):
+            if not _is_blank_line(line):
+                yield number, line
+
+
+def fitting_records(path, kind, records, parse, skip_misfits=False):
+    """Parses records, pairs of a line number (or a place) and what `parse`
+    takes. Those that raise a ValueError are named in one, or left out.
+
+    Returns a list of pairs of number and parsed record.
+    """
+    fitting, misfits = [], []
+    for place, record in records:
+        try:
+            fitting.append((place, parse(record)))
+        except ValueError as error:
+            place = f":{place}" if isinstance(place, int) else f", {place}"
+            misfits.append(f"{place}: {error}")
+    total = len(fitting) + len(misfits)
+    if misfits and not skip_misfits:
+        if len(misfits) == 1:
+            raise ValueError(f"{path}{misfits[0]}")
+        shown = "; ".join(
+            place[1:].strip() for place in misfits[:_MISFITS_SHOWN]
+        )
+        more = len(misfits) - _MISFITS_SHOWN
+        raise ValueError(
+            f"{path}: {len(misfits):,} of {total:,} {kind} do not fit: {shown}"
+            + (f"; and {more:,} more" if more > 0 else "")
+            + ". Correct them, or leave them out with --skip_misfits true"
+        )
+    if not fitting:
+        raise ValueError(
+            f"{path} is empty: it has no {kind}"
+            + (f" that fit, of {total:,}" if total else "")
+        )
+    if misfits:
+        warnings.warn(
+            f"{path}: {len(misfits):,} of {total:,} {kind} do not fit and are "
+            f"left out, the first: {misfits[0][1:].strip()}",
+            stacklevel=2,
+        )
+    return fitting
+
+
 def line_place(path, position):
     """Returns `path:line` for the line that holds a byte of a file."""
     number = 1
@@ -174,42 +218,41 @@ def _cut_place(text, begin, end):
     return last if text[last] >= 0xC0 else end
 
 
-def read_records(path, parse, start=0, end=None):
-    """Yields `parse(line)` for the non-blank lines in a range of a file.
-
-    `parse` raises a ValueError that says what is wrong; file and line number
-    are added here.
-    """
-    for position, line in _read_lines(path, start, end):
-        if _is_blank_line(line):
-            continue
-        try:
-            record = parse(decode_line(line))
-        except ValueError as error:
-            place = line_place(path, position)
-            raise ValueError(f"{place}: {error}") from None
-        yield record
-
-
-def read_columns(path, kind):
-    """Reads a file of documents or pairs: a dict of lists of strings."""
-    records = list(read_records(path, _parser(path, kind)))
-    if not records:
-        raise ValueError(f"{path} is empty: it has no {kind}")
-    return dict(zip(COLUMNS[kind], map(list, zip(*records))))
-
-
 def read_texts(path, start=0, end=None):
     """Yields the documents of a range of a file as `(bytes, is_start)`.
 
     Documents longer than `MAX_TEXT_BYTES` come in several texts, the first of
     which has `is_start` set. Ranges begin and end at `document_boundary`.
     """
-    if extension_of(path, "documents") == ".txt":
+    extension = extension_of(path, "documents")
+    if extension == ".txt":
         yield from _read_paragraphs(path, start, end)
         return
-    for (text,) in read_records(path, _parser(path, "documents"), start, end):
-        yield from cut_text(text.encode("utf-8"))
+    parse = _json_document if extension == ".jsonl" else _table_document
+    for position, line in _read_lines(path, start, end):
+        if not _is_blank_line(line):
+            try:
+                text = parse(decode_line(line))
+            except ValueError as error:
+                place = line_place(path, position)
+                raise ValueError(f"{place}: {error}") from None
+            yield from cut_text(text.encode("utf-8"))
+
+
+def _json_document(line):
+    example = '{"text": "..."}'
+    record = parse_object(line, example)
+    check_keys(record, ["text"], "documents", example)
+    return text_of(record, "text")
+
+
+def _table_document(line):
+    columns = line.count("\t") + 1
+    if columns > 1:
+        raise ValueError(
+            f"a TSV file of documents has 1 column, this line has {columns}"
+        )
+    return line
 
 
 def read_documents(path):
@@ -277,40 +320,11 @@ def _read_paragraphs(path, start, end):
         yield b"\n".join(lines), is_start
 
 
-def _parser(path, kind):
-    parse = {".jsonl": parse_json, ".tsv": parse_tsv}
-    return functools.partial(parse[extension_of(path, kind)], kind=kind)
-
-
-def parse_tsv(line, kind):
-    """Parses a line of TSV."""
-    columns = line.split("\t")
-    wanted = len(COLUMNS[kind])
-    if len(columns) != wanted:
-        raise ValueError(
-            f"a TSV file of {kind} has {wanted} "
-            f"column{'s' if wanted > 1 else ''}, this line has "
-            f"{len(columns)}"
-        )
-    num_optional = sum(key in _MAY_BE_EMPTY for key in COLUMNS[kind])
-    check_columns(columns, num_optional)
-    return columns
-
-
 def check_columns(columns, num_optional=0):
     """Raises an error for an empty column after the first `num_optional`."""
     for number, column in enumerate(columns, 1):
         if number > num_optional and is_blank(column):
             raise ValueError(f"column {number} is empty")
-
-
-def parse_json(line, kind):
-    """Parses a line of JSON Lines."""
-    keys = _JSON_KEYS[kind]
-    example = "{" + ", ".join(f'"{key}": "..."' for key in keys) + "}"
-    record = parse_object(line, example)
-    check_keys(record, keys, kind, example)
-    return [text_of(record, key, key in _MAY_BE_EMPTY) for key in keys]
 
 
 def parse_object(line, example):

@@ -7,7 +7,7 @@ Data must be prepared with `tfds build NAME`; nothing is downloaded here.
 import tensorflow as tf
 
 from unilmv2_tf.datasets.glue import find_glue_task
-from unilmv2_tf.datasets.labeled_files import TEXT_KEYS
+from unilmv2_tf.datasets.record_files import TEXT_KEYS
 
 _QUESTION_FEATURES = ("id", "question", "context", "answers")
 _ANSWER_FEATURES = ("text", "answer_start")

@@ -59,30 +59,35 @@ class Examples:
         return digest.hexdigest()[:16]
 
 
-def read_labeled(source, split=None):
+def read_labeled(source, split=None, **options):
     """Reads labeled texts: `text` or `text_a` and `text_b`, `label`, `id`.
 
     Labels are names, "" where a benchmark withholds them, lists of names, or
     floats.
     """
-    dataset = load_labeled(source, split, with_ids=True)
-    batches = list(dataset.batch(4096).as_numpy_iterator())
+    dataset = load_labeled(source, split, with_ids=True, **options)
+    batches = list(dataset.ragged_batch(4096).as_numpy_iterator())
     columns = {
         key: np.concatenate([x[key] for x, _ in batches])
         for key in batches[0][0]
     }
+    if dataset.element_spec[1].shape.rank == 1:
+        rows = [row.tolist() for _, labels in batches for row in labels]
+        lists = [[name.decode("utf-8") for name in row] for row in rows]
+        return Examples({**columns, "label": _object_array(lists)})
     labels = np.concatenate([label for _, label in batches])
     if labels.dtype == object:
         labels = np.array([label.decode("utf-8") for label in labels], object)
     return Examples({**columns, "label": labels})
 
 
-def read_pairs(source, split=None):
+def read_pairs(source, split=None, **options):
     """Reads pairs: `encoder_text` and `decoder_text`.
 
     Pairs without a target, as corpora of TFDS may have them, are left out.
     """
-    batches = list(load_pairs(source, split).batch(4096).as_numpy_iterator())
+    dataset = load_pairs(source, split, **options)
+    batches = list(dataset.batch(4096).as_numpy_iterator())
     columns = {
         key: np.concatenate([np.array([], object), *(b[key] for b in batches)])
         for key in ("encoder_text", "decoder_text")
@@ -98,7 +103,7 @@ def read_pairs(source, split=None):
     return Examples(columns, num_skipped).take(has_target)
 
 
-def read_questions(source, split=None):
+def read_questions(source, split=None, **options):
     """Reads questions: `id`, `question`, `context` and their answers.
 
     `answer_texts` and `answer_starts` are lists, empty where the passage has
@@ -106,18 +111,18 @@ def read_questions(source, split=None):
     """
     names = ("id", "question", "context", "answer_texts", "answer_starts")
     columns = {name: [] for name in names}
-    for record in load_questions(source, split).as_numpy_iterator():
+    dataset = load_questions(source, split, **options)
+    for record in dataset.as_numpy_iterator():
         for name in ("id", "question", "context"):
             columns[name].append(record[name].decode())
         texts = record["answer_texts"].tolist()
         columns["answer_texts"].append([text.decode() for text in texts])
         columns["answer_starts"].append(record["answer_starts"].tolist())
-    return Examples(
-        {
-            name: np.fromiter(values, object, len(values))
-            for name, values in columns.items()
-        }
-    )
+    return Examples({name: _object_array(x) for name, x in columns.items()})
+
+
+def _object_array(values):
+    return np.fromiter(values, object, len(values))
 
 
 def has_label_lists(examples):
