@@ -1,6 +1,7 @@
 """The settings of a run, kept beside its output and compared on a resume."""
 
 import dataclasses
+import glob
 import json
 import os
 
@@ -19,7 +20,8 @@ def recorded_settings(args):
 def check_same_settings(output, settings):
     """Writes `settings.json`, or compares with those of an interrupted run."""
     path = os.path.join(output, "settings.json")
-    if not os.path.exists(path):
+    # A start that was refused leaves its settings and nothing to resume.
+    if not os.path.exists(path) or not _has_state(output):
         write_text(path, json.dumps(settings, indent=2) + "\n")
         return
     changed = changed_settings(path, settings)
@@ -29,6 +31,13 @@ def check_same_settings(output, settings):
             f"output={output}, started with {', '.join(changed)}. Choose "
             "another folder, or the settings it was started with."
         )
+
+
+def _has_state(output):
+    return any(
+        glob.glob(os.path.join(glob.escape(output), pattern), recursive=True)
+        for pattern in ("**/checkpoints/*", "**/preset/*", "**/result.json")
+    )
 
 
 def changed_settings(path, settings):

@@ -240,7 +240,8 @@ def _check_first_line(path, kind, rows):
             + (f": {doubt}" if doubt else "")
             + ". Remove it, for example with: tail -n +2. An example that only "
             "looks so can stand in any other line"
-            + ". Column 1 looks like ids: cut -f2- removes it" * has_ids
+            + ". Column 1 looks like ids: cut -f2- removes it"
+            * has_ids
         )
     if doubt:
         warnings.warn(

@@ -17,7 +17,8 @@ def hold_out(
 
     The first text of a record (`text`, `encoder_text`, `text_a`; for questions
     the `context`) decides its part: records with equal inputs stay together,
-    and a record keeps its part when others are added to the file.
+    and a record keeps its part when others are added to the file. If the share
+    of few records is none, those with the lowest hash are held out.
 
     Args:
         dataset: A `tf.data.Dataset` as `load_documents`, `load_pairs`,
@@ -57,15 +58,24 @@ def hold_out(
         )
 
     # A label is a second argument.
-    def is_validation(record, *label):
-        return is_held_out(record[key], share)
+    def bucket_of(record, *label):
+        return _bucket(record[key])
 
-    def is_training(record, *label):
-        return not is_validation(record)
+    def parts_at(limit):
+        return (
+            dataset.filter(lambda *record: bucket_of(*record) >= limit),
+            dataset.filter(lambda *record: bucket_of(*record) < limit),
+        )
 
-    parts = dataset.filter(is_training), dataset.filter(is_validation)
+    def is_empty(part):
+        return next(iter(part.take(1)), None) is None
+
+    parts = parts_at(round(share * _NUM_BUCKETS))
+    if is_empty(parts[1]):
+        buckets = dataset.map(bucket_of).as_numpy_iterator()
+        parts = parts_at(min(map(int, buckets), default=0) + 1)
     for name, part in zip(SPLITS, parts):
-        if next(iter(part.take(1)), None) is None:
+        if is_empty(part):
             raise ValueError(
                 f"`dataset` has too few records: with share={share}, no record "
                 f"is left for {name}. Give more records, another share or a "
@@ -76,9 +86,12 @@ def hold_out(
 
 def is_held_out(texts, share):
     """Returns a bool tensor: whether texts belong to validation."""
+    return _bucket(texts) < round(share * _NUM_BUCKETS)
+
+
+def _bucket(texts):
     beginnings = tf.strings.substr(texts, 0, HASHED_BYTES)
-    bucket = tf.strings.to_hash_bucket_fast(beginnings, _NUM_BUCKETS)
-    return bucket < round(share * _NUM_BUCKETS)
+    return tf.strings.to_hash_bucket_fast(beginnings, _NUM_BUCKETS)
 
 
 def take_split(source, dataset, split):
@@ -88,4 +101,9 @@ def take_split(source, dataset, split):
     try:
         return hold_out(dataset)[SPLITS.index(split)]
     except ValueError as error:
-        raise ValueError(f"{source} cannot be split: {error}") from None
+        if "too few" not in str(error):
+            raise
+        raise ValueError(
+            f"{source} cannot be split: training and validation need different "
+            "texts. Give more, or name what is held out with --validation"
+        ) from None

@@ -24,6 +24,8 @@ def evaluate(
     max_length: int | None = None,
     baselines: str | None = None,
     label_names: list[str] | None = None,
+    quoting: bool | None = None,
+    skip_misfits: bool = False,
     sampler_args: SamplerArgs = PRESET_SAMPLER,
 ) -> dict[str, float]:
     """Scores a fine-tuned model on labeled data, and prints the scores.
@@ -53,6 +55,10 @@ def evaluate(
             words of the source, and the target of the most similar source.
         label_names: Names of a classifier's classes in their order, as in
             '[negative,positive]', if the preset has none or the data others.
+        quoting: Whether TSV has fields in double quotes, as csv and pandas
+            write them; by default such files are refused.
+        skip_misfits: Leave out records of files that do not fit; by default
+            they are an error.
         sampler_args: Options of the sampler of generated texts.
 
     Returns:
@@ -89,6 +95,7 @@ def evaluate(
         score_texts(["a"], ["a"], metrics)
     model = load_task(preset)
     split = evaluation_split(data)
+    read = {"quoting": quoting, "skip_misfits": skip_misfits}
     notes, baseline_scores, num_left_out = {}, {}, 0
     options = {
         "metrics": metrics,
@@ -111,7 +118,7 @@ def evaluate(
         )
     if isinstance(model, UniLMv2Seq2SeqLM):
         model.compile(sampler=_one_text_sampler(model, sampler_args))
-        examples = read_pairs(data, split).spread(num_examples)
+        examples = read_pairs(data, split, **read).spread(num_examples)
         methods = {} if baselines is None else fit_baselines(baselines)
         predictions = generate_texts(model, examples, batch_size, max_length)
         scores = predictions.scores(metrics)
@@ -126,15 +133,17 @@ def evaluate(
         }
         num_left_out = examples.num_skipped
     elif isinstance(model, UniLMv2TextClassifier):
-        examples = read_labeled(data, split)
+        task = "regress" if model.is_regression else "classify"
+        examples = read_labeled(data, split, task=task, **read)
         name_classes(model, examples, label_names)
         predictions = predict_labels(model, examples, batch_size)
         scores = predictions.scores(
             metrics_of(data, predictions.names, multi_label=model.multi_label)
         )
     elif isinstance(model, UniLMv2QuestionAnswerer):
+        examples = read_questions(data, split, skip_misfits=skip_misfits)
         predictions = answer_questions(
-            model, read_questions(data, split), batch_size, max_answer_length
+            model, examples, batch_size, max_answer_length
         )
         scores = predictions.scores()
     else:

@@ -244,6 +244,8 @@ class FinetuneArgs(DeviceArgs, OptimizerArgs, RunArgs):
             training stops; by default it does not.
         evaluations_per_epoch: Number of evaluations in each epoch. The best
             weights are kept.
+        skip_misfits: Leave out records of files that do not fit, such as
+            questions whose answers are elsewhere; by default they are an error.
         seeds: Number of runs, with consecutive seeds.
         evaluation_batch_size: Rows in each batch of an evaluation.
 
@@ -263,6 +265,7 @@ class FinetuneArgs(DeviceArgs, OptimizerArgs, RunArgs):
     layer_decay: float | None = None
     lora_rank: int | None = None
     patience: int | None = None
+    skip_misfits: bool = False
     evaluations_per_epoch: int = 1
     seeds: int = 1
     evaluation_batch_size: int = 64
@@ -299,6 +302,11 @@ class ClassifyArgs(FinetuneArgs):
     Args:
         data: Labeled texts or pairs: PATH.tsv, PATH.jsonl,
             tfds:NAME/CONFIG:SPLIT or docstrings:packages.
+        task: classify or regress: whether labels are classes or values. By
+            default labels are values if all are numbers, some with a point,
+            and not only 0.0 and 1.0.
+        quoting: Whether TSV has fields in double quotes, as csv and pandas
+            write them; by default such files are refused.
         sequence_length: Maximum number of tokens in a row, special tokens
             included. Batches are cropped to their longest row.
         metric: Metric that selects the best weights: accuracy, f1, macro_f1,
@@ -322,6 +330,8 @@ class ClassifyArgs(FinetuneArgs):
         Bao et al., 2020, section 3.4 and table 9.
     """
 
+    task: Literal["classify", "regress"] | None = None
+    quoting: bool | None = None
     sequence_length: int = 128
     metric: str | None = None
     class_weights: Literal["balanced"] | dict[str, float] | None = None
@@ -373,6 +383,8 @@ class Seq2SeqArgs(SamplerArgs, FinetuneArgs):
             tfds:xsum, tfds:NAME/CONFIG:SPLIT, docstrings:summaries or
             docstrings:arguments; or questions to learn to ask: PATH.json in
             SQuAD's format, tfds:squad/v1.1 or docstrings:questions.
+        quoting: Whether TSV has fields in double quotes, as csv and pandas
+            write them; by default such files are refused.
         seed: Seed of new weights, masks, data order and dropout.
         source_length: Maximum number of tokens of a source, special tokens
             included. Batches are cropped to their longest row.
@@ -400,6 +412,7 @@ class Seq2SeqArgs(SamplerArgs, FinetuneArgs):
         Bao et al., 2020, section 3.4 and table 10.
     """
 
+    quoting: bool | None = None
     seed: int = 0
     learning_rate: float = 7e-5
     source_length: int = 464

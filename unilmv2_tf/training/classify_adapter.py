@@ -35,7 +35,9 @@ class ClassifyAdapter(TaskAdapter):
     def __init__(self, args):
         super().__init__(args)
         is_regression = self.train["label"].dtype.kind == "f"
-        self.label_names = None if is_regression else label_names(args.data)
+        self.label_names = None
+        if not is_regression:
+            self.label_names = label_names(args.data, **self.read_options())
         self.multi_label = has_label_lists(self.train)
         self._check_examples()
         self.metrics = metrics_of(
@@ -55,6 +57,14 @@ class ClassifyAdapter(TaskAdapter):
             self.class_weights = class_weights(
                 args.class_weights, self.train["label"], self.label_names
             )
+
+    def read_options(self):
+        if self.train is None:
+            return super().read_options()
+        # What is held out has labels of the kind that is trained on.
+        is_regression = self.train["label"].dtype.kind == "f"
+        task = "regress" if is_regression else "classify"
+        return {**super().read_options(), "task": task}
 
     def _check_examples(self):
         args = self.args
@@ -94,7 +104,7 @@ class ClassifyAdapter(TaskAdapter):
         return {**super().facts(), "labels": self.label_names}
 
     def describe(self):
-        kind = "regression"
+        kind = "a REGRESSION: labels are values (--task classify: classes)"
         if self.label_names is not None:
             kind = f"{len(self.label_names)} classes"
             if self.multi_label:

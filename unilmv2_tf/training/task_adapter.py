@@ -25,18 +25,26 @@ class TaskAdapter:
     """
 
     metrics = None
+    train = None
 
     def __init__(self, args):
         self.args = args
         self.tokenizer = load_tokenizer(args)
-        if args.validation is None:
-            train = self.read(args.data, "train")
-            self.held_out = self.read(args.data, "validation")
-        else:
-            train = self.read(args.data)
-            self.held_out = self.read(args.validation)
+        splits = (
+            ("train", "validation") if args.validation is None else [None] * 2
+        )
+        train = self.read(args.data, splits[0], **self.read_options())
         self.train = train.sample(args.num_examples)
+        self.held_out = self.read(
+            args.validation or args.data, splits[1], **self.read_options()
+        )
         self.predictions = None
+
+    def read_options(self):
+        """Further arguments of `read`."""
+        names = ("task", "quoting", "skip_misfits")
+        values = {name: getattr(self.args, name, None) for name in names}
+        return {name: x for name, x in values.items() if x is not None}
 
     def facts(self):
         """What determines the result, besides the arguments."""
@@ -89,7 +97,9 @@ class TaskAdapter:
         model = self.task_cls.from_preset(preset)
         scores = {}
         for source, place in sources.items():
-            predictions = self.predict(model, self.read(source))
+            predictions = self.predict(
+                model, self.read(source, **self.read_options())
+            )
             self.write_final(predictions, place, output)
             if predictions.can_be_scored:
                 scores[source] = predictions.scores(self.metrics)
