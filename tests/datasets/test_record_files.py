@@ -1,4 +1,7 @@
+import csv
 import json
+import pathlib
+import warnings
 
 import pytest
 from hypothesis import given
@@ -7,12 +10,15 @@ from hypothesis import strategies as st
 
 from unilmv2_tf.datasets import label_names
 from unilmv2_tf.datasets import load_labeled
+from unilmv2_tf.datasets import load_pairs
+
+CASES = pathlib.Path(__file__).parent / "cases"
 
 
-def examples(path):
+def examples(path, **options):
     return [
         (tuple(text.decode() for text in record.values()), label)
-        for record, label in load_labeled(str(path)).as_numpy_iterator()
+        for record, label in load_labeled(path, **options).as_numpy_iterator()
     ]
 
 
@@ -50,8 +56,9 @@ def test_examples_come_back_as_they_were_written(
         ]
         text = "\n\n".join(lines) + "\r\n"
         path.write_text(text, encoding="utf-8", newline="")
-        found = examples(path)
-        names = label_names(str(path))
+        task = "regress" if kind == "values" else None
+        found = examples(path, task=task, quoting=False)
+        names = label_names(path, task=task, quoting=False)
         if kind == "values":
             assert names is None
             assert found == rows
@@ -95,14 +102,18 @@ def test_integers_are_classes_and_points_make_values(tmp_path):
         ("a.tsv", "a\t1.5\na\t1e39", r"a.tsv:2: the label 1e\+39 is not"),
         ("a.tsv", "a\t1\na\t1.5\na\tx", "tsv:3: .*class 'x'.*value 1.5"),
         ("a.tsv", "sentence\tlabel\na\tx", "a.tsv:1: .*header.*tail -n"),
-        ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "a", "label": 1.5}',
-         "jsonl:2: .*class '1'.*value 1.5.*3.0"),
+        ("a.jsonl", '{"text": "a", "label": 1.5}\n{"text": "a", "label": "x"}',
+         "jsonl:2: .*class 'x'.*value 1.5.*--task"),
+        ("a.tsv", "a\tscore\na\t1.5", "a.tsv:1: .*header.*label is 'score'"),
+        ("a.tsv", "a\n\nb\tx\nc", "a.tsv: 2 of 3 labeled.*1: .*; 4: .*misfits"),
         ("a.jsonl", '{"text": "a", "label": NaN}', "1: the label nan is not"),
         ("a.jsonl", '{"text": "a", "label": null}', "1: 'label' must.*null"),
         ("a.jsonl", '{"text": "a", "label": true}', "1: 'label' must.*true"),
         ("a.jsonl", '{"text": "a", "label": " "}', "1: 'label' is empty"),
         ("a.jsonl", '{"text": "", "label": "x"}', "1: 'text' is empty"),
-        ("a.jsonl", '{"text": "a", "labels": "x"}', "'label' is missing.*text"),
+        ("a.jsonl", '{"text": "a", "labels": "x"}', "'labels' must be a list"),
+        ("a.jsonl", '{"text": "a", "labels": [true]}', "'labels' must.*true"),
+        ("a.jsonl", '{"text": "a", "labels": [], "label": 1}', "'labels' must"),
         ("a.jsonl", '{"text_a": "a", "label": 1}', "'text_b' is missing"),
         ("a.jsonl", '{"text": "a", "text_b": "b", "label": 1}', "not all"),
         ("a.jsonl", '{"text": "a", "label": "\\ud800"}', "'label'.*surrogate"),
@@ -116,3 +127,124 @@ def test_errors_name_the_file_and_the_line(tmp_path, name, content, message):
     path.write_text(content)
     with pytest.raises(ValueError, match=f"(?s){message}"):
         load_labeled(str(path))
+
+
+def write_table(path, rows, quoting=csv.QUOTE_MINIMAL):
+    with open(path, "w", newline="") as file:
+        csv.writer(file, delimiter="\t", quoting=quoting).writerows(rows)
+    return path
+
+
+def test_a_header_of_unknown_names(tmp_path):
+    for name in ("header.tsv", "ids.tsv"):
+        with pytest.raises(ValueError, match=r":1: this looks like a header"):
+            load_labeled(CASES / "11_tables" / name)
+    reviews = [(f"a long review {n}", str(n % 5)) for n in range(40)]
+    path = write_table(tmp_path / "a.tsv", [("Review Body", "Stars"), *reviews])
+    with pytest.raises(ValueError, match=r"'Stars', the others are num"):
+        load_labeled(path)
+    # One word a text: only the class is odd.
+    names = [(f"Ann{n}", "ab"[n % 2]) for n in range(9)]
+    path = write_table(tmp_path / "b.tsv", [("name", "group"), *names])
+    with pytest.warns(
+        UserWarning, match="b.tsv:1: .*only one of class 'group'"
+    ):
+        assert len(load_labeled(path)) == 10
+
+
+def test_a_header_of_pairs(tmp_path):
+    pairs = [(f"the long text {n}", f"summary {n}") for n in range(9)]
+    path = write_table(tmp_path / "a.tsv", [("article", "summary"), *pairs])
+    with pytest.raises(ValueError, match=r"a.tsv:1: this looks like a header"):
+        load_pairs(path)
+    path = write_table(tmp_path / "b.tsv", [("Quelle", "Ziel"), *pairs])
+    with pytest.warns(
+        UserWarning, match=r"b.tsv:1: .*few words .Quelle / Ziel"
+    ):
+        assert len(load_pairs(path)) == 10
+
+
+def test_a_column_of_ids(tmp_path):
+    rows = [(f"train-{n}", f"text {n}", "ab"[n % 2]) for n in range(9)]
+    path = write_table(tmp_path / "a.tsv", rows)
+    with pytest.warns(UserWarning, match="column 1 looks like ids, 'train-1'"):
+        load_labeled(path)
+    with pytest.warns(UserWarning, match="column 1 looks like ids"):
+        load_pairs(write_table(tmp_path / "b.tsv", [row[:2] for row in rows]))
+
+
+@pytest.mark.parametrize("name", ["quoted.tsv", "quoted_breaks.tsv"])
+def test_tables_with_quotes(name):
+    path = CASES / "11_tables" / name
+    with pytest.raises(ValueError, match=r"--quoting true.*--quoting false"):
+        load_labeled(path)
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    assert examples(path, quoting=True) == [
+        ((text,), label.encode()) for text, label in rows
+    ]
+    assert len(rows) == 60
+    assert label_names(path, quoting=True) == ["bad", "good"]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+def test_pairs_with_quotes(tmp_path, quoting):
+    rows = [('say "hi"', "x\ny"), ("plain", 'a\t"b"')]
+    path = write_table(tmp_path / "a.tsv", rows, quoting)
+    with pytest.raises(ValueError, match="looks like TSV with quotes"):
+        load_pairs(path)
+    found = [
+        tuple(text.decode() for text in record.values())
+        for record in load_pairs(path, quoting=True).as_numpy_iterator()
+    ]
+    assert found == rows
+    path.write_text('a\tb\n"never closed\tx\n')
+    assert len(load_pairs(path)) == 2
+    with pytest.raises(ValueError, match=r"a.tsv:2: not valid TSV with quotes"):
+        load_pairs(path, quoting=True)
+
+
+def test_labels_of_0_and_1_are_classes(tmp_path):
+    path = CASES / "11_tables" / "floats.tsv"
+    with pytest.warns(UserWarning, match="taken for classes.*--task regress"):
+        assert label_names(path) == ["0", "1"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert label_names(path, task="regress") is None
+        assert label_names(path, task="classify") == ["0", "1"]
+        stars = tmp_path / "a.jsonl"
+        stars.write_text('{"text": "a", "label": 4.0}\n' * 2)
+        assert label_names(stars) is None
+        assert label_names(stars, task="classify") == ["4"]
+        whole = tmp_path / "a.tsv"
+        whole.write_text("a\t3\nb\t10\n")
+        assert [y for _, y in examples(whole, task="regress")] == [3.0, 10.0]
+    with pytest.raises(ValueError, match="'bad' is no number"):
+        load_labeled(CASES / "11_tables/header.tsv", task="regress")
+    with pytest.raises(ValueError, match="task='rank'"):
+        load_labeled(path, task="rank")
+
+
+def test_lists_of_labels(tmp_path):
+    path = CASES / "many_labels.jsonl"
+    expected = [json.loads(line)["labels"] for line in open(path)]
+    dataset = load_labeled(path)
+    found = [y.tolist() for _, y in dataset.as_numpy_iterator()]
+    assert found == [[name.encode() for name in names] for names in expected]
+    assert label_names(path) == ["late", "loud", "rude"]
+    other = tmp_path / "a.jsonl"
+    other.write_text('{"text_a": "a", "text_b": "b", "labels": [2, 1, 2]}\n')
+    ((record, labels),) = load_labeled(other).as_numpy_iterator()
+    assert set(record) == {"text_a", "text_b"} and [*labels] == [b"2", b"1"]
+
+
+def test_misfits_are_skipped_and_counted(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("one\ta\nonly\ntwo\tb\n\tb\n" * 4)
+    with pytest.raises(ValueError, match=r"8 of 16 .*; and 3 more. Correct"):
+        load_labeled(path)
+    with pytest.warns(UserWarning, match=r"8 of 16 .*first: 2: a TSV file"):
+        assert len(load_labeled(path, skip_misfits=True)) == 8
+    path.write_text("only\n")
+    with pytest.raises(ValueError, match="no labeled examples that fit, of 1"):
+        load_labeled(path, skip_misfits=True)

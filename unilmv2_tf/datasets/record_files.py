@@ -186,7 +186,7 @@ def _check_quotes(path):
             )
         except csv.Error:
             return
-        lines = [line.split("\t") for line in text.splitlines() if line.strip()]
+        lines = [line.split("\t") for line in text.split("\n") if line.strip()]
         is_quoted = any(
             "\t" in field or "\n" in field for row in rows for field in row
         ) or any(
@@ -229,7 +229,10 @@ def _check_first_line(path, kind, rows):
             is_header |= stands_out
         if counts and not _is_number(label) and all(map(_is_number, counts)):
             doubt = f"its label is {label!r}, the others are numbers"
-            is_header = True
+            # A mixture of classes and values is refused in any case.
+            is_header |= stands_out or any(
+                isinstance(label, float) for _, (_, label) in rows
+            )
     # Texts of a pair, or the only one.
     num_texts = len(first) - (kind != "pairs")
     ids = [row[0] for row in others] if num_texts == 2 else []
