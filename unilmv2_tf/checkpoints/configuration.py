@@ -30,6 +30,10 @@ _SEGMENTS = {
     "source_type_id": "source_segment_id",
     "target_type_id": "target_segment_id",
 }
+# UniLM 1 distinguishes its three kinds of training by six segments; the last
+# two are those of a source and a target.
+_UNILM_1 = {"source_type_id": 4, "target_type_id": 5}
+_MULTI_LABEL = "multi_label_classification"
 # The class of Hugging Face's with the head of the task.
 _ARCHITECTURES = {
     models.UniLMv2Backbone: "BertModel",
@@ -108,6 +112,17 @@ def head_arguments(cls, config, arrays):
     """What configuration and tensors tell about the arguments of a task."""
     arguments = {}
     if issubclass(cls, models.UniLMv2Seq2SeqLM):
+        if (
+            config["type_vocab_size"] == 6
+            and not config.keys() >= _UNILM_1.keys()
+        ):
+            config = {**_UNILM_1, **config}
+            warnings.warn(
+                "The segment table has six rows, as UniLM 1's: the source is "
+                f"segment {config['source_type_id']}, the target "
+                f"{config['target_type_id']}.",
+                stacklevel=5,
+            )
         for key in _SEGMENTS.keys() & config.keys():
             segment = _integer(config, key, 0)
             if segment >= config["type_vocab_size"]:
@@ -120,9 +135,27 @@ def head_arguments(cls, config, arrays):
     if issubclass(cls, models.UniLMv2TextClassifier) and kernel is not None:
         arguments["num_classes"] = len(kernel)
         names = label_names(config)
-        if len(names) == len(kernel) > 1:
+        is_multi_label = config.get("problem_type") == _MULTI_LABEL
+        if is_multi_label:
+            arguments["multi_label"] = True
+        if len(names) == len(kernel) and (len(kernel) > 1 or is_multi_label):
             arguments["label_names"] = names
     return arguments
+
+
+def foreign_head(config, arrays):
+    """Whose head `classifier.weight` is, if not that of a text classifier."""
+    kernel = arrays.get("classifier.weight")
+    architectures = str(config.get("architectures") or "").strip("[]'")
+    if kernel is None:
+        return ""
+    if architectures and "ForSequenceClassification" not in architectures:
+        return f"that of {architectures}"
+    if "pooler.dense.weight" not in arrays:
+        return "that of a tagger, as there is no pooler"
+    if config.get("problem_type") == "regression" and len(kernel) > 1:
+        return f"that of a regression of {len(kernel)} values"
+    return ""
 
 
 def _default_labels(count):
@@ -155,7 +188,7 @@ def sizes_of_backbone(backbone):
     return {key: getattr(backbone, name) for key, name in _SIZES.items()}
 
 
-def model_config(model):
+def model_config(model, tokenizer=None):
     """Describes a model of ours, head included."""
     backbone = getattr(model, "backbone", model)
     is_relative = backbone.num_relative_buckets > 0
@@ -166,7 +199,7 @@ def model_config(model):
         "attention_probs_dropout_prob": backbone.dropout,
         "layer_norm_eps": backbone.layer_norm_epsilon,
         "initializer_range": 0.02,
-        "pad_token_id": 0,
+        "pad_token_id": getattr(tokenizer, "pad_token_id", 0),
         # No other library has the relative bias, so a model with one must not
         # be taken for BERT.
         "model_type": "unilm" if is_relative else "bert",
@@ -185,6 +218,8 @@ def model_config(model):
         names = model.label_names or _default_labels(model.num_classes)
         config["id2label"] = {str(n): name for n, name in enumerate(names)}
         config["label2id"] = {name: n for n, name in enumerate(names)}
+        if model.multi_label:
+            config["problem_type"] = _MULTI_LABEL
     return config
 
 
@@ -222,9 +257,6 @@ def published_config(path):
         return None
     family, size, uncased = match.groups()
     layers, hidden, heads, intermediate = _PUBLISHED_SIZES[size]
-    # UniLM 1 distinguishes its three kinds of training by segments; the
-    # last two are those of a source and a target.
-    segments = (4, 5) if family in ("unilm", "unilm1") else (0, 1)
     config = {
         "vocab_size": UNCASED_SIZE if uncased else 28996,
         "hidden_size": hidden,
@@ -233,8 +265,6 @@ def published_config(path):
         "intermediate_size": intermediate,
         "layer_norm_eps": 1e-12,
         "hidden_dropout_prob": 0.1,
-        "source_type_id": segments[0],
-        "target_type_id": segments[1],
     }
     if family == "unilm2":
         config |= {"rel_pos_bins": 32, "max_rel_pos": 128}
@@ -268,10 +298,7 @@ def complete_config(config, arrays, path):
         f"By its name, {str(path)!r}",
         "Rename it, or pass the configuration that belongs to it, config=.",
     )
-    completed = {**published, **sizes}
-    if completed["target_type_id"] >= completed.get("type_vocab_size", 0):
-        completed.update(source_type_id=0, target_type_id=1)
-    return completed
+    return {**published, **sizes}
 
 
 def _sizes_of_tensors(arrays):

@@ -6,6 +6,7 @@ writer translates to or from them. To add a layout, map its names to these.
 """
 
 import re
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -129,7 +130,11 @@ def _expand(table, name_start="", path_start=""):
 
 # === Names in PyTorch's files ===
 
-_PREFIXES = ("bert.",)
+_PREFIX = "bert."
+# What stands before the names of a model within another one, such as DDP's.
+_WRAPPED = re.compile(
+    r"((?:.+?\.)??)(?:bert\.|roberta\.)?embeddings\.word_embeddings\.weight"
+)
 # Tensors that a model may have no variable for.
 OPTIONAL_TENSORS = {
     **{
@@ -158,8 +163,31 @@ class CommonWeights(NamedTuple):
 
     arrays: dict
     sources: dict
-    # Name in the file -> common name of the weight whose values it repeats.
-    tied: dict
+    # Name in the file -> why it is not among them.
+    unused: dict
+
+
+def without_wrapper(tensors):
+    """Takes off a prefix around the names of a model, and returns it too.
+
+    >>> without_wrapper({"module.bert.embeddings.word_embeddings.weight": 0})
+    ({'bert.embeddings.word_embeddings.weight': 0}, 'module.')
+    """
+    found = [match[1] for match in map(_WRAPPED.fullmatch, tensors) if match]
+    if len(found) != 1 or not found[0]:
+        return tensors, ""
+    prefix = found[0]
+    wrapped = sum(name.startswith(prefix) for name in tensors)
+    unwrapped = {
+        name.removeprefix(prefix): values for name, values in tensors.items()
+    }
+    if len(unwrapped) < len(tensors):
+        return tensors, ""
+    warnings.warn(
+        f"{prefix!r} was taken off {wrapped} of {len(tensors)} names.",
+        stacklevel=3,
+    )
+    return unwrapped, prefix
 
 
 def to_common_names(tensors):
@@ -173,7 +201,7 @@ def to_common_names(tensors):
     {'embeddings.LayerNorm.weight': 'bert.embeddings.LayerNorm.gamma',
      'rel_pos_bias.weight': 'bert.encoder.rel_pos_bias.weight'}
     """
-    weights = CommonWeights(arrays={}, sources={}, tied={})
+    weights = CommonWeights(arrays={}, sources={}, unused={})
     for source, values in tensors.items():
         for name, part in _common_parts(source, values):
             if name in weights.arrays:
@@ -189,9 +217,7 @@ def to_common_names(tensors):
 
 
 def _common_parts(source, values):
-    name = source
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
+    name = source.removeprefix(_PREFIX)
     if name == f"encoder.{RELATIVE_TABLE}":
         name = RELATIVE_TABLE
     layer, _, suffix = name.rpartition(".")
@@ -220,20 +246,52 @@ def _drop_tied(weights):
     for tied, original in _TIED.items():
         if tied not in weights.arrays:
             continue
-        if original not in weights.arrays:
-            if original == OUTPUT_BIAS:
-                weights.arrays[original] = weights.arrays.pop(tied)
-                weights.sources[original] = weights.sources.pop(tied)
-            continue
         source = weights.sources.pop(tied)
         values = weights.arrays.pop(tied)
-        if not np.array_equal(values, weights.arrays[original]):
-            raise ValueError(
-                f"{source!r} must equal {original!r}, with which it is tied "
-                "in this model; they differ. A model trained with untied "
-                "weights cannot be represented."
+        if original in weights.arrays:
+            _check_tied(values, weights.arrays[original], source, original)
+            weights.unused[source] = f"the same as {original}, tied with it"
+        elif original == OUTPUT_BIAS:
+            weights.arrays[original] = values
+            weights.sources[original] = source
+    table, bias = map(weights.arrays.get, (WORD_EMBEDDINGS, OUTPUT_BIAS))
+    if bias is not None and table is not None:
+        source = weights.sources[OUTPUT_BIAS]
+        weights.arrays[OUTPUT_BIAS] = _without_spare(bias, table, source)
+
+
+def _without_spare(values, original, source):
+    """Leaves out rows of zeros beyond those of the original."""
+    rows = len(np.atleast_1d(original))
+    spare = np.atleast_1d(values)[rows:]
+    if not spare.size or spare.any():
+        return values
+    warnings.warn(
+        f"{len(spare)} spare rows of zeros in {source!r} were left out.",
+        stacklevel=6,
+    )
+    return values[:rows]
+
+
+def _check_tied(values, original, source, name):
+    values = _without_spare(values, original, source)
+    if np.array_equal(values, original):
+        return
+    for dtype in (values.dtype, "float16", "bfloat16"):
+        with np.errstate(over="ignore"):
+            rounded = original.astype(dtype).astype(values.dtype)
+        if np.array_equal(values, rounded):
+            warnings.warn(
+                f"{source!r} is {name!r}, rounded to {np.dtype(dtype)}, and "
+                "tied with it: the latter counts.",
+                stacklevel=5,
             )
-        weights.tied[source] = original
+            return
+    raise ValueError(
+        f"{source!r} must equal {name!r}, with which it is tied in this "
+        "model; they differ. A model trained with untied weights cannot be "
+        "represented."
+    )
 
 
 def from_common_names(arrays, layout, is_backbone):
@@ -308,8 +366,14 @@ word_embeddings                  embeddings.word_embeddings
 type_embeddings                  embeddings.token_type_embeddings
 embeddings/layer_norm            embeddings.LayerNorm
 pooler_transform                 pooler.dense
+cls/squad                        qa_outputs
 """)
     ),
+}
+# Google's `run_classifier.py` has no layer around them.
+_GOOGLE_CLASSIFIER = {
+    "output_weights": "classifier.weight",
+    "output_bias": "classifier.bias",
 }
 _KERAS_LAYER = {
     **_google_names(_TRANSFORMER_LAYER),
@@ -357,6 +421,8 @@ def from_keras_name(path):
     >>> from_keras_name("seed_generator/seed_generator_state")
     """
     path = path.split(":")[0]
+    if path in _GOOGLE_CLASSIFIER:
+        return _GOOGLE_CLASSIFIER[path]
     layer, _, last = path.rpartition("/")
     if last not in _KERAS_SUFFIXES:
         # Google's embeddings are variables without a layer.

@@ -1,5 +1,6 @@
 """Checkpoints of other libraries as models of ours."""
 
+import os
 import pathlib
 import warnings
 from typing import NamedTuple
@@ -116,6 +117,10 @@ class Checkpoint(NamedTuple):
     tensors: dict
     weights: layouts.CommonWeights
     config: dict
+    # What was taken off the names, such as "module.".
+    prefix: str
+    # Why `classifier.weight` is not that of a text classifier.
+    foreign_head: str
 
 
 def open_checkpoint(source, config=None):
@@ -129,9 +134,22 @@ def open_checkpoint(source, config=None):
                 f"{values.size} places. The training that wrote it diverged "
                 "or the file is damaged; take an earlier checkpoint."
             )
+    tensors, prefix = layouts.without_wrapper(tensors)
     weights = layouts.to_common_names(tensors)
     config = configuration.complete_config(config, weights.arrays, path)
-    return Checkpoint(path, kind, tensors, weights, config)
+    foreign = configuration.foreign_head(config, weights.arrays)
+    if foreign:
+        warnings.warn(
+            f"The classifier of the file is {foreign}, for which there is no "
+            "task here: it was left out.",
+            stacklevel=3,
+        )
+        for name in [*weights.arrays]:
+            if name.startswith("classifier."):
+                del weights.arrays[name]
+                source = weights.sources.pop(name)
+                weights.unused[source] = f"left out: {foreign}"
+    return Checkpoint(path, kind, tensors, weights, config, prefix, foreign)
 
 
 def _choose_reader(source):
@@ -170,7 +188,7 @@ def build_model(
     rows = layouts.table_rows(
         cls, arguments["num_layers"], arguments["num_relative_buckets"] > 0
     )
-    rows = _check_names(rows, weights, cls)
+    rows = _check_names(rows, checkpoint, cls)
     arrays = dict(weights.arrays)
     if positions is not None:
         arguments["max_sequence_length"] = positions
@@ -188,8 +206,8 @@ def build_model(
     for name in arrays.keys() - {row.name for row in rows}:
         reason = f"left out: {layouts.OPTIONAL_TENSORS[name]}"
         destinations.setdefault(weights.sources[name], []).append(reason)
-    for source, original in weights.tied.items():
-        destinations[source] = [f"the same as {original}, tied with it"]
+    for source, reason in weights.unused.items():
+        destinations[source] = [reason]
     return model, [
         Placement(
             name, values.shape, ", ".join(destinations[name]), name in used
@@ -200,11 +218,23 @@ def build_model(
 
 def _new_model(cls, checkpoint, arguments, dtype=None, **kwargs):
     if not issubclass(cls, UniLMv2Backbone):
-        if not {"num_classes", "label_names"} & kwargs.keys():
-            found = configuration.head_arguments(
-                cls, checkpoint.config, checkpoint.weights.arrays
+        found = configuration.head_arguments(
+            cls, checkpoint.config, checkpoint.weights.arrays
+        )
+        if {"num_classes", "label_names"} & kwargs.keys():
+            found = {
+                name: value
+                for name, value in found.items()
+                if name not in ("num_classes", "label_names")
+            }
+        elif issubclass(cls, UniLMv2TextClassifier) and checkpoint.foreign_head:
+            raise ValueError(
+                "The head of a text classifier must come from one. Received: "
+                f"{checkpoint.path}, with {checkpoint.foreign_head}. Load a "
+                "UniLMv2Backbone, or pass num_classes= or label_names= for a "
+                "newly initialized head."
             )
-            kwargs = {**found, **kwargs}
+        kwargs = {**found, **kwargs}
         return cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
     if kwargs:
         raise ValueError(
@@ -215,8 +245,9 @@ def _new_model(cls, checkpoint, arguments, dtype=None, **kwargs):
     return cls(**arguments, dtype=dtype)
 
 
-def _check_names(rows, weights, cls):
+def _check_names(rows, checkpoint, cls):
     """Returns the rows that the file has tensors for."""
+    weights = checkpoint.weights
     missing = [row for row in rows if row.name not in weights.arrays]
     if issubclass(cls, (UniLMv2TextClassifier, UniLMv2QuestionAnswerer)):
         # Layers of the head that are missing in the file.
@@ -236,22 +267,33 @@ def _check_names(rows, weights, cls):
             )
         rows = [row for row in rows if row not in new]
         missing = [row for row in missing if row not in new]
-    if missing:
-        raise ValueError(
-            f"The file lacks {len(missing)} of {len(rows)} tensors that the "
-            f"model needs: {[row.name for row in missing]}. Check that the "
-            "configuration belongs to the file, and that the file holds a "
-            "whole model with the head of the task."
-        )
     known = {row.name for row in rows} | layouts.OPTIONAL_TENSORS.keys()
     unused = {weights.sources[name] for name in weights.arrays.keys() - known}
+    prefix = checkpoint.prefix
+    if not prefix:
+        prefix = os.path.commonprefix([*checkpoint.tensors])
+        prefix = prefix[: prefix.rfind(".") + 1]
+    begin = f"All names begin with {prefix!r}. " if len(prefix) > 5 else ""
+    if missing:
+        raise ValueError(
+            f"{begin}The file lacks {len(missing)} of {len(rows)} tensors that "
+            f"the model needs: {_some([row.name for row in missing])}. Check "
+            "that the configuration belongs to the file, and that the file "
+            "holds a whole model with the head of the task."
+        )
     if unused:
         raise ValueError(
-            f"The file holds {len(unused)} tensors for which the model has no "
-            f"place: {sorted(unused)}. Check that the configuration belongs "
-            "to the file (the number of layers, for example)."
+            f"{begin}The file holds {len(unused)} tensors for which the model "
+            f"has no place: {_some(sorted(unused))}. Check that the "
+            "configuration belongs to the file (the number of layers, for "
+            "example)."
         )
     return rows
+
+
+def _some(names):
+    more = ", ..." if len(names) > 6 else ""
+    return ", ".join(map(repr, names[:6])) + more
 
 
 def _layer(name):

@@ -1,13 +1,16 @@
 """`pytorch_model.bin` read and written without PyTorch.
 
-The file is a zip archive with a pickle, and a pickle is a program: it may
-import any function and call it. The unpickler here resolves eleven names to
-inert stand-ins and imports nothing, so no code of a file can run.
+The file is a zip archive with a pickle or, before PyTorch 1.6, a row of
+pickles with raw numbers behind them. A pickle is a program: it may import any
+function and call it. The unpickler here resolves a few names to inert
+stand-ins and imports nothing, so no code of a file can run.
 """
 
 import collections
+import os
 import pathlib
 import pickle
+import warnings
 import zipfile
 from typing import NamedTuple
 
@@ -26,18 +29,16 @@ _STORAGES = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
-# PyTorch before 1.6 began its files with this number, pickled.
-_LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+# The first two pickles of the format before PyTorch 1.6.
+_OLD_FORMAT = [0x1950A86A20F9469CFC6C, 1001]
 _LFS_START = b"version https://git-lfs"
-_SAVE_AGAIN = (
-    "With PyTorch installed, save it again: `torch.save(torch.load(path, "
-    'map_location="cpu", weights_only=True), new_path)`.'
-)
 
 
 class _Storage(NamedTuple):
     dtype: str
     key: str
+    # Before PyTorch 0.4 a storage may be a part of another one.
+    start: int
 
 
 class _Tensor(NamedTuple):
@@ -47,12 +48,22 @@ class _Tensor(NamedTuple):
     strides: tuple
 
 
-class _WeightsUnpickler(pickle.Unpickler):
+# Python's own unpickler, because the one in C allocates as much memory as an
+# index in a damaged file asks for.
+class _WeightsUnpickler(pickle._Unpickler):
     """Unpickles a state dict into `_Tensor`s; storages are read later."""
 
+    def __init__(self, file):
+        super().__init__(file, encoding="utf-8")
+        # Dtype and number of elements by key.
+        self.storages = {}
+
     def find_class(self, module, name):
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return self._rebuild_tensor
+        if module == "torch._utils":
+            if name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
+                return self._rebuild_tensor
+            if name == "_rebuild_parameter":
+                return self._rebuild_parameter
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if module == "torch" and name in _STORAGES:
@@ -66,65 +77,112 @@ class _WeightsUnpickler(pickle.Unpickler):
         )
 
     def _rebuild_tensor(self, storage, offset, shape, strides, *_):
+        if not isinstance(storage, _Storage):
+            raise ValueError(f"{storage!r:.80} is no storage")
         return _Tensor(storage, offset, shape, strides)
 
+    def _rebuild_parameter(self, tensor, *_):
+        return tensor
+
     def persistent_load(self, pid):
-        kind, dtype, key, _, _ = pid
-        if kind != "storage" or dtype not in _STORAGES.values():
+        kind, dtype, key, _, count, *view = pid
+        if (
+            (kind, type(key), type(count)) != ("storage", str, int)
+            or dtype not in _STORAGES.values()
+            or self.storages.setdefault(key, (dtype, count)) != (dtype, count)
+        ):
             raise ValueError(f"{pid!r:.200} describes no storage")
-        return _Storage(dtype, key)
+        return _Storage(dtype, key, view[0][1] if view and view[0] else 0)
 
 
-def _check_start(path):
-    with path.open("rb") as file:
-        start = file.read(len(_LFS_START))
-    if start.startswith(b"PK\x03\x04"):
-        return
-    if not start:
-        found, remedy = "an empty file", "Download it again."
-    elif start.startswith(_LEGACY_START):
-        found, remedy = "the format of PyTorch before 1.6", _SAVE_AGAIN
-    elif start.startswith(b"\x80"):
-        found, remedy = "a bare pickle, which is not read", _SAVE_AGAIN
-    elif start.startswith(_LFS_START):
-        found = "a Git LFS pointer instead of the file"
-        remedy = "Fetch the file with `git lfs pull`."
-    else:
-        found = f"a file that begins with {start[:8]!r}"
-        remedy = "Check the path, or download it again."
-    raise ValueError(
-        "A PyTorch file must be a zip archive (PyTorch 1.6 or newer). "
-        f"Received: {found}. {remedy}"
-    )
-
-
-def _check_state_dict(content):
-    if not isinstance(content, dict):
-        raise ValueError(
-            "A checkpoint must hold a dictionary from names to tensors. "
-            f"Received: {type(content).__name__}. Save `model.state_dict()`."
-        )
-    for name, value in content.items():
-        if not isinstance(value, _Tensor):
-            kind = "dict" if isinstance(value, dict) else type(value).__name__
-            raise ValueError(
-                f"Every entry must be a tensor. Received: {kind} under "
-                f"{name!r}. From a training checkpoint save just the "
-                "dictionary of weights it contains, "
-                '`torch.save(checkpoint["model"], path)`.'
+def _state_dicts(content, where="", beside=()):
+    """Yields where tensors are, the tensors, and what else is there."""
+    entries = list(dict.items(content))
+    tensors = {
+        name: value
+        for name, value in entries
+        if isinstance(name, str) and isinstance(value, _Tensor)
+    }
+    if tensors:
+        others = [name for name, _ in entries if name not in tensors]
+        yield where, tensors, [*beside, *others]
+    for name, value in entries:
+        if isinstance(value, dict):
+            others = [other for other, _ in entries if other != name]
+            yield from _state_dicts(
+                value, f"{where}[{name!r}]", [*beside, *others]
             )
+
+
+def _find_tensors(content):
+    """The weights in a state dict, or in a training checkpoint around one."""
+    found = [*_state_dicts(content)] if isinstance(content, dict) else []
+    if len(found) > 1:
+        # An optimizer has tensors as well.
+        found = [
+            each
+            for each in found
+            if any(name.endswith("word_embeddings.weight") for name in each[1])
+        ] or found
+    if len(found) != 1:
+        received = f"a {type(content).__name__} without any"
+        if found:
+            received = f"{len(found)} of them, under " + ", ".join(
+                where or "no key" for where, *_ in found[:8]
+            )
+        elif content and isinstance(content, dict):
+            received += f", with {[*content][:8]}"
+        raise ValueError(
+            "A checkpoint must hold one dictionary from names to tensors. "
+            f"Received: {received}. With PyTorch save just that dictionary, "
+            "`torch.save(model.state_dict(), path)`."
+        )
+    where, tensors, beside = found[0]
+    if beside:
+        place = f" under checkpoint{where}" if where else ""
+        more = ", ..." if len(beside) > 8 else ""
+        warnings.warn(
+            f"The file holds {len(tensors)} tensors{place}; beside them, and "
+            f"not read: {', '.join(map(str, beside[:8]))}{more}",
+            stacklevel=5,
+        )
+    return tensors
 
 
 def _make_array(tensor, content):
     """A view of the bytes of a storage; NumPy checks its extent."""
     dtype = np.dtype(tensor.storage.dtype)
-    return np.ndarray(
+    array = np.ndarray(
         tensor.shape,
         dtype,
         buffer=content,
-        offset=tensor.offset * dtype.itemsize,
+        offset=(tensor.storage.start + tensor.offset) * dtype.itemsize,
         strides=[step * dtype.itemsize for step in tensor.strides],
     )
+    # Expanded tensors have fewer elements in their storage than in the shape.
+    if array.size * dtype.itemsize <= len(content):
+        end = dtype.itemsize
+        for step, count in sorted(zip(array.strides, array.shape)):
+            if count > 1 and step < end:
+                raise ValueError(f"overlapping strides {tensor.strides}")
+            end += step * (count - 1)
+    return array
+
+
+def _make_arrays(content, read_storage):
+    storages, arrays = {}, {}
+    for name, tensor in _find_tensors(content).items():
+        try:
+            key = tensor.storage.key
+            if key not in storages:
+                storages[key] = read_storage(key)
+            arrays[name] = _make_array(tensor, storages[key])
+        except Exception as error:
+            raise ValueError(
+                f"Tensor {name!r} cannot be read ({error}): the file is "
+                "truncated or damaged. Download it again."
+            ) from error
+    return arrays
 
 
 def _read_archive(archive):
@@ -142,20 +200,56 @@ def _read_archive(archive):
             raise ValueError(f"Byte order must be little. Received: {order}")
     with archive.open(pickles[0]) as file:
         content = _WeightsUnpickler(file).load()
-    _check_state_dict(content)
-    storages, arrays = {}, {}
-    for name, tensor in content.items():
-        try:
-            key = tensor.storage.key
-            if key not in storages:
-                storages[key] = archive.read(f"{folder}data/{key}")
-            arrays[name] = _make_array(tensor, storages[key])
-        except Exception as error:
-            raise ValueError(
-                f"Tensor {name!r} cannot be read ({error}): the file is "
-                "truncated or damaged. Download it again."
-            ) from error
-    return arrays
+    return _make_arrays(
+        content, lambda key: archive.read(f"{folder}data/{key}")
+    )
+
+
+def _read_old_format(file):
+    first = _WeightsUnpickler(file).load()
+    if first != _OLD_FORMAT[0]:
+        raise ValueError(
+            "A PyTorch file must be one that `torch.save` wrote. Received: a "
+            "bare pickle, which is not read. With PyTorch installed, save it "
+            "again: `torch.save(weights, path)`."
+        )
+    version, system = (_WeightsUnpickler(file).load() for _ in range(2))
+    if version != _OLD_FORMAT[1] or system["little_endian"] is not True:
+        raise ValueError(
+            "A file of PyTorch before 1.6 must be of version "
+            f"{_OLD_FORMAT[1]} and little-endian. Received: version {version}, "
+            f"{system}"
+        )
+    unpickler = _WeightsUnpickler(file)
+    content = unpickler.load()
+    keys = _WeightsUnpickler(file).load()
+    if keys != sorted(unpickler.storages):
+        raise ValueError(
+            "The list of storages must name those of the tensors. Received: "
+            f"{str(keys):.80}. The file is damaged; download it again."
+        )
+    # Each storage is its number of elements and the elements.
+    sizes, end = {}, file.tell()
+    for key in keys:
+        dtype, count = unpickler.storages[key]
+        sizes[key] = (end + 8, count * np.dtype(dtype).itemsize)
+        end = sum(sizes[key])
+    size = os.fstat(file.fileno()).st_size
+    if size != end:
+        raise ValueError(
+            f"The file {'ends early' if size < end else 'is too long'}: it "
+            f"must have {end} bytes. Received: {size}. Download it again."
+        )
+
+    def read_storage(key):
+        place, size = sizes[key]
+        file.seek(place - 8)
+        count = int.from_bytes(file.read(8), "little")
+        if count != unpickler.storages[key][1]:
+            raise ValueError(f"its storage has {count} elements")
+        return file.read(size)
+
+    return _make_arrays(content, read_storage)
 
 
 def read_pytorch_file(path):
@@ -166,9 +260,14 @@ def read_pytorch_file(path):
     """
     path = pathlib.Path(path)
     try:
-        _check_start(path)
-        with zipfile.ZipFile(path) as archive:
-            return _read_archive(archive)
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_START))
+            file.seek(0)
+            if start.startswith(b"PK\x03\x04"):
+                with zipfile.ZipFile(file) as archive:
+                    return _read_archive(archive)
+            if start.startswith(b"\x80"):
+                return _read_old_format(file)
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except ValueError as error:
@@ -176,9 +275,19 @@ def read_pytorch_file(path):
     # zipfile and pickle raise nearly any exception, depending on the damage.
     except Exception as error:
         raise ValueError(
-            f"{path}: the archive is truncated or damaged "
+            f"{path}: the file is truncated or damaged "
             f"({type(error).__name__}: {error}). Download it again."
         ) from error
+    found, remedy = f"a file that begins with {start[:8]!r}", "Check the path"
+    if not start:
+        found = "an empty file"
+    elif start == _LFS_START:
+        found = "a Git LFS pointer instead of the file"
+        remedy = "Fetch the file with `git lfs pull`"
+    raise ValueError(
+        f"{path}: a PyTorch file must be one that `torch.save` wrote. "
+        f"Received: {found}. {remedy}, or download it again."
+    )
 
 
 # === Writing ===

@@ -87,7 +87,7 @@ def save_checkpoint(
         readers.write_safetensors(place / safetensors_name, tensors)
         if torch_file:
             write_pytorch_file(place / pytorch_name, tensors)
-        _write_json(place / readers.CONFIG_NAME, model_config(model))
+        _write_json(place / readers.CONFIG_NAME, model_config(model, tokenizer))
         if tokenizer is not None:
             tokens = tokenizer.get_vocabulary()
             write_text(
