@@ -1,6 +1,5 @@
 """Checkpoints of other libraries as models of ours."""
 
-import os
 import pathlib
 import warnings
 from typing import NamedTuple
@@ -269,11 +268,13 @@ def _check_names(rows, checkpoint, cls):
         missing = [row for row in missing if row not in new]
     known = {row.name for row in rows} | layouts.OPTIONAL_TENSORS.keys()
     unused = {weights.sources[name] for name in weights.arrays.keys() - known}
-    prefix = checkpoint.prefix
-    if not prefix:
-        prefix = os.path.commonprefix([*checkpoint.tensors])
-        prefix = prefix[: prefix.rfind(".") + 1]
-    begin = f"All names begin with {prefix!r}. " if len(prefix) > 5 else ""
+    prefix = checkpoint.prefix or min(checkpoint.tensors).split(".")[0] + "."
+    begin = f"All names begin with {prefix!r}. "
+    if prefix == "bert." or not (
+        checkpoint.prefix
+        or all(name.startswith(prefix) for name in checkpoint.tensors)
+    ):
+        begin = ""
     if missing:
         raise ValueError(
             f"{begin}The file lacks {len(missing)} of {len(rows)} tensors that "

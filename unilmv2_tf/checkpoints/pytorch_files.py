@@ -226,7 +226,7 @@ def _read_old_format(file):
     if keys != sorted(unpickler.storages):
         raise ValueError(
             "The list of storages must name those of the tensors. Received: "
-            f"{str(keys):.80}. The file is damaged; download it again."
+            f"{keys!s:.80}. The file is damaged; download it again."
         )
     # Each storage is its number of elements and the elements.
     sizes, end = {}, file.tell()

@@ -161,6 +161,14 @@ class UniLMv2Seq2SeqLM(
         self.target_segment_id = target_segment_id
 
     @classmethod
+    def _arguments_from(cls, saved, kwargs, backbone_kwargs):
+        arguments = super()._arguments_from(saved, kwargs, backbone_kwargs)
+        if saved.backbone.num_segments == 6:
+            # As UniLM 1 was trained.
+            return {"source_segment_id": 4, "target_segment_id": 5, **arguments}
+        return arguments
+
+    @classmethod
     def default_preprocessor(cls, tokenizer, max_sequence_length):
         target_length = min(48, max_sequence_length // 4)
         return cls.preprocessor_cls(

@@ -3,6 +3,7 @@ import contextlib
 import inspect
 import json
 import os
+import warnings
 
 import keras
 import keras_hub
@@ -70,7 +71,8 @@ class UniLMv2Task:
 
         A preset of the same task restores all of it. From the preset of
         another UniLMv2 task come the backbone, the tokenizer, and the head if
-        both tasks have the same.
+        both tasks have the same; a warning names the layers that are newly
+        initialized.
 
         Args:
             preset: string. A built-in size, which needs `load_weights=False`;
@@ -119,7 +121,13 @@ class UniLMv2Task:
             return saved
         arguments = cls._arguments_from(saved, kwargs, backbone_kwargs)
         task = cls(saved.backbone, **{**arguments, **kwargs})
-        task._copy_head(saved, kwargs)
+        new = task._copy_head(saved, kwargs)
+        if new and load_weights:
+            warnings.warn(
+                f"{preset} holds no {' and no '.join(new)} for "
+                f"{cls.__name__}: newly initialized, to be trained.",
+                stacklevel=2,
+            )
         return task
 
     @classmethod
@@ -146,11 +154,14 @@ class UniLMv2Task:
         }
 
     def _copy_head(self, saved, kwargs):
-        """Copies the weights of the head's layers that `saved` has as well."""
+        """Copies the head's layers that `saved` has; names the others."""
+        new = list(type(self).head_layers)
         for name in self.head_layers:
             if hasattr(saved, name):
                 weights = getattr(saved, name).get_weights()
                 getattr(self, name).set_weights(weights)
+                new.remove(name)
+        return new
 
 
 def task_class(preset):

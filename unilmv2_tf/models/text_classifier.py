@@ -382,7 +382,7 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
     def _copy_head(self, saved, kwargs):
         if "num_classes" in kwargs:
             self.head_layers = ("pooled_dense",)
-        super()._copy_head(saved, kwargs)
+        return super()._copy_head(saved, kwargs)
 
     def get_config(self):
         config = super().get_config()
