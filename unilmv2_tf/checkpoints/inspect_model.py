@@ -13,6 +13,7 @@ from unilmv2_tf.checkpoints.loading import open_checkpoint
 from unilmv2_tf.checkpoints.readers import find_vocabulary
 from unilmv2_tf.checkpoints.readers import is_own_preset
 from unilmv2_tf.checkpoints.readers import read_config
+from unilmv2_tf.checkpoints.readers import read_vocabulary
 from unilmv2_tf.filesystem import file_checksum
 
 # Pieces of the names of tensors, and of those in the files of a preset.
@@ -148,13 +149,12 @@ def _describe_checkpoint(path, config):
 
 
 def _describe_vocabulary(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        tokens = [line.rstrip("\r\n") for line in file]
+    tokens, _, added = read_vocabulary(path)
     words = [token for token in tokens if not token.startswith("[")]
     is_cased = any(token != token.lower() for token in words)
     return {
         "file": str(path),
-        "tokens": len(tokens),
+        "tokens": max([len(tokens) - 1, *added.values()]) + 1,
         "letters": "upper and lower case" if is_cased else "lower case",
         "first": tokens[:_FIRST_TOKENS],
         "SHA-256": file_checksum(path),

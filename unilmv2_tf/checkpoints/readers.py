@@ -22,11 +22,14 @@ from unilmv2_tf.checkpoints.configuration import UNCASED_SIZE
 from unilmv2_tf.checkpoints.configuration import published_config
 from unilmv2_tf.checkpoints.pytorch_files import read_pytorch_file
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing.vocabulary import SPECIAL_TOKENS
 from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
 
 CONFIG_NAME = "config.json"
 VOCABULARY_NAME = "vocab.txt"
 TOKENIZER_NAME = "tokenizer_config.json"
+TOKENIZER_JSON_NAME = "tokenizer.json"
+ADDED_TOKENS_NAME = "added_tokens.json"
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 _INDEX_SUFFIX = ".index.json"
 _PYTORCH_SUFFIXES = (".bin", ".pt", ".pth")
@@ -219,24 +222,77 @@ def find_vocabulary(source):
         f"{path.stem}-{VOCABULARY_NAME}",
         VOCABULARY_NAME,
         "assets/tokenizer/vocabulary.txt",
+        TOKENIZER_JSON_NAME,
     ):
         if (folder / name).exists():
             return folder / name
     return None
 
 
+def read_vocabulary(path):
+    """Reads a `vocab.txt`, or a `tokenizer.json` of WordPiece.
+
+    Returns the tokens, the arguments of a tokenizer, and the added tokens.
+    """
+    if not str(path).endswith(".json"):
+        return load_vocabulary(path), {}, {}
+    content = read_config(path)
+    model, normalizer, splitter = (
+        content.get(key) or {}
+        for key in ("model", "normalizer", "pre_tokenizer")
+    )
+    normalizers = normalizer.get("normalizers", [normalizer])
+    kinds = {step.get("type") for step in normalizers} - {None}
+    for part, received, accepted in (
+        ("model", {model.get("type", "WordPiece")}, {"WordPiece"}),
+        ("pre_tokenizer", {splitter.get("type")}, {"BertPreTokenizer"}),
+        ("prefix", {model.get("continuing_subword_prefix")}, {"##"}),
+        ("normalizer", kinds, set(_NORMALIZERS)),
+    ):
+        if not received <= accepted:
+            raise ValueError(
+                f"{path}: the {part} must be {' or '.join(accepted)}, as in "
+                f"BERT. Received: {', '.join(map(str, received - accepted))}"
+            )
+    settings = dict.fromkeys(TOKENIZER_SETTINGS.values(), False)
+    for step in normalizers:
+        settings |= _NORMALIZERS.get(step.get("type"), dict)(step)
+    ids = model["vocab"]
+    by_id = {index: token for token, index in ids.items()}
+    tokens = [by_id.get(index, "") for index in range(max(by_id) + 1)]
+    added = {
+        token["content"]: token["id"]
+        for token in content.get("added_tokens") or ()
+    }
+    return tokens, settings, added
+
+
+_NORMALIZERS = {
+    "BertNormalizer": lambda step: {
+        "lowercase": step["lowercase"],
+        "strip_accents": step.get("strip_accents"),
+        "split_on_cjk": step["handle_chinese_chars"],
+    },
+    "Lowercase": lambda step: {"lowercase": True},
+    "StripAccents": lambda step: {"strip_accents": True},
+    "NFD": lambda step: {},
+}
+
+
 def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
     """Makes the `UniLMv2Tokenizer` of a checkpoint or a KerasHub preset.
 
     The vocabulary is the file `vocabulary` or the one beside the weights.
-    Whether it lowercases is `lowercase`, or what `tokenizer_config.json` or
-    the name of the checkpoint says, or, with a warning, a guess.
+    Whether it lowercases is `lowercase`, or what `tokenizer_config.json`,
+    `tokenizer.json` or the name of the checkpoint says, or, with a warning, a
+    guess.
     """
     path = vocabulary or find_vocabulary(source)
-    is_preset = "://" in str(source) or os.path.exists(
-        os.path.join(source, "assets", "tokenizer")
-    )
-    if vocabulary is None and is_preset:
+    added = {}
+    if vocabulary is None and (
+        "://" in str(source)
+        or os.path.exists(os.path.join(source, "assets", "tokenizer"))
+    ):
         other = keras_hub.models.BertTokenizer.from_preset(os.fspath(source))
         tokens = other.get_vocabulary()
         settings = {
@@ -248,20 +304,30 @@ def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
             f"`vocabulary` ({VOCABULARY_NAME} in most releases)."
         )
     else:
-        tokens = load_vocabulary(path)
-        settings = _settings_beside(source)
-    spare = vocabulary_size - len(tokens)
+        tokens, settings, added = read_vocabulary(path)
+        beside = pathlib.Path(path).with_name(TOKENIZER_JSON_NAME)
+        if vocabulary is None and not settings and beside.exists():
+            _, settings, added = read_vocabulary(beside)
+        settings, added = _settings_beside(source, settings, added)
+        added = {
+            token: index
+            for token, index in added.items()
+            if tokens[index : index + 1] != [token]
+            or token not in SPECIAL_TOKENS
+        }
+    size = max([len(tokens) - 1, *added.values()]) + 1
+    spare = vocabulary_size - size
     if spare < 0 or (
         spare and (vocabulary_size % 8 or spare > _MAX_SPARE_ROWS)
     ):
         raise ValueError(
             "The vocabulary must be that of the checkpoint. Received: "
-            f"{len(tokens)} tokens, but the model has {vocabulary_size}."
+            f"{size} tokens, but the model has {vocabulary_size}."
         )
     if spare:
         warnings.warn(
             f"The model has {vocabulary_size} tokens, the vocabulary "
-            f"{len(tokens)}: the last {spare} have no text.",
+            f"{size}: the last {spare} have no text.",
             stacklevel=2,
         )
     if lowercase is not None:
@@ -276,24 +342,28 @@ def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
             "that is wrong, pass `lowercase`.",
             stacklevel=2,
         )
-    return UniLMv2Tokenizer(tokens, **settings)
+    return UniLMv2Tokenizer(tokens, added_tokens=added or None, **settings)
 
 
-def _settings_beside(source):
+def _settings_beside(source, settings, added):
+    """Adds what the files of a tokenizer beside the weights say."""
     path = pathlib.Path(source).expanduser()
     folder = path if path.is_dir() else path.parent
-    settings = {}
+    if (folder / ADDED_TOKENS_NAME).exists():
+        added = {**added, **read_config(folder / ADDED_TOKENS_NAME)}
     if (folder / TOKENIZER_NAME).exists():
         content = read_config(folder / TOKENIZER_NAME)
-        settings = {
+        settings = settings | {
             argument: content[key]
             for key, argument in TOKENIZER_SETTINGS.items()
             if isinstance(content.get(key), bool)
         }
+        for index, token in content.get("added_tokens_decoder", {}).items():
+            added = {**added, token["content"]: int(index)}
     if "lowercase" not in settings:
         published = published_config(path)
         if published is not None:
             settings["lowercase"] = published["vocab_size"] == UNCASED_SIZE
         elif "cased" in path.name.lower():
             settings["lowercase"] = "uncased" in path.name.lower()
-    return settings
+    return settings, added

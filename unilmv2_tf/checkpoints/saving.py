@@ -34,7 +34,8 @@ def save_checkpoint(
     """Writes a model as Hugging Face's BERT and the authors' code read it.
 
     The folder holds `config.json`, `model.safetensors` and, if there is a
-    tokenizer, `vocab.txt` and `tokenizer_config.json`. `load_checkpoint`
+    tokenizer, `vocab.txt`, `tokenizer_config.json` and, if there are any,
+    `added_tokens.json`. `load_checkpoint`
     returns the same weights, bit for bit. Without a relative bias `BertModel`
     and the class with the head of the task (`BertForMaskedLM`, ...) of
     `transformers` load it; with one, `model_type` is "unilm", as no class
@@ -89,11 +90,10 @@ def save_checkpoint(
             write_pytorch_file(place / pytorch_name, tensors)
         _write_json(place / readers.CONFIG_NAME, model_config(model, tokenizer))
         if tokenizer is not None:
-            tokens = tokenizer.get_vocabulary()
-            write_text(
-                place / readers.VOCABULARY_NAME,
-                "".join(f"{token}\n" for token in tokens),
-            )
+            tokenizer.save_assets(temporary)
+            os.rename(place / "vocabulary.txt", place / readers.VOCABULARY_NAME)
+            if added := getattr(tokenizer, "added_tokens", None):
+                _write_json(place / readers.ADDED_TOKENS_NAME, added)
             _write_json(
                 place / readers.TOKENIZER_NAME, _tokenizer_settings(tokenizer)
             )
@@ -115,6 +115,7 @@ def _check_arguments(model, folder, layout):
         readers.CONFIG_NAME,
         readers.VOCABULARY_NAME,
         readers.TOKENIZER_NAME,
+        readers.ADDED_TOKENS_NAME,
         *readers.WEIGHT_NAMES,
     }
     if others:
