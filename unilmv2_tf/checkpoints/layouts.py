@@ -174,17 +174,19 @@ def without_wrapper(tensors):
     ({'bert.embeddings.word_embeddings.weight': 0}, 'module.')
     """
     found = [match[1] for match in map(_WRAPPED.fullmatch, tensors) if match]
-    if len(found) != 1 or not found[0]:
-        return tensors, ""
-    prefix = found[0]
-    wrapped = sum(name.startswith(prefix) for name in tensors)
+    prefix = found[0] if len(found) == 1 else ""
     unwrapped = {
         name.removeprefix(prefix): values for name, values in tensors.items()
     }
-    if len(unwrapped) < len(tensors):
+    # A head may stand beside the model.
+    is_common = all(
+        name.startswith(prefix) for name in tensors if "encoder.layer." in name
+    )
+    if not prefix or not is_common or len(unwrapped) < len(tensors):
         return tensors, ""
+    count = sum(name.startswith(prefix) for name in tensors)
     warnings.warn(
-        f"{prefix!r} was taken off {wrapped} of {len(tensors)} names.",
+        f"{prefix!r} was taken off {count} of {len(tensors)} names.",
         stacklevel=3,
     )
     return unwrapped, prefix

@@ -342,7 +342,9 @@ def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
             "that is wrong, pass `lowercase`.",
             stacklevel=2,
         )
-    return UniLMv2Tokenizer(tokens, added_tokens=added or None, **settings)
+    if added:
+        settings["added_tokens"] = added
+    return UniLMv2Tokenizer(tokens, **settings)
 
 
 def _settings_beside(source, settings, added):
