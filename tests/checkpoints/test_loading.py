@@ -220,7 +220,7 @@ def test_any_missing_tensor_is_named(tensors, save):
     [
         "bert.encoder.layer.0.attention.self.adapter",
         "cls.predictions.more.weight",
-        "classifier.weight",
+        "classifier.dense.weight",
         "bert.embeddings.LayerNorm.scale",
     ],
 )

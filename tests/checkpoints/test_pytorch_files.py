@@ -111,7 +111,7 @@ def test_framed_protocol_4(read, writer):
     "start, reason",
     [
         (b"", "an empty file"),
-        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.rest", "weights_only=True"),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.rest", "truncated"),
         (b"\x80\x04K\x01.", "a bare pickle"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"<!DOCTYPE html>", "begins with b'<!DOCTYP'"),
@@ -208,10 +208,9 @@ def test_storages_that_the_file_lacks(key, read, writer):
 @pytest.mark.parametrize(
     "content, reason",
     [
-        ([1, 2], "Received: list"),
-        ({"epoch": 3}, "Received: int under 'epoch'"),
-        ({"model": {}, "optimizer": {}}, "Received: dict under 'model'"),
-        ({"lr": 0.5}, "Received: float under 'lr'"),
+        ([1, 2], r"no tensors in \[1, 2\]"),
+        ({"epoch": 3}, "no tensors in {'epoch': 3}"),
+        ({"model": {}, "optimizer": {}}, "no tensors in {'model': {}"),
     ],
 )
 def test_content_other_than_named_tensors(content, reason, read):
@@ -335,7 +334,7 @@ def test_name_that_is_built_on_the_stack(assert_refused, writer, tmp_path):
         ("collections", "namedtuple"),
         ("numpy.core.multiarray", "_reconstruct"),
         ("unilmv2_tf.checkpoints.pytorch_files", "read_pytorch_file"),
-        ("torch._utils", "_rebuild_parameter"),
+        ("torch._utils", "_rebuild_parameter_with_state"),
         ("antigravity", "fly"),
     ],
 )

@@ -1,7 +1,6 @@
 """Configurations with Hugging Face's keys, and the arguments of our models."""
 
 import math
-import numbers
 import pathlib
 import re
 import warnings
@@ -43,68 +42,75 @@ _ARCHITECTURES = {
     models.UniLMv2QuestionAnswerer: "BertForQuestionAnswering",
 }
 
+# What it means where a configuration does not say it.
+_DEFAULTS = {
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "layer_norm_eps": 1e-12,
+    "position_embedding_type": "absolute",
+    "rel_pos_bins": 0,
+}
+
 # === Configuration -> arguments ===
 
 
-def _integer(config, key, minimum):
-    value = config.get(key)
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    if not is_integer or value < minimum:
-        received = repr(value) if key in config else "no such key"
+def _value(config, key, is_valid, rule):
+    if not is_valid(config.get(key)):
+        received = repr(config[key]) if key in config else "no such key"
         raise ValueError(
-            f"The configuration must hold an integer of at least {minimum} "
-            f"under {key!r}. Received: {received}"
+            f"The configuration must hold {rule} under {key!r}. Received: "
+            f"{received}"
         )
-    return value
+    return config[key]
 
 
-def _number(config, key, default, below=math.inf):
-    value = config.get(key, default)
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < below:
-        raise ValueError(
-            "The configuration must hold a number of at least 0 and below "
-            f"{below} under {key!r}. Received: {value!r}"
-        )
-    return float(value)
+def _integer(config, key, minimum=1):
+    return _value(
+        config,
+        key,
+        lambda value: type(value) is int and value >= minimum,
+        f"an integer of at least {minimum}",
+    )
+
+
+def _number(config, key, below=math.inf):
+    return _value(
+        config,
+        key,
+        lambda value: type(value) in (int, float) and 0 <= value < below,
+        f"a number of at least 0 and below {below}",
+    )
 
 
 def _one_of(config, key, accepted):
-    value = config.get(key, accepted[0])
-    if value not in accepted:
-        raise ValueError(
-            f"The configuration must have one of {', '.join(accepted)} under "
-            f"{key!r}. Received: {value!r}"
-        )
-    return value
+    rule = f"one of {', '.join(accepted)}"
+    return _value(config, key, lambda value: value in accepted, rule)
 
 
 def backbone_arguments(config):
     """Translates a complete configuration to arguments of `UniLMv2Backbone`."""
+    config = {**_DEFAULTS, **config}
     _one_of(config, "position_embedding_type", ["absolute"])
     activation = _one_of(config, "hidden_act", [*_ACTIVATIONS])
-    dropout = _number(config, "hidden_dropout_prob", 0.1, below=1)
-    attention_dropout = _number(
-        config, "attention_probs_dropout_prob", dropout, below=1
-    )
-    if attention_dropout != dropout:
+    dropout = _number(config, "hidden_dropout_prob", below=1)
+    key = "attention_probs_dropout_prob"
+    if config.get(key, dropout) != dropout:
         raise ValueError(
             "The model has one dropout rate, so hidden_dropout_prob and "
-            "attention_probs_dropout_prob must agree. Received: "
-            f"{dropout} and {attention_dropout}. Pass config= as a dict with "
-            "the rate you want under both keys; without training they make no "
-            "difference."
+            f"{key} must agree. Received: {dropout} and {config[key]!r}. Pass "
+            "config= as a dict with the rate you want under both keys; "
+            "without training they make no difference."
         )
-    buckets = _integer({"rel_pos_bins": 0, **config}, "rel_pos_bins", 0)
+    buckets = _integer(config, "rel_pos_bins", minimum=0)
     arguments = {
-        **{name: _integer(config, key, 1) for key, name in _SIZES.items()},
-        "dropout": dropout,
-        "layer_norm_epsilon": _number(config, "layer_norm_eps", 1e-12),
+        **{name: _integer(config, key) for key, name in _SIZES.items()},
+        "dropout": float(dropout),
+        "layer_norm_epsilon": float(_number(config, "layer_norm_eps")),
         "approximate_gelu": _ACTIVATIONS[activation],
         "num_relative_buckets": buckets,
     }
     if buckets:
-        arguments["max_relative_distance"] = _integer(config, "max_rel_pos", 1)
+        arguments["max_relative_distance"] = _integer(config, "max_rel_pos")
     return arguments
 
 
@@ -225,80 +231,35 @@ def model_config(model, tokenizer=None):
 
 # === What a configuration leaves open ===
 
-# Of the vocabularies of BERT.
-UNCASED_SIZE = 30522
 _PUBLISHED = re.compile(
     r"(unilm1?|unilm1\.2|unilm2|minilm|bert)-(base|large|l12-h384)-(un)?cased"
 )
-_PUBLISHED_SIZES = {
-    "base": (12, 768, 12, 3072),
-    "large": (24, 1024, 16, 4096),
-    "l12-h384": (12, 384, 12, 1536),
-}
 # BERT has no tensor from which the number of heads follows. Each of these
 # hidden sizes has one published family, Google's miniatures and MiniLM.
 _USUAL_HEADS = {128: 2, 256: 4, 384: 12, 512: 8, 768: 12, 1024: 16}
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 
 
-def published_config(path):
-    """The configuration of a published checkpoint, by its file or folder.
-
-    >>> published_config("unilm2-large-uncased.bin")["hidden_size"]
-    1024
-    >>> published_config("weights.bin")
-    """
-    path = pathlib.Path(path)
-    for name in (path.name, path.parent.name):
+def published_name(path):
+    """The name of a published checkpoint that a file or its folder has."""
+    for name in (pathlib.Path(path).name, pathlib.Path(path).parent.name):
         name = re.sub(r"\.(bin|pt|pth|safetensors)$", "", name.lower())
-        if match := _PUBLISHED.fullmatch(name):
-            break
-    else:
-        return None
-    family, size, uncased = match.groups()
-    layers, hidden, heads, intermediate = _PUBLISHED_SIZES[size]
-    config = {
-        "vocab_size": UNCASED_SIZE if uncased else 28996,
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": intermediate,
-        "layer_norm_eps": 1e-12,
-        "hidden_dropout_prob": 0.1,
-    }
-    if family == "unilm2":
-        config |= {"rel_pos_bins": 32, "max_rel_pos": 128}
-    return config
+        if _PUBLISHED.fullmatch(name):
+            return name
+    return ""
 
 
 def complete_config(config, arrays, path):
-    """Fills what a configuration leaves open.
-
-    It is read off the shapes of the tensors. Where there is no configuration
-    at all (`None`), the rest comes from the name of a published checkpoint, or
-    is assumed to be as usual, with a warning.
-
-    >>> import numpy as np
-    >>> complete_config({"num_attention_heads": 4},
-    ...                 {layouts.WORD_EMBEDDINGS: np.zeros((99, 8))}, "a.bin")
-    {'vocab_size': 99, 'hidden_size': 8, 'num_attention_heads': 4}
-    """
+    """Fills what a configuration, `None` if there is none, leaves open."""
     sizes = _sizes_of_tensors(arrays)
     _check_is_bert(path, arrays, {**sizes, **(config or {})})
-    if config is not None:
-        remedy = "Pass the configuration that belongs to the file."
-        _check_sizes(config, sizes, "The configuration", remedy)
-        return {**sizes, **config}
-    published = published_config(path)
-    if published is None:
-        return _with_usual_values(sizes)
-    _check_sizes(
-        published,
-        sizes,
-        f"By its name, {str(path)!r}",
-        "Rename it, or pass the configuration that belongs to it, config=.",
-    )
-    return {**published, **sizes}
+    if config is None:
+        name = published_name(path)
+        if name.startswith("unilm2"):
+            _check_sizes({"rel_pos_bins": 32}, sizes, f"By its name, {path}")
+        return _with_usual_values(sizes, warn=not name)
+    _check_sizes(config, sizes, "The configuration")
+    return {**sizes, **config}
 
 
 def _sizes_of_tensors(arrays):
@@ -318,23 +279,24 @@ def _sizes_of_tensors(arrays):
     return sizes
 
 
-def _check_sizes(config, sizes, origin, remedy):
+def _check_sizes(config, sizes, origin):
     # Before a model is built: a wrong size may be an enormous one.
     for key, value in config.items():
         if key in sizes and sizes[key] != value:
             raise ValueError(
                 f"{origin} has {key} {value!r}, but the tensors have "
-                f"{sizes[key]}. {remedy}"
+                f"{sizes[key]}. Pass the configuration of the file, config=."
             )
     if config.get("rel_pos_bins") and "rel_pos_bins" not in sizes:
         raise ValueError(
             f"{origin} has rel_pos_bins {config['rel_pos_bins']!r}, but the "
             "file holds no relative table (bert.rel_pos_bias.weight or "
-            f"bert.encoder.rel_pos_bias.weight). {remedy}"
+            "bert.encoder.rel_pos_bias.weight). Pass the configuration of the "
+            "file, config=."
         )
 
 
-def _with_usual_values(sizes):
+def _with_usual_values(sizes, warn):
     assumed = {"layer_norm_eps": 1e-12}
     if "rel_pos_bins" in sizes:
         assumed["max_rel_pos"] = 128
@@ -348,12 +310,13 @@ def _with_usual_values(sizes):
                 "config=."
             )
         assumed["num_attention_heads"] = _USUAL_HEADS[hidden]
-    warnings.warn(
-        f"There is no configuration, and no tensor tells {assumed}: these "
-        "values are assumed, as well-known models of these sizes have them. "
-        "If they are wrong, the model is wrong: pass a configuration.",
-        stacklevel=3,
-    )
+    if warn:
+        warnings.warn(
+            f"There is no configuration, and no tensor tells {assumed}: these "
+            "values are assumed, as well-known models of these sizes have "
+            "them. If they are wrong, the model is wrong: pass one.",
+            stacklevel=3,
+        )
     return {**sizes, **assumed}
 
 

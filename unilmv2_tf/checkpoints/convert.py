@@ -5,8 +5,6 @@ import os
 import re
 import warnings
 
-import keras
-
 from unilmv2_tf import models
 from unilmv2_tf.checkpoints.loading import build_model
 from unilmv2_tf.checkpoints.loading import check_positions
@@ -21,6 +19,7 @@ from unilmv2_tf.checkpoints.saving import write_model_card
 from unilmv2_tf.filesystem import file_checksum
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
+from unilmv2_tf.models.task import load_task
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
 # Tensors of a checkpoint that a preset has no variable for. `convert` writes
@@ -128,18 +127,10 @@ def _check_arguments(source, output, target, overwrite):
 
 def _load_own_preset(folder):
     """The model in a preset, of any class, and its tokenizer or `None`."""
-    cls = models.UniLMv2Backbone
-    task_file = os.path.join(folder, "task.json")
-    if os.path.exists(task_file):
-        with open(task_file, encoding="utf-8") as file:
-            name = json.load(file)["registered_name"]
-        cls = keras.saving.get_registered_object(name)
-        if cls is None:
-            raise ValueError(
-                f"{folder!r} holds a {name}, a class that is not registered. "
-                "Import the module that defines it."
-            )
-    model = cls.from_preset(folder)
+    if os.path.exists(os.path.join(folder, "task.json")):
+        model = load_task(folder)
+    else:
+        model = models.UniLMv2Backbone.from_preset(folder)
     preprocessor = getattr(model, "preprocessor", None)
     tokenizer = getattr(preprocessor, "tokenizer", None)
     if tokenizer is None and os.path.exists(

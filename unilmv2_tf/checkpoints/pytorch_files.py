@@ -37,8 +37,7 @@ _LFS_START = b"version https://git-lfs"
 class _Storage(NamedTuple):
     dtype: str
     key: str
-    # Before PyTorch 0.4 a storage may be a part of another one.
-    start: int
+    count: int
 
 
 class _Tensor(NamedTuple):
@@ -55,7 +54,6 @@ class _WeightsUnpickler(pickle._Unpickler):
 
     def __init__(self, file):
         super().__init__(file, encoding="utf-8")
-        # Dtype and number of elements by key.
         self.storages = {}
 
     def find_class(self, module, name):
@@ -77,22 +75,23 @@ class _WeightsUnpickler(pickle._Unpickler):
         )
 
     def _rebuild_tensor(self, storage, offset, shape, strides, *_):
-        if not isinstance(storage, _Storage):
-            raise ValueError(f"{storage!r:.80} is no storage")
-        return _Tensor(storage, offset, shape, strides)
+        storage, start = storage
+        return _Tensor(storage, start + offset, shape, strides)
 
     def _rebuild_parameter(self, tensor, *_):
         return tensor
 
     def persistent_load(self, pid):
         kind, dtype, key, _, count, *view = pid
+        storage = _Storage(dtype, key, count)
         if (
             (kind, type(key), type(count)) != ("storage", str, int)
             or dtype not in _STORAGES.values()
-            or self.storages.setdefault(key, (dtype, count)) != (dtype, count)
+            or self.storages.setdefault(key, storage) != storage
         ):
             raise ValueError(f"{pid!r:.200} describes no storage")
-        return _Storage(dtype, key, view[0][1] if view and view[0] else 0)
+        # Before PyTorch 0.4 a storage may be a part of another one.
+        return storage, view[0][1] if view and view[0] else 0
 
 
 def _state_dicts(content, where="", beside=()):
@@ -125,13 +124,10 @@ def _find_tensors(content):
             if any(name.endswith("word_embeddings.weight") for name in each[1])
         ] or found
     if len(found) != 1:
-        received = f"a {type(content).__name__} without any"
-        if found:
-            received = f"{len(found)} of them, under " + ", ".join(
-                where or "no key" for where, *_ in found[:8]
-            )
-        elif content and isinstance(content, dict):
-            received += f", with {[*content][:8]}"
+        places = [where or "no key" for where, *_ in found[:8]]
+        received = f"{len(found)} of them, under {', '.join(places)}"
+        if not found:
+            received = f"no tensors in {content!r:.80}"
         raise ValueError(
             "A checkpoint must hold one dictionary from names to tensors. "
             f"Received: {received}. With PyTorch save just that dictionary, "
@@ -156,7 +152,7 @@ def _make_array(tensor, content):
         tensor.shape,
         dtype,
         buffer=content,
-        offset=(tensor.storage.start + tensor.offset) * dtype.itemsize,
+        offset=tensor.offset * dtype.itemsize,
         strides=[step * dtype.itemsize for step in tensor.strides],
     )
     # Expanded tensors have fewer elements in their storage than in the shape.
@@ -231,9 +227,9 @@ def _read_old_format(file):
     # Each storage is its number of elements and the elements.
     sizes, end = {}, file.tell()
     for key in keys:
-        dtype, count = unpickler.storages[key]
-        sizes[key] = (end + 8, count * np.dtype(dtype).itemsize)
-        end = sum(sizes[key])
+        storage = unpickler.storages[key]
+        sizes[key] = (end, storage.count * np.dtype(storage.dtype).itemsize)
+        end += 8 + sizes[key][1]
     size = os.fstat(file.fileno()).st_size
     if size != end:
         raise ValueError(
@@ -243,9 +239,9 @@ def _read_old_format(file):
 
     def read_storage(key):
         place, size = sizes[key]
-        file.seek(place - 8)
+        file.seek(place)
         count = int.from_bytes(file.read(8), "little")
-        if count != unpickler.storages[key][1]:
+        if count != unpickler.storages[key].count:
             raise ValueError(f"its storage has {count} elements")
         return file.read(size)
 
@@ -292,77 +288,57 @@ def read_pytorch_file(path):
 
 # === Writing ===
 
-_FOLDER = "pytorch_model"
-_START = pickle.PROTO + b"\x02"
+
+def _torch_name(name, module="torch"):
+    return type(name, (), {"__module__": module})
 
 
-def _plain(value):
-    """The operations that push a number, a string or a tuple of numbers."""
-    return pickle.dumps(value, protocol=2)[len(_START) : -len(pickle.STOP)]
+class _WeightsPickler(pickle._Pickler):
+    """Pickles a dict of arrays as PyTorch does a state dict."""
 
+    def __init__(self, file):
+        super().__init__(file, protocol=2)
+        self.kinds = {
+            dtype: _torch_name(name) for name, dtype in _STORAGES.items()
+        }
+        self.rebuild = _torch_name("_rebuild_tensor_v2", "torch._utils")
+        self.num_tensors = 0
 
-def _global(module, name):
-    # By hand: a pickler writes no name that it cannot import.
-    return pickle.GLOBAL + f"{module}\n{name}\n".encode()
+    def save_global(self, obj, name=None):
+        # Other picklers write no name that they can't import.
+        name = f"{obj.__module__}\n{obj.__qualname__}\n"
+        self.write(pickle.GLOBAL + name.encode())
 
+    def persistent_id(self, obj):
+        if not isinstance(obj, _Storage):
+            return None
+        return "storage", self.kinds[obj.dtype], obj.key, "cpu", obj.count
 
-def _pickle_tensor(name, key, values):
-    names = {dtype: storage for storage, dtype in _STORAGES.items()}
-    dtype = str(values.dtype)
-    if dtype not in names:
-        raise ValueError(
-            f"{name!r} must have a dtype of PyTorch to be written: one of "
-            f"{', '.join(names)}. Received: {dtype}"
-        )
-    strides = [step // values.itemsize for step in values.strides]
-    storage = (
-        _plain("storage")
-        + _global("torch", names[dtype])
-        + b"".join(map(_plain, (str(key), "cpu", int(values.size))))
-    )
-    no_hooks = (
-        _global("collections", "OrderedDict")
-        + pickle.EMPTY_TUPLE
-        + pickle.REDUCE
-    )
-    return (
-        _plain(name)
-        + _global("torch._utils", "_rebuild_tensor_v2")
-        + pickle.MARK
-        + (pickle.MARK + storage + pickle.TUPLE + pickle.BINPERSID)
-        + b"".join(map(_plain, (0, values.shape, tuple(strides), False)))
-        + no_hooks
-        + pickle.TUPLE
-        + pickle.REDUCE
-    )
+    def reducer_override(self, obj):
+        if not isinstance(obj, np.ndarray):
+            return NotImplemented
+        storage = _Storage(str(obj.dtype), str(self.num_tensors), obj.size)
+        self.num_tensors += 1
+        steps = tuple(step // obj.itemsize for step in obj.strides)
+        hooks = collections.OrderedDict()
+        return self.rebuild, (storage, 0, obj.shape, steps, False, hooks)
 
 
 def write_pytorch_file(path, tensors):
-    """Writes a dict of arrays as `torch.save` of PyTorch 1.6 or newer does.
-
-    `torch.load(path, weights_only=True)` reads it.
-
-    >>> import tempfile
-    >>> path = tempfile.mkdtemp() + "/pytorch_model.bin"
-    >>> write_pytorch_file(path, {"bias": np.zeros(3, "float32")})
-    >>> read_pytorch_file(path)
-    {'bias': array([0., 0., 0.], dtype=float32)}
-    """
+    """Writes a dict of arrays as `torch.save` of PyTorch 1.6 or newer does."""
     tensors = {
         name: np.asarray(values, order="C") for name, values in tensors.items()
     }
-    entries = b"".join(
-        _pickle_tensor(name, key, values)
-        for key, (name, values) in enumerate(tensors.items())
-    )
+    for name, values in tensors.items():
+        if str(values.dtype) not in _STORAGES.values():
+            raise ValueError(
+                f"{name!r} must have a dtype of PyTorch to be written: one of "
+                f"{', '.join(_STORAGES.values())}. Received: {values.dtype}"
+            )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(
-            f"{_FOLDER}/data.pkl",
-            _START
-            + (pickle.EMPTY_DICT + pickle.MARK + entries + pickle.SETITEMS)
-            + pickle.STOP,
-        )
-        archive.writestr(f"{_FOLDER}/byteorder", "little")
+        with archive.open("pytorch_model/data.pkl", "w") as file:
+            _WeightsPickler(file).dump(tensors)
+        archive.writestr("pytorch_model/byteorder", "little")
         for key, values in enumerate(tensors.values()):
-            archive.writestr(f"{_FOLDER}/data/{key}", values.tobytes())
-        archive.writestr(f"{_FOLDER}/version", "3\n")
+            archive.writestr(f"pytorch_model/data/{key}", values.tobytes())
+        archive.writestr("pytorch_model/version", "3\n")

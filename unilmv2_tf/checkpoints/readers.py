@@ -18,8 +18,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from unilmv2_tf.checkpoints.configuration import UNCASED_SIZE
-from unilmv2_tf.checkpoints.configuration import published_config
+from unilmv2_tf.checkpoints.configuration import published_name
 from unilmv2_tf.checkpoints.pytorch_files import read_pytorch_file
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 from unilmv2_tf.preprocessing.vocabulary import SPECIAL_TOKENS
@@ -362,10 +361,7 @@ def _settings_beside(source, settings, added):
         }
         for index, token in content.get("added_tokens_decoder", {}).items():
             added = {**added, token["content"]: int(index)}
-    if "lowercase" not in settings:
-        published = published_config(path)
-        if published is not None:
-            settings["lowercase"] = published["vocab_size"] == UNCASED_SIZE
-        elif "cased" in path.name.lower():
-            settings["lowercase"] = "uncased" in path.name.lower()
+    name = published_name(path) or path.name.lower()
+    if "lowercase" not in settings and "cased" in name:
+        settings["lowercase"] = "uncased" in name
     return settings, added
