@@ -1,11 +1,12 @@
 import keras
 from keras import ops
 
+from unilmv2_tf.layers.configured_layer import ConfiguredLayer
 from unilmv2_tf.layers.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class BlockSelfAttention(keras.layers.Layer):
+class BlockSelfAttention(ConfiguredLayer):
     """Multi-head self-attention over `[context | revealed | pseudo]`.
 
     The projections run once over the whole row. Attention is computed for one
@@ -214,20 +215,6 @@ class BlockSelfAttention(keras.layers.Layer):
     ):
         return query_states_shape or hidden_states_shape
 
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "num_heads": self.num_heads,
-                "hidden_dim": self.hidden_dim,
-                "dropout": self.dropout,
-                "kernel_initializer": keras.initializers.serialize(
-                    self.kernel_initializer
-                ),
-            }
-        )
-        return config
-
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
 class QueryStates(keras.layers.Layer):
@@ -235,12 +222,6 @@ class QueryStates(keras.layers.Layer):
 
     These are the context tokens at `query_indices`, `(batch, k)`, then the
     pseudo masks of `pseudo_steps`, `(batch, m)`; either may be `None`.
-
-    >>> import numpy as np
-    >>> row = np.arange(7, dtype="float32").reshape(1, 7, 1)
-    >>> states = QueryStates()(row, np.array([[1]]), np.array([[2, 1]]))
-    >>> np.array(states).ravel()
-    array([1., 5., 6.], dtype=float32)
     """
 
     def call(self, hidden_states, query_indices=None, pseudo_steps=None):

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from unilmv2_tf.layers.configured_layer import ConfiguredLayer
 from unilmv2_tf.layers.visibility import step_visibility
 
 # Far below any score, and still finite in float16.
@@ -15,7 +16,7 @@ def mask_to_bias(mask, dtype):
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class BlockAttentionBias(keras.layers.Layer):
+class BlockAttentionBias(ConfiguredLayer):
     """The bias of the attention scores, for each block of the row.
 
     A row is `[context | revealed | pseudo]`. Most of its visibility matrix is
@@ -145,20 +146,3 @@ class BlockAttentionBias(keras.layers.Layer):
         return context_padding + self.relative_position_bias(
             positions, context_positions
         )
-
-    def get_config(self):
-        config = super().get_config()
-        config["relative_position_bias"] = keras.saving.serialize_keras_object(
-            self.relative_position_bias
-        )
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["relative_position_bias"] = (
-            keras.saving.deserialize_keras_object(
-                config["relative_position_bias"]
-            )
-        )
-        return cls(**config)

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from unilmv2_tf.layers.configured_layer import ConfiguredLayer
 from unilmv2_tf.layers.dropout import Dropout
 
 
@@ -47,7 +48,7 @@ class TiedEmbedding(keras.layers.ReversibleEmbedding):
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class TransformerEmbedding(keras.layers.Layer):
+class TransformerEmbedding(ConfiguredLayer):
     """Token + position + segment embeddings, LayerNorm, dropout.
 
     Position ids are explicit because a revealed token and its pseudo mask
@@ -136,20 +137,3 @@ class TransformerEmbedding(keras.layers.Layer):
 
     def compute_output_shape(self, token_ids_shape, *other_shapes):
         return (*token_ids_shape, self.hidden_dim)
-
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "vocabulary_size": self.vocabulary_size,
-                "hidden_dim": self.hidden_dim,
-                "max_sequence_length": self.max_sequence_length,
-                "num_segments": self.num_segments,
-                "dropout": self.dropout,
-                "layer_norm_epsilon": self.layer_norm_epsilon,
-                "embeddings_initializer": keras.initializers.serialize(
-                    self.embeddings_initializer
-                ),
-            }
-        )
-        return config

@@ -1,9 +1,11 @@
 import keras
 from keras import ops
 
+from unilmv2_tf.layers.configured_layer import ConfiguredLayer
+
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class LanguageModelHead(keras.layers.Layer):
+class LanguageModelHead(ConfiguredLayer):
     """Dense, gelu, LayerNorm, then logits from the tied token embedding.
 
     Unlike KerasHub's `MaskedLMHead` it gathers no positions: the hidden states
@@ -64,25 +66,3 @@ class LanguageModelHead(keras.layers.Layer):
 
     def compute_output_shape(self, hidden_states_shape):
         return (*hidden_states_shape[:-1], self.token_embedding.input_dim)
-
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "token_embedding": keras.layers.serialize(self.token_embedding),
-                "layer_norm_epsilon": self.layer_norm_epsilon,
-                "kernel_initializer": keras.initializers.serialize(
-                    self.kernel_initializer
-                ),
-                "approximate_gelu": self.approximate_gelu,
-            }
-        )
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["token_embedding"] = keras.layers.deserialize(
-            config["token_embedding"]
-        )
-        return cls(**config)

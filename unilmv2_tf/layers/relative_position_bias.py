@@ -2,18 +2,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from unilmv2_tf.layers.configured_layer import ConfiguredLayer
+
 
 def relative_position_buckets(num_buckets, max_distance):
     """The bucket of each distance from `-max_distance` to `max_distance`.
 
-    Half of the buckets are for keys to the right of the query. Within each
-    half, the first half of the buckets holds one distance each, the others
-    share the distances up to `max_distance` logarithmically (Raffel et al.,
-    2020, section 2.1). The edges are compared as integers, so that rounding of
-    a logarithm cannot move one.
-
-    >>> relative_position_buckets(num_buckets=8, max_distance=6)
-    array([3, 3, 3, 2, 2, 1, 0, 5, 6, 6, 7, 7, 7], dtype=int32)
+    See Raffel et al., 2020, section 2.1: half of the buckets are for keys to
+    the right of the query, half of each half for one distance each.
     """
     half = num_buckets // 2
     num_exact = half // 2
@@ -25,6 +21,7 @@ def relative_position_buckets(num_buckets, max_distance):
             continue
         # bucket = num_exact + floor(num_shared * log(distance / num_exact)
         #                                      / log(max_distance / num_exact))
+        # Integers are compared: rounding of a logarithm cannot move an edge.
         step = 0
         while step + 1 < num_shared and (
             distance**num_shared * num_exact ** (step + 1)
@@ -38,7 +35,7 @@ def relative_position_buckets(num_buckets, max_distance):
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class RelativePositionBias(keras.layers.Layer):
+class RelativePositionBias(ConfiguredLayer):
     """A learned attention bias for each head and each bucket of distances.
 
     One small table is shared by all layers of a model. It is expanded to all
@@ -142,17 +139,3 @@ class RelativePositionBias(keras.layers.Layer):
             query_positions_shape[1],
             key_positions_shape[1],
         )
-
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "num_heads": self.num_heads,
-                "num_buckets": self.num_buckets,
-                "max_distance": self.max_distance,
-                "kernel_initializer": keras.initializers.serialize(
-                    self.kernel_initializer
-                ),
-            }
-        )
-        return config

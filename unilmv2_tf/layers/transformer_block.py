@@ -2,11 +2,12 @@ import keras
 from keras import ops
 
 from unilmv2_tf.layers.block_attention import BlockSelfAttention
+from unilmv2_tf.layers.configured_layer import ConfiguredLayer
 from unilmv2_tf.layers.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(ConfiguredLayer):
     """A post-LayerNorm Transformer layer over `[context | revealed | pseudo]`.
 
     The call arguments are those of `BlockSelfAttention`.
@@ -112,20 +113,3 @@ class TransformerBlock(keras.layers.Layer):
         query_states_shape=None,
     ):
         return query_states_shape or hidden_states_shape
-
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "num_heads": self.num_heads,
-                "hidden_dim": self.hidden_dim,
-                "intermediate_dim": self.intermediate_dim,
-                "dropout": self.dropout,
-                "layer_norm_epsilon": self.layer_norm_epsilon,
-                "kernel_initializer": keras.initializers.serialize(
-                    self.kernel_initializer
-                ),
-                "approximate_gelu": self.approximate_gelu,
-            }
-        )
-        return config

@@ -1,3 +1,4 @@
+import inspect
 import os
 
 import keras
@@ -137,7 +138,6 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
                 num_heads=num_heads,
                 num_buckets=num_relative_buckets,
                 max_distance=max_relative_distance,
-                kernel_initializer=unilmv2_kernel_initializer(),
                 dtype=dtype,
                 name="relative_position_bias",
             )
@@ -211,17 +211,6 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         Returns:
             The last hidden states, of shape `(batch, n, hidden_dim)`, or
             `(batch, k, hidden_dim)` with `query_indices`.
-
-        Example:
-
-        >>> import numpy as np
-        >>> from unilmv2_tf.models import UniLMv2Backbone
-        >>> backbone = UniLMv2Backbone.from_preset(
-        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
-        >>> ids = np.array([[2, 7, 3]])
-        >>> hidden = backbone.encode(ids, 0 * ids, 0 * ids + 1, 5 + 0 * ids)
-        >>> tuple(hidden.shape)
-        (1, 3, 128)
         """
         query_positions = query_indices
         if query_indices is not None and position_ids is not None:
@@ -238,19 +227,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         )
         return self.run_layers(hidden_states, bias, query_indices)
 
-    def encode_blocks(
-        self,
-        token_ids,
-        segment_ids,
-        padding_mask,
-        revealed_token_ids,
-        pseudo_token_ids,
-        target_segment_ids,
-        target_positions,
-        steps,
-        query_indices=None,
-        predicted_only=False,
-    ):
+    def encode_blocks(self, *, query_indices=None, predicted_only=False, **row):
         """Encodes rows of `[context | revealed | pseudo]` in one pass.
 
             text       x1  x2 [M]  x4 [M]      predicted: x5 first, then x3
@@ -303,19 +280,11 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
             Bao et al., 2020, section 3.2, figure 5.
         """
         hidden_states, bias = self.embed_blocks(
-            token_ids=token_ids,
-            segment_ids=segment_ids,
-            padding_mask=padding_mask,
-            revealed_token_ids=revealed_token_ids,
-            pseudo_token_ids=pseudo_token_ids,
-            target_segment_ids=target_segment_ids,
-            target_positions=target_positions,
-            steps=steps,
-            query_indices=query_indices,
+            query_indices=query_indices, **row
         )
         if not predicted_only:
             return self.run_layers(hidden_states, bias)
-        return self.run_layers(hidden_states, bias, query_indices, steps)
+        return self.run_layers(hidden_states, bias, query_indices, row["steps"])
 
     def embed_blocks(
         self,
@@ -372,24 +341,13 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         )
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "vocabulary_size": self.vocabulary_size,
-                "num_layers": self.num_layers,
-                "num_heads": self.num_heads,
-                "hidden_dim": self.hidden_dim,
-                "intermediate_dim": self.intermediate_dim,
-                "dropout": self.dropout,
-                "max_sequence_length": self.max_sequence_length,
-                "num_segments": self.num_segments,
-                "num_relative_buckets": self.num_relative_buckets,
-                "max_relative_distance": self.max_relative_distance,
-                "layer_norm_epsilon": self.layer_norm_epsilon,
-                "approximate_gelu": self.approximate_gelu,
-            }
-        )
-        return config
+        names = inspect.signature(UniLMv2Backbone).parameters
+        sizes = {
+            name: getattr(self, name)
+            for name in names
+            if name not in ("dtype", "kwargs")
+        }
+        return {**super().get_config(), **sizes}
 
     @classmethod
     def from_preset(

@@ -9,22 +9,15 @@ from unilmv2_tf.models.decoding_weights import DecodingWeights
 class CachedDecoder:
     """Predicts target tokens one by one, from cached keys and values.
 
-    The next token is predicted at a pseudo mask that sees the source and the
-    target tokens so far (Bao et al., 2020, section 3.4). A call runs two
-    tokens through the layers: the last chosen token, whose keys and values are
-    kept, and a pseudo mask, whose keys and values the next token overwrites.
+    A call runs two tokens through the layers: the last chosen token, whose keys
+    and values are kept, and a pseudo mask, which the next token overwrites (Bao
+    et al., 2020, section 3.4).
 
-    The source is encoded once. Its keys and values are stored once per
-    example, in front of those of the target. A sampler that supports it calls
-    `start_beams`: all beams of an example then share a row of the cache, with
-    a slot for each beam and token, and a table of ancestors lists the slots
-    of a hypothesis. `reorder_beams` reorders that table only. Other
-    samplers may repeat and reorder the whole `cache`, whose first axis is the
-    samples.
-
-    A row holds the beams of an example, or one sample. Its queries are the
-    last tokens of its beams, then the pseudo masks of its beams. Its slots are
-    those of the source, then of the first token, by beam, and so on.
+    After `start_beams` all beams of an example share a row of the cache: the
+    slots of the source, then of the first token, by beam, and so on. A table
+    of ancestors, all that `reorder_beams` changes, lists the slots of a
+    hypothesis. Queries are the last tokens of the beams, then their pseudo
+    masks. Samplers that do not call it have a row for each sample.
     """
 
     def __init__(
@@ -62,20 +55,16 @@ class CachedDecoder:
             self.source_values.append(values)
 
     def initial_cache(self):
-        """The cache of an empty target.
-
-        A dict of the tuples `keys` and `values`, by layer, of shape
-        `(batch, num_heads, n + max_length + 1, head_dim)`.
+        """The cache of an empty target: `keys` and `values` by layer, of shape
+        `(rows, num_heads, slots / num_beams, num_beams * head_dim)`.
         """
-        return self._make_cache()
+        return {
+            "keys": tuple(self._with_room(x) for x in self.source_keys),
+            "values": tuple(self._with_room(x) for x in self.source_values),
+        }
 
     def start_beams(self, cache, num_beams):
-        """Makes room for the beams of each example.
-
-        Returns a dict of the tuples `keys` and `values`, by layer, of shape
-        `(batch, num_heads, slots / num_beams, num_beams * head_dim)`, and of
-        `ancestors`, `(batch * num_beams, max_length + 1)`.
-        """
+        """A cache with room for the beams of each example, and `ancestors`."""
         del cache
         num_padding = -self.num_source_slots % num_beams
         self.num_beams = num_beams
@@ -91,7 +80,7 @@ class CachedDecoder:
         ancestors = ops.broadcast_to(
             self._own_beam(), (batch_size * num_beams, self.num_slots)
         )
-        return {**self._make_cache(), "ancestors": ancestors}
+        return {**self.initial_cache(), "ancestors": ancestors}
 
     def reorder_beams(self, cache, samples):
         """Continues each sample from the sample given in `samples`."""
@@ -121,12 +110,6 @@ class CachedDecoder:
         )
         return self._weights.vocabulary(hidden_states), hidden_states, cache
 
-    def _make_cache(self):
-        return {
-            "keys": tuple(self._with_room(x) for x in self.source_keys),
-            "values": tuple(self._with_room(x) for x in self.source_values),
-        }
-
     def _with_room(self, x):
         batch_size, num_heads, length, head_dim = ops.shape(x)
         room = self.num_source_slots - length + self.num_slots * self.num_beams
@@ -147,7 +130,9 @@ class CachedDecoder:
         token_ids = ops.concatenate(
             [last, ops.full_like(last, self.task.pseudo_token_id)], axis=1
         )
-        positions = ops.repeat(self._positions(index), self.num_beams, axis=1)
+        positions = ops.repeat(
+            self._positions(index)[1], self.num_beams, axis=1
+        )
         return self.backbone.embeddings(
             token_ids,
             ops.full_like(token_ids, self.task.target_segment_id),
@@ -155,11 +140,11 @@ class CachedDecoder:
         )
 
     def _positions(self, index):
-        """Positions of the last token and the pseudo mask, `(batch, 2)`."""
-        return self.source_length[:, None] + self._two_places(index)
-
-    def _two_places(self, index):
-        return ops.stack([ops.maximum(index - 1, 0), index])
+        """Places of the last token and the pseudo mask in the target, `(2,)`,
+        and their positions, `(batch, 2)`.
+        """
+        places = ops.stack([ops.maximum(index - 1, 0), index])
+        return places, self.source_length[:, None] + places
 
     def _by_row(self, x, num_rows):
         """Repeats `(batch, ...)` for the rows of a sampler."""
@@ -204,10 +189,9 @@ class CachedDecoder:
             target = ops.zeros_like(slots, dtype=source.dtype)
             return source, ops.tile(target[None, None, None], (1, 1, 2, 1))
         keys = ops.arange(self.num_source_slots, dtype="int32")[None]
-        source = source + relative_bias(self._positions(index), keys)
-        target = relative_bias(
-            self._two_places(index)[None], ops.maximum(slots - 1, 0)[None]
-        )
+        places, positions = self._positions(index)
+        source = source + relative_bias(positions, keys)
+        target = relative_bias(places[None], ops.maximum(slots - 1, 0)[None])
         return source, target
 
     def _target_visibility(self, cache, index):
@@ -232,29 +216,38 @@ class CachedDecoder:
 
     def _run_layers(self, hidden_states, cache, bias, slices):
         """All layers, on `(rows, queries, hidden_dim)`."""
-        shape = ops.shape(hidden_states)
-        by_head, by_token = self._orders(shape[0], shape[1])
+        shape = num_rows, num_queries, hidden_dim = ops.shape(hidden_states)
+        num_heads = self.backbone.num_heads
+        head_dim = hidden_dim // num_heads
+        by_head, by_token = self._orders(num_rows, num_queries)
         # TensorFlow fuses bias and activation with products of matrices only.
-        hidden_states = ops.reshape(hidden_states, (-1, shape[2]))
-        self._weights.set_num_rows(shape[0] * shape[1])
-        all_keys, all_values = [], []
-        for layer, keys, values in zip(
+        hidden_states = ops.reshape(hidden_states, (-1, hidden_dim))
+        self._weights.set_num_rows(num_rows * num_queries)
+        new_cache = {"keys": [], "values": []}
+        for layer, *cached in zip(
             self._weights.layers, cache["keys"], cache["values"]
         ):
-            query, keys, values = self._project_and_write(
-                layer.projections(hidden_states),
-                keys,
-                values,
-                by_head,
-                slices,
-                shape[1],
+            x = ops.reshape(layer.projections(hidden_states), (-1, head_dim))
+            query, *new = ops.split(ops.take(x, by_head, axis=0), 3, axis=0)
+            query = ops.reshape(
+                query * head_dim**-0.5,
+                (num_rows, num_heads, num_queries, head_dim),
             )
-            all_keys.append(keys)
-            all_values.append(values)
-            output = self._attend(layer, query, keys, values, bias, by_token)
-            hidden_states = layer.feed_forward(hidden_states, output)
-        cache = {**cache, "keys": tuple(all_keys), "values": tuple(all_values)}
-        return ops.reshape(hidden_states, shape), cache
+            cached = [self._write(x, slices, y) for x, y in zip(cached, new)]
+            for name, x in zip(new_cache, cached):
+                new_cache[name].append(x)
+            # A slice of the cache holds the slots of all beams.
+            keys, values = (
+                ops.reshape(x, (num_rows, num_heads, -1, head_dim))
+                for x in cached
+            )
+            scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2))) + bias
+            x = ops.matmul(layer.attention.softmax(scores), values)
+            x = ops.take(ops.reshape(x, (-1, head_dim)), by_token, axis=0)
+            x = layer.attention_output(ops.reshape(x, (-1, hidden_dim)))
+            hidden_states = layer.feed_forward(hidden_states, x)
+        new_cache = {name: tuple(x) for name, x in new_cache.items()}
+        return ops.reshape(hidden_states, shape), {**cache, **new_cache}
 
     def _orders(self, num_rows, num_queries):
         """Indices that transpose tokens and heads, and back.
@@ -262,46 +255,17 @@ class CachedDecoder:
         Gathering whole heads is faster than transposing them.
         """
         num_heads = self.backbone.num_heads
+        size = num_rows * num_queries * num_heads
 
-        def order(shape, axes):
-            size = num_rows * num_queries * num_heads
-            if len(shape) == 4:
-                size = size * 3
+        def order(size, shape, axes):
             indices = ops.reshape(ops.arange(size, dtype="int32"), shape)
             return ops.reshape(ops.transpose(indices, axes), (-1,))
 
         return (
-            order((num_rows, num_queries, 3, num_heads), (2, 0, 3, 1)),
-            order((num_rows, num_heads, num_queries), (0, 2, 1)),
-        )
-
-    def _project_and_write(
-        self, joined, cached_keys, cached_values, by_head, slices, num_queries
-    ):
-        """Scaled queries, and the cache with the new keys and values."""
-        num_rows, num_heads, _, width = ops.shape(cached_keys)
-        head_dim = width // self.num_beams
-        joined = ops.take(ops.reshape(joined, (-1, head_dim)), by_head, axis=0)
-        query, key, value = ops.split(joined, 3, axis=0)
-        query = ops.reshape(
-            query * head_dim**-0.5,
-            (num_rows, num_heads, num_queries, head_dim),
-        )
-        return (
-            query,
-            self._write(cached_keys, slices, key),
-            self._write(cached_values, slices, value),
-        )
-
-    def _attend(self, layer, query, cached_keys, cached_values, bias, by_token):
-        attention = layer.attention
-        keys = ops.transpose(self._slots(cached_keys), (0, 1, 3, 2))
-        probabilities = attention.softmax(ops.matmul(query, keys) + bias)
-        output = ops.matmul(probabilities, self._slots(cached_values))
-        output = ops.reshape(output, (-1, attention.head_dim))
-        output = ops.take(output, by_token, axis=0)
-        return layer.attention_output(
-            ops.reshape(output, (-1, attention.hidden_dim))
+            order(
+                3 * size, (num_rows, num_queries, 3, num_heads), (2, 0, 3, 1)
+            ),
+            order(size, (num_rows, num_heads, num_queries), (0, 2, 1)),
         )
 
     def _write(self, cached, slices, new):
@@ -317,9 +281,3 @@ class CachedDecoder:
         else:
             flat = ops.scatter_update(flat, slices[:, None], new)
         return ops.reshape(flat, shape)
-
-    def _slots(self, cached):
-        """Splits the slices of a cache into the slots of each beam."""
-        num_rows, num_heads, _, width = ops.shape(cached)
-        shape = (num_rows, num_heads, -1, width // self.num_beams)
-        return ops.reshape(cached, shape)

@@ -1,8 +1,7 @@
 """Weights prepared once for decoding.
 
-A decoding step multiplies a few rows by each matrix. Its time is the number of
-products and the memory that is read, so kernels are cast, low-rank updates
-added, and queries, keys and values joined before the loop.
+The time of a step is the number of products and the memory that is read, so
+kernels are cast, low-rank updates added, and queries, keys and values joined.
 """
 
 from keras import ops
@@ -120,18 +119,8 @@ def multiply(x, kernel, bias, order=None):
     """`x @ kernel + bias`, where the kernel may be stored in tiles.
 
     A kernel of shape `(tiles, input_dim, width)` holds the columns of the
-    matrix; surplus columns of its last tile are dropped. `order` lists the
-    position of each row's tiles in the product, which is ordered by tile: a
-    gather is faster than a transposition.
-
-    >>> import numpy as np
-    >>> x = np.ones((1, 2))
-    >>> kernel = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    >>> tiles = np.array([kernel[:, :2], [[3.0, 0.0], [6.0, 0.0]]])
-    >>> for form in (kernel, tiles):
-    ...     print(np.array(multiply(x, form, np.zeros(3))).tolist())
-    [[5.0, 7.0, 9.0]]
-    [[5.0, 7.0, 9.0]]
+    matrix. `order` lists the position of each row's tiles in the product, which
+    is ordered by tile: a gather is faster than a transposition.
     """
     if len(kernel.shape) == 2:
         return ops.matmul(x, kernel) + bias

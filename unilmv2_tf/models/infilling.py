@@ -1,5 +1,6 @@
 """Fills gaps in texts, the most certain ones first."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -27,11 +28,10 @@ def infill(task, texts, num_steps, top_k, batch_size):
     for first in range(0, len(texts), batch_size):
         batch = texts[first : first + batch_size]
         rows = rows_with_gaps(batch, tokenizer, max_length)
-        gaps = _Gaps(rows, tokenizer.mask_token_id)
-        gaps.fill(_predictor(task, gaps, top_k or 1), num_steps)
+        filled = _fill(task, rows, num_steps, top_k or 1)
         results += [
-            _result(text, gaps, row, tokenizer, top_k)
-            for row, text in enumerate(batch)
+            _result(text, *values, tokenizer, top_k)
+            for text, *values in zip(batch, *filled)
         ]
     return results[0] if is_single else results
 
@@ -51,106 +51,86 @@ def _check_task(task):
         )
 
 
-class _Gaps:
-    """The gaps of a batch: when each was filled, and with which token."""
+def _fill(task, rows, num_steps, num_candidates):
+    """Fills some gaps of each row in each step.
 
-    def __init__(self, rows, mask_token_id):
-        self.rows = rows
-        is_gap = rows["token_ids"] == mask_token_id
-        self.num_gaps = is_gap.sum(axis=1)
-        shape = len(is_gap), int(self.num_gaps.max(initial=0))
-        self.is_used = np.arange(shape[1]) < self.num_gaps[:, None]
-        self.positions = np.zeros(shape, "int32")
-        self.positions[self.is_used] = np.nonzero(is_gap)[1]
-        self.token_ids = np.zeros(shape, "int32")
-        # The step at which each one was filled, 0 before.
-        self.filled_at = np.zeros(shape, "int32")
-        self.candidate_ids = self.probabilities = None
-
-    def fill(self, predict, num_steps):
-        """Fills some gaps of each row in each step.
-
-        `predict(steps, token_ids)` returns candidates and their probabilities,
-        `(batch, gaps, k)`, best first.
-        """
-        most = self.is_used.shape[1]
-        num_steps = min(num_steps or most, most)
-        for step in range(1, num_steps + 1):
-            is_open = self.is_used & (self.filled_at == 0)
-            # Open gaps are predicted in this step, so no other gap sees them.
-            steps = np.where(is_open, step, self.filled_at)
-            candidate_ids, probabilities = predict(steps, self.token_ids)
-            if self.candidate_ids is None:
-                self.candidate_ids = np.zeros_like(candidate_ids)
-                self.probabilities = np.zeros_like(probabilities)
-            # The open gaps are spread evenly over the remaining steps.
-            num_open = is_open.sum(axis=1)
-            quota = -(-num_open // (num_steps - step + 1))
-            confidence = np.where(is_open, probabilities[..., 0], -1.0)
-            order = np.argsort(-confidence, axis=1, kind="stable")
-            rank = np.argsort(order, axis=1, kind="stable")
-            chosen = is_open & (rank < quota[:, None])
-            self.filled_at[chosen] = step
-            self.token_ids[chosen] = candidate_ids[..., 0][chosen]
-            self.candidate_ids[chosen] = candidate_ids[chosen]
-            self.probabilities[chosen] = probabilities[chosen]
+    Returns the number of gaps of each row, and for each gap its step and the
+    candidates in that step, best first, with their probabilities.
+    """
+    is_gap = rows["token_ids"] == task.preprocessor.tokenizer.mask_token_id
+    num_gaps = is_gap.sum(axis=1)
+    most = int(num_gaps.max(initial=0))
+    is_used = np.arange(most) < num_gaps[:, None]
+    positions = np.zeros(is_used.shape, "int32")
+    positions[is_used] = np.nonzero(is_gap)[1]
+    # The step at which each gap was filled, 0 before.
+    filled_at = np.zeros_like(positions)
+    token_ids = np.zeros((*positions.shape, num_candidates), "int32")
+    probabilities = np.zeros(token_ids.shape, "float32")
+    num_steps = min(num_steps or most, most)
+    for step in range(1, num_steps + 1):
+        is_open = is_used & (filled_at == 0)
+        # Open gaps are predicted in this step, so no other gap sees them.
+        steps = np.where(is_open, step, filled_at)
+        found = _predict(
+            task, rows, positions, steps, token_ids[..., 0], num_candidates
+        )
+        # The open gaps are spread evenly over the remaining steps.
+        quota = -(-is_open.sum(axis=1) // (num_steps - step + 1))
+        confidence = np.where(is_open, found[1][..., 0], -1.0)
+        order = np.argsort(-confidence, axis=1, kind="stable")
+        rank = np.argsort(order, axis=1, kind="stable")
+        chosen = is_open & (rank < quota[:, None])
+        filled_at[chosen] = step
+        token_ids[chosen], probabilities[chosen] = (x[chosen] for x in found)
+    return num_gaps, filled_at, token_ids, probabilities
 
 
-def _predictor(task, gaps, num_candidates):
-    tokenizer = task.preprocessor.tokenizer
-    segment_ids = np.full_like(gaps.rows["token_ids"], task.source_segment_id)
+def _predict(task, rows, positions, steps, token_ids, num_candidates):
+    """Candidates and their probabilities, `(batch, gaps, k)`, best first."""
+    segments = {
+        name: np.full_like(x, task.source_segment_id)
+        for name, x in (
+            ("segment_ids", rows["token_ids"]),
+            ("target_segment_ids", token_ids),
+        )
+    }
+    hidden_states = task.backbone.encode_blocks(
+        token_ids=rows["token_ids"],
+        padding_mask=rows["padding_mask"],
+        revealed_token_ids=token_ids,
+        pseudo_token_ids=np.full_like(token_ids, task.pseudo_token_id),
+        target_positions=positions,
+        steps=steps,
+        predicted_only=True,
+        **segments,
+    )
+    logits = ops.cast(task.language_model_head(hidden_states), "float32")
     penalty = np.zeros(task.backbone.vocabulary_size, "float32")
-    penalty[sorted(set(tokenizer.special_token_ids))] = _NO_TOKEN
-
-    def predict(steps, token_ids):
-        hidden_states = task.backbone.encode_blocks(
-            token_ids=gaps.rows["token_ids"],
-            segment_ids=segment_ids,
-            padding_mask=gaps.rows["padding_mask"],
-            revealed_token_ids=token_ids,
-            pseudo_token_ids=np.full_like(token_ids, task.pseudo_token_id),
-            target_segment_ids=np.full_like(token_ids, task.source_segment_id),
-            target_positions=gaps.positions,
-            steps=steps,
-            predicted_only=True,
-        )
-        logits = task.language_model_head(hidden_states)
-        probabilities, candidate_ids = ops.top_k(
-            ops.softmax(ops.cast(logits, "float32") + penalty), num_candidates
-        )
-        return (
-            ops.convert_to_numpy(candidate_ids),
-            ops.convert_to_numpy(probabilities),
-        )
-
-    return predict
+    penalty[[*task.preprocessor.tokenizer.special_token_ids]] = _NO_TOKEN
+    best = ops.top_k(ops.softmax(logits + penalty), num_candidates)
+    return ops.convert_to_numpy(best[1]), ops.convert_to_numpy(best[0])
 
 
-def _result(text, gaps, row, tokenizer, top_k):
-    num_gaps = int(gaps.num_gaps[row])
-    words = [
-        tokenizer.id_to_token(int(token_id))
-        for token_id in gaps.token_ids[row, :num_gaps]
+def _result(
+    text, num_gaps, filled_at, token_ids, probabilities, tokenizer, top_k
+):
+    candidates = [
+        [
+            (tokenizer.id_to_token(token_id), probability)
+            for token_id, probability in zip(*gap)
+        ]
+        for gap in zip(token_ids[:num_gaps].tolist(), probabilities.tolist())
     ]
+    words = [found[0][0] for found in candidates]
     filled = fill_gaps(text, words, tokenizer.suffix_indicator)
     if top_k is None:
         return filled
-    return {
-        "text": filled,
-        "gaps": [
-            {
-                "step": int(gaps.filled_at[row, gap]),
-                "candidates": [
-                    (tokenizer.id_to_token(int(token_id)), float(probability))
-                    for token_id, probability in zip(
-                        gaps.candidate_ids[row, gap],
-                        gaps.probabilities[row, gap],
-                    )
-                ],
-            }
-            for gap in range(num_gaps)
-        ],
-    }
+    gaps = [
+        {"step": step, "candidates": found}
+        for step, found in zip(filled_at.tolist(), candidates)
+    ]
+    return {"text": filled, "gaps": gaps}
 
 
 GAP = "[MASK]"
@@ -172,16 +152,16 @@ def rows_with_gaps(texts, tokenizer, max_length):
                 "it, or fill its parts one by one."
             )
         rows.append(row)
-    width = max(map(len, rows), default=0)
-    token_ids = np.full((len(rows), width), tokenizer.pad_token_id, "int32")
-    padding_mask = np.zeros_like(token_ids)
-    for index, row in enumerate(rows):
-        token_ids[index, : len(row)] = row
-        padding_mask[index, : len(row)] = 1
+    token_ids = keras.utils.pad_sequences(
+        rows, padding="post", value=tokenizer.pad_token_id
+    )
+    lengths = np.array([len(row) for row in rows])[:, None]
     return {
         "token_ids": token_ids,
         "segment_ids": np.zeros_like(token_ids),
-        "padding_mask": padding_mask,
+        "padding_mask": (np.arange(token_ids.shape[1]) < lengths).astype(
+            "int32"
+        ),
     }
 
 

@@ -145,47 +145,21 @@ class UniLMv2PseudoMaskedLM(LanguageModelTask, keras_hub.models.MaskedLM):
         self.objectives = objectives
         self.pseudo_token_id = pseudo_token_id
 
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        *,
-        weighted_metrics="auto",
-        **kwargs,
-    ):
-        """Configures training. See `keras_hub.models.MaskedLM.compile`.
-
-        Args:
-            optimizer: `"auto"` for AdamW with the paper's betas and a learning
-                rate of 1e-4, or an optimizer. Defaults to `"auto"`.
-            loss: `"auto"` for the mean cross entropy of the masked tokens, for
-                each objective; their sum is minimized. Defaults to `"auto"`.
-            weighted_metrics: `"auto"` for the accuracy of each objective.
-                Defaults to `"auto"`.
-            **kwargs: See `keras.Model.compile`.
-        """
-        if optimizer == "auto":
-            optimizer = keras.optimizers.AdamW(
-                1e-4, weight_decay=0.01, beta_2=0.98, epsilon=1e-6
-            )
-        if loss == "auto":
-            loss = {
-                name: keras.losses.SparseCategoricalCrossentropy(
-                    from_logits=True, reduction="mean_with_sample_weight"
-                )
-                for name in self.output
-            }
-        if weighted_metrics == "auto":
-            weighted_metrics = {
-                name: [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-                for name in self.output
-            }
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            weighted_metrics=weighted_metrics,
-            **kwargs,
+    def training_defaults(self):
+        """AdamW with the paper's betas, and the sum of the cross entropies."""
+        loss = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
         )
+        accuracy = keras.metrics.SparseCategoricalAccuracy
+        return {
+            "optimizer": keras.optimizers.AdamW(
+                1e-4, weight_decay=0.01, beta_2=0.98, epsilon=1e-6
+            ),
+            "loss": dict.fromkeys(self.output, loss),
+            "weighted_metrics": {
+                name: [accuracy("accuracy")] for name in self.output
+            },
+        }
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

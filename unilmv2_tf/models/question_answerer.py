@@ -122,51 +122,18 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
             max_question_length=max(1, min(64, length // 4)),
         )
 
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        *,
-        loss_weights="auto",
-        weighted_metrics="auto",
-        **kwargs,
-    ):
-        """Configures training.
-
-        Args:
-            optimizer: `"auto"` for AdamW with a learning rate of 2e-5, or an
-                optimizer. Defaults to `"auto"`.
-            loss: `"auto"` for the cross entropy of start and end, or a loss.
-                Defaults to `"auto"`.
-            loss_weights: `"auto"` for the mean of both. Defaults to `"auto"`.
-            weighted_metrics: `"auto"` for the accuracy of start and of end.
-                Defaults to `"auto"`.
-            **kwargs: see `keras.Model.compile`.
-        """
-        names = ("start", "end")
-        if optimizer == "auto":
-            optimizer = keras.optimizers.AdamW(2e-5, weight_decay=0.01)
-        if loss == "auto":
-            loss = {
-                name: keras.losses.SparseCategoricalCrossentropy(
-                    from_logits=True
-                )
-                for name in names
-            }
-        if loss_weights == "auto":
-            loss_weights = dict.fromkeys(names, 0.5)
-        if weighted_metrics == "auto":
-            weighted_metrics = {
-                name: [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-                for name in names
-            }
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            loss_weights=loss_weights,
-            weighted_metrics=weighted_metrics,
-            **kwargs,
-        )
+    def training_defaults(self):
+        """AdamW, and the mean of the cross entropies of start and end."""
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.SparseCategoricalAccuracy
+        return {
+            "optimizer": keras.optimizers.AdamW(2e-5, weight_decay=0.01),
+            "loss": {"start": loss, "end": loss},
+            "loss_weights": {"start": 0.5, "end": 0.5},
+            "weighted_metrics": {
+                name: [accuracy("accuracy")] for name in ("start", "end")
+            },
+        }
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         if isinstance(x, dict) and "token_ids" in x:
@@ -291,8 +258,8 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
             answer at all, like an empty one.
 
         Raises:
-            ValueError: If there is no preprocessor, or the numbers of
-                questions and passages differ.
+            ValueError: If there is no preprocessor, the numbers of questions
+                and passages differ, or a question has no word.
         """
         if self.preprocessor is None:
             raise ValueError(
@@ -343,6 +310,7 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
         rows = self.preprocessor.windows(
             {"question": questions, "context": contexts}
         )
+        _check_questions(questions, rows)
         found = self.preprocessor.best_answers(
             contexts,
             rows,
@@ -350,18 +318,13 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
             n_best,
             max_answer_length,
         )
-        found = {
-            name: np.asarray(values)
-            for name, values in found.items()
-            if name != "text"
-        }
+        del found["text"]
+        columns = [np.asarray(values).tolist() for values in found.values()]
         return [
             _list_answers(
-                context,
-                {name: values[i] for name, values in found.items()},
-                self.null_threshold,
+                context, dict(zip(found, values)), self.null_threshold
             )[:n_best]
-            for i, context in enumerate(contexts)
+            for context, *values in zip(contexts, *columns)
         ]
 
     def _logits(self, rows, batch_size):
@@ -390,11 +353,7 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
 
 
 def _parts(contexts):
-    """Slices with a bounded number of passages and characters.
-
-    >>> list(_parts(["a" * 200_000, "b" * 90_000, "c"]))
-    [slice(0, 1, None), slice(1, 3, None)]
-    """
+    """Slices with a bounded number of passages and characters."""
     start = size = 0
     for stop, context in enumerate(contexts):
         size += len(context)
@@ -407,30 +366,30 @@ def _parts(contexts):
         yield slice(start, len(contexts))
 
 
+def _check_questions(questions, rows):
+    # Before the passage a row has [CLS], the question and [SEP].
+    is_first = np.asarray(rows["padding_mask"]) > np.asarray(
+        rows["segment_ids"]
+    )
+    is_empty = is_first.sum(axis=1) == 2
+    if is_empty.any():
+        index = int(np.asarray(rows["example_index"])[is_empty][0])
+        raise ValueError(
+            "`question` must hold a word at least. Received: "
+            f"{questions[index]!r}, which has no token"
+        )
+
+
 def _list_answers(context, found, null_threshold):
-    """The answers of a passage as dicts, at least one.
-
-    `found` holds `score`, `probability`, `start` and `end` of shape
-    `(n_best,)`, best first, with `start` -1 where there is no other answer;
-    and `null_score` and `null_probability`.
-
-    >>> found = {
-    ...     "score": np.array([3.0]), "probability": np.array([0.4]),
-    ...     "start": np.array([4]), "end": np.array([7]),
-    ...     "null_score": np.array(3.5), "null_probability": np.array(0.6)}
-    >>> [answer["text"] for answer in _list_answers("the fox", found, 1.0)]
-    ['fox']
-    >>> [answer["text"] for answer in _list_answers("the fox", found, 0.0)]
-    ['', 'fox']
-    """
-    null_score = float(found["null_score"])
+    """The answers of a passage as dicts, best first, or none before them."""
+    null_score = found["null_score"]
     answers = [
         {
             "text": context[start:end],
-            "score": float(score),
-            "probability": float(probability),
-            "start": int(start),
-            "end": int(end),
+            "score": score,
+            "probability": probability,
+            "start": start,
+            "end": end,
             "null_score": null_score,
         }
         for score, probability, start, end in zip(
@@ -438,16 +397,15 @@ def _list_answers(context, found, null_threshold):
         )
         if start >= 0
     ]
-    has_answer = bool(answers) and (
+    if answers and (
         null_threshold is None
         or null_score - answers[0]["score"] <= null_threshold
-    )
-    if has_answer:
+    ):
         return answers
     no_answer = {
         "text": "",
         "score": null_score,
-        "probability": float(found["null_probability"]),
+        "probability": found["null_probability"],
         "start": -1,
         "end": -1,
         "null_score": null_score,

@@ -179,12 +179,20 @@ class UniLMv2Seq2SeqLM(
             decoder_sequence_length=target_length,
         )
 
+    def training_defaults(self):
+        """AdamW, and the accuracy of the target tokens."""
+        return {
+            "optimizer": keras.optimizers.AdamW(7e-5, weight_decay=0.01),
+            "weighted_metrics": [
+                keras.metrics.SparseCategoricalAccuracy("accuracy")
+            ],
+        }
+
     def compile(
         self,
         optimizer="auto",
         loss="auto",
         *,
-        weighted_metrics="auto",
         sampler="auto",
         label_smoothing: float = 0.1,
         **kwargs,
@@ -196,32 +204,18 @@ class UniLMv2Seq2SeqLM(
                 optimizer. Defaults to `"auto"`.
             loss: `"auto"` for `SmoothedCrossEntropy(label_smoothing)`, or a
                 loss. Defaults to `"auto"`.
-            weighted_metrics: `"auto"` for the accuracy of the target tokens.
-                Defaults to `"auto"`.
             sampler: `"auto"` for the current one, or any
                 `keras_hub.samplers.Sampler` or its name; `"beam"` is
                 `BeamSearchSampler`. Defaults to `"auto"`.
             label_smoothing: float. Used if `loss` is `"auto"`. Defaults to
                 `0.1`.
-            **kwargs: See `keras.Model.compile`.
+            **kwargs: See `keras.Model.compile`. By default the accuracy of the
+                target tokens is measured.
         """
-        if optimizer == "auto":
-            optimizer = keras.optimizers.AdamW(7e-5, weight_decay=0.01)
         if loss == "auto":
             loss = SmoothedCrossEntropy(label_smoothing)
-        if weighted_metrics == "auto":
-            weighted_metrics = [
-                keras.metrics.SparseCategoricalAccuracy("accuracy")
-            ]
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            weighted_metrics=weighted_metrics,
-            sampler=(
-                self.sampler if sampler == "auto" else get_sampler(sampler)
-            ),
-            **kwargs,
-        )
+        sampler = self.sampler if sampler == "auto" else get_sampler(sampler)
+        super().compile(optimizer, loss, sampler=sampler, **kwargs)
 
     def generate_step(self, inputs, stop_token_ids=None, kernels=None):
         """Generates for one batch of integers. It can be compiled.

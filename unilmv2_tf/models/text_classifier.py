@@ -179,46 +179,31 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
     def _has_activation(self, *names):
         return self.activation in map(keras.activations.get, names)
 
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        *,
-        metrics="auto",
-        **kwargs,
-    ):
-        """Configures training.
+    def training_defaults(self):
+        """AdamW, and cross entropy, that of each class, or the squared error.
 
-        Args:
-            optimizer: `"auto"` for AdamW with a learning rate of 2e-5 and a
-                weight decay of 0.01, or an optimizer. Defaults to `"auto"`.
-            loss: `"auto"` for cross entropy, binary with `multi_label`, or the
-                mean squared error for regression. Defaults to `"auto"`.
-            metrics: `"auto"` for `accuracy`, with `multi_label` that of all
-                pairs of text and class, or for regression `rmse`, the root
-                mean squared error. Defaults to `"auto"`.
-            **kwargs: See `keras.Model.compile`.
+        The metric is `accuracy`, with `multi_label` that of all pairs of text
+        and class, or `rmse`, the root mean squared error.
         """
-        losses, scores = keras.losses, keras.metrics
+        losses, metrics = keras.losses, keras.metrics
         is_logits = self._has_activation("linear")
         if self.is_regression:
-            default_loss = losses.MeanSquaredError()
-            metric = scores.RootMeanSquaredError("rmse")
+            loss = losses.MeanSquaredError()
+            metric = metrics.RootMeanSquaredError("rmse")
         elif self.multi_label:
-            default_loss = losses.BinaryCrossentropy(from_logits=is_logits)
-            metric = scores.BinaryAccuracy(
-                "accuracy", threshold=0.0 if is_logits else 0.5
-            )
+            loss = losses.BinaryCrossentropy(from_logits=is_logits)
+            threshold = 0.0 if is_logits else 0.5
+            metric = metrics.BinaryAccuracy("accuracy", threshold=threshold)
         else:
-            default_loss = losses.SparseCategoricalCrossentropy(
+            loss = losses.SparseCategoricalCrossentropy(
                 from_logits=not self._has_activation("softmax")
             )
-            metric = scores.SparseCategoricalAccuracy("accuracy")
-        if optimizer == "auto":
-            optimizer = keras.optimizers.AdamW(2e-5, weight_decay=0.01)
-        loss = default_loss if loss == "auto" else loss
-        metrics = [metric] if metrics == "auto" else metrics
-        super().compile(optimizer, loss, metrics=metrics, **kwargs)
+            metric = metrics.SparseCategoricalAccuracy("accuracy")
+        return {
+            "optimizer": keras.optimizers.AdamW(2e-5, weight_decay=0.01),
+            "loss": loss,
+            "metrics": [metric],
+        }
 
     def fit(
         self,

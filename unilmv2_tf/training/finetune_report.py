@@ -17,11 +17,7 @@ from unilmv2_tf.run_settings import recorded_settings
 
 
 def write_report(adapter, results, final_scores):
-    """Writes `results.json`, `results.md` and `scores.png`.
-
-    `results` has the `result.json` of each seed, `final_scores` the scores of
-    the best model by the names of its final sources.
-    """
+    """Writes `results.json`, `results.md` and `scores.png`."""
     args = adapter.args
     scores = [result["best"]["score"] for result in results]
     best = max(results, key=lambda result: result["best"]["score"])
@@ -48,10 +44,11 @@ def write_report(adapter, results, final_scores):
             "keras_hub": keras_hub.__version__,
         },
     }
-    text = json.dumps(summary, indent=2) + "\n"
-    write_text(os.path.join(args.output, "results.json"), text)
-    text = format_results(summary)
-    write_text(os.path.join(args.output, "results.md"), text)
+    for name, text in (
+        ("results.json", json.dumps(summary, indent=2) + "\n"),
+        ("results.md", format_results(summary)),
+    ):
+        write_text(os.path.join(args.output, name), text)
     try_plot(
         plot_scores,
         {f"seed {result['seed']}": result["curve"] for result in results},
@@ -63,28 +60,7 @@ def write_report(adapter, results, final_scores):
 
 
 def format_results(summary):
-    """The scores as a page of Markdown.
-
-    Example:
-
-    >>> from unilmv2_tf.training.finetune_report import format_results
-    >>> best = {"score": 0.5, "epoch": 2.0, "scores": {"accuracy": 0.5}}
-    >>> print(format_results({
-    ...     "command": "finetune classify", "data": "a.tsv", "preset": "p",
-    ...     "metric": "accuracy", "metric_notes": {}, "mean": 0.5,
-    ...     "standard_deviation": None, "minimum": 0.5, "maximum": 0.5,
-    ...     "final": {}, "seeds": [{"seed": 0, "best": best}]}))
-    # finetune classify
-    <BLANKLINE>
-    a.tsv, from p. The best evaluation of each seed, selected by accuracy:
-    <BLANKLINE>
-    | seed | epoch | accuracy |
-    |---|---|---|
-    | 0 | 2 | 0.5000 |
-    <BLANKLINE>
-    accuracy: 0.5000
-    <BLANKLINE>
-    """
+    """The scores as a page of Markdown."""
     names = list(summary["seeds"][0]["best"]["scores"])
     lines = [
         f"# {summary['command']}",

@@ -29,19 +29,11 @@ def fit_resumably(
 ):
     """Trains a compiled task, or resumes an interrupted training.
 
-    Every `steps_per_save` steps, and on SIGTERM or Ctrl-C, weights, optimizer,
-    dropout seeds and history are saved. If `make_dataset`, a function from a
-    step to the batches from that step on, depends on the step alone, a resumed
-    training is bit-identical to an uninterrupted one.
-
-    `evaluate`, a function from a step and the rows of the history to a dict of
-    scores and a bool, whether to stop, is called every `steps_per_evaluation`
-    steps and after the last one. `callbacks` are Keras's: an epoch of theirs
-    ends with each evaluation, and their state is not saved.
-
-    Returns the history: a list of dicts with `step`, the mean losses and
-    metrics since the last row, and the scores. Raises `Stopped` at
-    `stop_at_step`; on a signal see `raise_stopped`.
+    If `make_dataset`, a function from a step to the batches from that step on,
+    depends on the step alone, a resumed training is bit-identical to an
+    uninterrupted one. `evaluate(step, rows of the history)` returns a dict of
+    scores, and whether to stop. An epoch of `callbacks` ends with each
+    evaluation. Returns the rows of the history.
     """
     os.makedirs(folder, exist_ok=True)
     if not task.optimizer.built:
@@ -156,14 +148,7 @@ class _Steps(keras.callbacks.Callback):
 
 
 def make_callbacks(callbacks):
-    """Keras callbacks of `{class_path, init_args}` entries, or instances.
-
-    >>> (callback,) = make_callbacks([{
-    ...     "class_path": "keras.callbacks.EarlyStopping",
-    ...     "init_args": {"monitor": "val_accuracy", "patience": 3}}])
-    >>> callback.patience
-    3
-    """
+    """Keras callbacks of `{class_path, init_args}` entries, or instances."""
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(
         keras.callbacks.Callback, "callback", fail_untyped=False

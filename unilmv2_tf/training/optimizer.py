@@ -12,11 +12,9 @@ from unilmv2_tf.training.schedules import WarmupDecay
 class FusedAdamW(keras.optimizers.AdamW):
     """Keras's AdamW with one operation a variable, for reduced gradients.
 
-    Keras updates a variable by some twenty operations that each read and
-    write all of it. TensorFlow's `ResourceApplyAdam` is one pass: a training
-    step of the base size takes 0.92 of the time. Variables, checkpoints,
-    clipping, accumulation, moving averages and the exclusion from weight decay
-    are Keras's; with `amsgrad` the update is, too.
+    Keras updates a variable by some twenty passes over it, TensorFlow's
+    `ResourceApplyAdam` is one: a training step of the base size takes 0.92 of
+    the time.
 
     Gradients must be dense, and summed over the replicas already: Keras would
     sum them after clipping, so that clipping depends on the number of replicas.
@@ -122,10 +120,9 @@ def make_optimizer(
 def layer_rate_scales(task, decay):
     """Lower learning rates for lower layers.
 
-    The head learns at the full rate, the last layer at `decay` times that, the
-    one below it at `decay ** 2`, and the embeddings, with the relative
-    positions, at `decay ** (num_layers + 1)`.
-    See Howard and Ruder (2018), section 3.2: discriminative fine-tuning.
+    The last layer learns at `decay` times the rate of the head, embeddings and
+    relative positions at `decay ** (num_layers + 1)`. See Howard and Ruder
+    (2018), section 3.2: discriminative fine-tuning.
     """
     num_layers = task.backbone.num_layers
     scales = {}

@@ -112,12 +112,12 @@ def pretrain(args: PretrainArgs) -> bool:
 
         if step:
             say(f"resumes from step {step:,}")
-        if not engine.can_evaluate:
+        can_evaluate = engine.held_out is not None
+        if not can_evaluate:
             say("no validation split: nothing is evaluated")
         flops_per_row = training_flops(
             task.backbone, row_sizes(preprocessor), task.objectives
         )
-        peak = engine.peak_flops() if engine.is_chief else 1
         callbacks = keras.callbacks.CallbackList(callbacks, model=task)
         task.stop_training = False
 
@@ -149,7 +149,6 @@ def pretrain(args: PretrainArgs) -> bool:
                         {
                             "tokens/s": rate * preprocessor.sequence_length,
                             "GFLOP/s": rate * flops_per_row / 1e9,
-                            "of peak": rate * flops_per_row / peak,
                             **metrics,
                         },
                         steps=num_steps,
@@ -157,14 +156,14 @@ def pretrain(args: PretrainArgs) -> bool:
                     callbacks.on_train_batch_end(step - 1, metrics)
                 is_last = step == args.num_steps
                 is_due = is_last or step % args.evaluation_interval == 0
-                if engine.can_evaluate and is_due and not engine.is_stopping:
+                if can_evaluate and is_due and not engine.is_stopping:
                     best = history.best()
                     scores = engine.evaluate()
                     history.add(step, scores)
                     if engine.is_chief:
                         history.draw()
                     if scores["val_loss"] < best:
-                        engine.save_best(step)
+                        engine.checkpoints.save_best(step)
                     epoch = -(-step // args.evaluation_interval) - 1
                     callbacks.on_epoch_end(epoch, {**metrics, **scores})
                 if is_last or step % args.checkpoint_interval == 0:
@@ -222,7 +221,7 @@ def save(engine, history, step):
     if engine.is_chief:
         # The history first: rows beyond the checkpoint are dropped on a resume.
         history.write()
-    engine.save(step)
+    engine.checkpoints.save(step)
 
 
 def check_disk(args, checkpoint_size):

@@ -1,7 +1,6 @@
 """The model and the masking of a pre-training."""
 
 import inspect
-import time
 
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.models import UniLMv2PseudoMaskedLM
@@ -77,11 +76,9 @@ def _check_vocabulary(preset, shards):
 
 
 def training_flops(backbone, num_slots, objectives):
-    """The floating-point operations of training on one row.
+    """The floating-point operations of the matrix products of one row.
 
-    Those of the matrix products that the model needs, each multiplication and
-    each addition counted, and the backward pass as two forward passes;
-    recomputed or masked products are not counted. `num_slots` are the length
+    The backward pass counts as two forward passes. `num_slots` are the length
     of the row and the number of masked slots.
     """
     n, m = num_slots
@@ -114,20 +111,3 @@ def row_sizes(preprocessor):
         preprocessor.max_block,
         preprocessor.whole_words,
     )
-
-
-def matmul_peak(dtype="float32", size=2048, repeats=5):
-    """Measures matrix products: floating-point operations a second."""
-    # Counting needs no TensorFlow.
-    import tensorflow as tf
-
-    x = tf.cast(tf.random.stateless_normal([size, size], [0, 1]), dtype)
-    multiply = tf.function(lambda x: tf.reduce_sum(tf.matmul(x, x)[0]))
-    multiply(x).numpy()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        # Reading a number waits for the device.
-        multiply(x).numpy()
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / min(seconds)

@@ -17,10 +17,6 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up to a peak, then decay, as in the paper's table 7.
 
     Keras counts each of the `parts` micro-batches of an update as a step.
-
-    >>> schedule = WarmupDecay(1.0, num_steps=10, num_warmup_steps=2)
-    >>> [round(float(schedule(step)), 3) for step in (0, 1, 2, 6, 10)]
-    [0.0, 0.5, 1.0, 0.5, 0.0]
     """
 
     def __init__(

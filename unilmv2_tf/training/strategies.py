@@ -1,5 +1,6 @@
 """Devices, machines and TPUs as a `tf.distribute.Strategy`."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,11 +9,7 @@ import tensorflow as tf
 
 
 def make_strategy(name, devices=None, tpu=None):
-    """The `tf.distribute.Strategy` of a name, before a device is used.
-
-    `devices` is the number of local devices for mirrored, all accelerators by
-    default; a CPU is split into as many.
-    """
+    """The `tf.distribute.Strategy` of a name, before a device is used."""
     if name == "multiworker":
         check_tf_config(os.environ.get("TF_CONFIG"))
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -95,26 +92,19 @@ def _local_devices(count):
             )
         return names[:count]
     count = count or 1
-    _split_cpu(count)
+    if count > 1:
+        # There may be enough of them if TensorFlow has begun.
+        with contextlib.suppress(RuntimeError):
+            tf.config.set_logical_device_configuration(
+                tf.config.list_physical_devices("CPU")[0],
+                [tf.config.LogicalDeviceConfiguration()] * count,
+            )
     if len(tf.config.list_logical_devices("CPU")) < count:
         raise ValueError(
             "`devices` must be 1 once TensorFlow has used the CPU: it cannot "
             f"be split any more. Received: devices={count}"
         )
     return [f"CPU:{index}" for index in range(count)]
-
-
-def _split_cpu(count):
-    if count < 2:
-        return
-    try:
-        tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices("CPU")[0],
-            [tf.config.LogicalDeviceConfiguration()] * count,
-        )
-    except RuntimeError:
-        # TensorFlow has begun. There may be enough of them already.
-        return
 
 
 def _tpu_strategy(address):

@@ -1,7 +1,4 @@
-"""Pre-training on TensorFlow: devices, input, the compiled loop, the state.
-
-`pretrain` calls an engine's plain methods, and nothing else of a backend.
-"""
+"""Pre-training on TensorFlow: devices, input, the compiled loop, the state."""
 
 import absl.logging
 import tensorflow as tf
@@ -9,7 +6,6 @@ import tensorflow as tf
 from unilmv2_tf.datasets import masked_batches
 from unilmv2_tf.datasets.shard_reading import evaluation_batches
 from unilmv2_tf.training.optimizer import make_optimizer
-from unilmv2_tf.training.pretraining_task import matmul_peak
 from unilmv2_tf.training.strategies import is_chief
 from unilmv2_tf.training.strategies import is_multiworker
 from unilmv2_tf.training.strategies import make_strategy
@@ -26,22 +22,10 @@ WORKER_LOST = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
-_PEAK_DTYPES = {
-    "float32": "float32",
-    "mixed_bfloat16": "bfloat16",
-    "mixed_float16": "float16",
-}
 
 
 class TensorFlowEngine:
-    """Trains a task on the devices of a `tf.distribute.Strategy`.
-
-    To be made before anything else uses a device; then `build`, `restore` and
-    `start_input`, in this order, then `train` and `evaluate`.
-
-    Args:
-        args: `PretrainArgs`.
-    """
+    """Trains on a strategy: `build`, `restore`, `start_input`, then `train`."""
 
     def __init__(self, args):
         absl.logging.set_verbosity(absl.logging.ERROR)
@@ -65,7 +49,6 @@ class TensorFlowEngine:
         args = self.args
         # Outside of the scope: each process counts for itself.
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._rows_seen = tf.Variable(0, dtype=tf.int64, trainable=False)
         with self.strategy.scope():
             self.task = make_task()
             optimizer = make_optimizer(args, args.num_steps, args.warmup_steps)
@@ -85,7 +68,6 @@ class TensorFlowEngine:
             args.output,
             {
                 "step": self._step,
-                "rows_seen": self._rows_seen,
                 "weights": [v.value for v in self.task.weights],
                 "optimizer": [v.value for v in optimizer.variables],
                 "dropout_seeds": [v.value for v in seed_states(self.task)],
@@ -96,21 +78,13 @@ class TensorFlowEngine:
 
     def restore(self):
         """Restores the latest checkpoint; returns its step, or 0."""
-        args = self.args
         step = self.checkpoints.restore()
         total = sum_over_replicas(self.strategy, tf.constant(step, tf.int64))
         if int(total) != step * self.num_replicas:
             raise ValueError(
                 "All workers must read the same checkpoints: `output` must be "
-                f"a folder that they share. Received: output={args.output}, "
-                f"step {step} here and another one elsewhere."
-            )
-        rows_seen = int(self._rows_seen.numpy())
-        if step and rows_seen != step * args.batch_size:
-            raise ValueError(
-                f"The checkpoint of step {step} in {args.output} is of "
-                f"{rows_seen} rows, not {step * args.batch_size}: it was made "
-                "with another `batch_size`."
+                "a folder that they share. Received: output="
+                f"{self.args.output}, step {step} here, another one elsewhere."
             )
         return step
 
@@ -134,9 +108,9 @@ class TensorFlowEngine:
 
         distribute = self.strategy.distribute_datasets_from_function
         self._training = iter(distribute(training))
-        self._held_out = None
+        self.held_out = None
         if "validation" in shards.shards:
-            self._held_out = self._held_out_batches(shards, preprocessor)
+            self.held_out = self._held_out_batches(shards, preprocessor)
 
     def _held_out_batches(self, shards, preprocessor):
         args = self.args
@@ -170,11 +144,6 @@ class TensorFlowEngine:
         return self.strategy.distribute_datasets_from_function(held_out)
 
     @property
-    def can_evaluate(self):
-        """Whether the shards have a validation split."""
-        return self._held_out is not None
-
-    @property
     def is_stopping(self):
         """Whether `stop` was called."""
         return bool(self._stop)
@@ -184,11 +153,9 @@ class TensorFlowEngine:
         self._stop.assign(True)
 
     def train(self, num_steps):
-        """Runs updates in one call of the graph.
+        """Runs updates in one call of the graph, fewer if `stop` is called.
 
-        Returns:
-            A tuple: how many updates were done, fewer if `stop` was called,
-            and a dict of their mean losses and accuracies.
+        Returns how many, and their mean losses and accuracies.
         """
         before = int(self._step.numpy())
         sums = self._train_loop(self._training, tf.constant(num_steps))
@@ -213,7 +180,7 @@ class TensorFlowEngine:
 
     def evaluate(self):
         """A dict of the mean losses and accuracies on the held-out rows."""
-        sums = self._evaluation_loop(iter(self._held_out))
+        sums = self._evaluation_loop(iter(self.held_out))
         means = self._sums.means(sums.numpy())
         return {f"val_{name}": value for name, value in means.items()}
 
@@ -232,30 +199,9 @@ class TensorFlowEngine:
         x, y, sample_weight = batch
         return self._sums(self.task(x, training=False), y, sample_weight)
 
-    def save(self, step):
-        """Saves the state of a step."""
-        self._rows_seen.assign(step * self.args.batch_size)
-        self.checkpoints.save(step)
-
-    def save_best(self, step):
-        """Saves the state of a step as the best so far."""
-        self._rows_seen.assign(step * self.args.batch_size)
-        self.checkpoints.save_best(step)
-
     def any_worker(self, condition):
         """Whether a condition holds for any worker; all must ask."""
         if self.can_stop_alone:
             return bool(condition)
         value = tf.constant(int(condition), tf.int64)
         return int(sum_over_replicas(self.strategy, value)) > 0
-
-    def peak_flops(self):
-        """Measured peak of all devices, floating-point operations a second."""
-        has_accelerators = bool(tf.config.list_logical_devices("GPU"))
-        # The logical devices of a split CPU share its peak.
-        num_devices = (
-            self.num_replicas
-            if has_accelerators or self.args.strategy != "mirrored"
-            else 1
-        )
-        return num_devices * matmul_peak(_PEAK_DTYPES[self.args.precision])

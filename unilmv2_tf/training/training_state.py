@@ -22,17 +22,8 @@ class Checkpoints:
     """The state of a training, saved so that a kill at any time loses none.
 
     A checkpoint counts once its index file is there, which is renamed into
-    place after the data; older checkpoints are removed after that. The latest
-    `keep` go to `checkpoints`, the one with the lowest validation loss to
-    `best`. `state` is a dict from names to variables or lists of them.
-
-    >>> import tempfile
-    >>> step = tf.Variable(7)
-    >>> checkpoints = Checkpoints(tempfile.mkdtemp(), {"step": step})
-    >>> checkpoints.save(7)
-    >>> _ = step.assign(0)
-    >>> checkpoints.restore(), int(step)
-    (7, 7)
+    place after the data; older checkpoints are removed after that. `state` is a
+    dict from names to variables or lists of them.
     """
 
     def __init__(self, folder, state, keep=3, is_writer=True):
@@ -120,17 +111,15 @@ class Checkpoints:
             for name, shape in reader.get_variable_to_shape_map().items()
             if name.endswith(_SUFFIX)
         }
-        expected = {}
-        for name, value in self._state.items():
-            if isinstance(value, list):
-                for index, variable in enumerate(value):
-                    expected[f"{name}/{index}"] = variable.shape.as_list()
-            else:
-                expected[name] = value.shape.as_list()
+        expected = {
+            f"{name}/{index}" if isinstance(value, list) else name: v.shape
+            for name, value in self._state.items()
+            for index, v in enumerate(tf.nest.flatten(value))
+        }
         differing = [
             f"{name}: {shapes.get(name)} instead of {shape}"
             for name, shape in expected.items()
-            if shapes.get(name) != shape
+            if name not in shapes or shape != shapes[name]
         ]
         if differing:
             raise ValueError(
