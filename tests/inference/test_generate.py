@@ -17,7 +17,7 @@ from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf.cli import main
-from unilmv2_tf.inference import generate as generate_command
+from unilmv2_tf.inference import file_jobs
 
 SCRIPT = os.path.join(os.path.dirname(sys.executable), "unilmv2")
 
@@ -26,15 +26,15 @@ SCRIPT = os.path.join(os.path.dirname(sys.executable), "unilmv2")
 def in_tmp_path(tmp_path, monkeypatch, preset, task, beam):
     """Runs in a folder of its own, and loads the shared preset once."""
     monkeypatch.chdir(tmp_path)
-    load = generate_command.load_generator
+    load = file_jobs.load_task
 
-    def load_once(path, precision=None):
+    def load_once(path, **options):
         if path != preset:
-            return load(path, precision)
+            return load(path, **options)
         task.compile(sampler=BeamSearchSampler(**beam))
         return task
 
-    monkeypatch.setattr(generate_command, "load_generator", load_once)
+    monkeypatch.setattr(file_jobs, "load_task", load_once)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_flags_change_the_sampler_of_the_preset(preset, words, sources, capsys):
 @pytest.mark.slow
 def test_interrupted_and_resumed(preset, sources, monkeypatch, capsys):
     """Byte for byte as without an interruption, though texts are drawn."""
-    monkeypatch.setattr("unilmv2_tf.inference.generate._BATCHES_PER_CHUNK", 2)
+    monkeypatch.setattr("unilmv2_tf.inference.file_jobs.BATCHES_PER_CHUNK", 2)
     write("sources.txt", sources)
     command = ["--input", "sources.txt", "--batch_size", 3]
     command += ["--sampler", "top_k", "--k", 4]
@@ -372,7 +372,8 @@ def test_a_preset_of_another_task(task, capsys):
         preprocessor=UniLMv2TextClassifierPreprocessor(tokenizer, 8),
     ).save_to_preset("classifier")
     error = fails(capsys, "classifier", "--input", "sources.txt")
-    assert "a UniLMv2TextClassifier" in error
+    assert "a classifier (UniLMv2TextClassifier)" in error
+    assert "unilmv2 predict" in error
     UniLMv2Seq2SeqLM(task.backbone, pseudo_token_id=4).save_to_preset("ids")
     error = fails(capsys, "ids", "--input", "sources.txt")
     assert "must hold a preprocessor" in error

@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from unilmv2_tf.inference.item_files import ItemParser
 from unilmv2_tf.inference.item_files import read_items
 from unilmv2_tf.inference.item_files import stream_items
+
+COLUMNS = (("src",),)
+
+
+def parser():
+    return ItemParser(COLUMNS, ".txt", may_be_empty=True)
 
 
 @settings(max_examples=60, deadline=None)
@@ -28,7 +35,7 @@ def test_a_stream_in_pieces(pieces, size):
 
     feeder = threading.Thread(target=feed)
     feeder.start()
-    chunks = list(stream_items(reader, size))
+    chunks = list(stream_items(reader, size, parser()))
     feeder.join()
     os.close(reader)
     whole = io.BytesIO("".join(pieces).encode())
@@ -42,7 +49,7 @@ def test_lines_before_an_invalid_one_are_processed():
     reader, writer = os.pipe()
     os.write(writer, b"one\ntwo\n\xff\n")
     os.close(writer)
-    chunks = stream_items(reader, chunk_size=9)
+    chunks = stream_items(reader, 9, parser())
     assert next(chunks) == [{"src": "one"}, {"src": "two"}]
     with pytest.raises(ValueError, match="stdin:3: not valid UTF-8: byte 1"):
         next(chunks)
@@ -52,7 +59,7 @@ def test_lines_before_an_invalid_one_are_processed():
 def test_lines_of_files(tmp_path):
     path = tmp_path / "sources.txt"
     path.write_bytes("\ufeffone\r\n\n \u2028two\u0085".encode())
-    _, items = read_items(str(path))
+    _, items = read_items(str(path), COLUMNS, True)
     assert [item["src"] for item in items] == ["one", "", " \u2028two\u0085"]
     for line, message in (
         ('{"src": 1}', "string or a list of WordPieces"),
@@ -63,4 +70,4 @@ def test_lines_of_files(tmp_path):
         path = tmp_path / "sources.jsonl"
         path.write_text('{"src": ""}\n' + line)
         with pytest.raises(ValueError, match=f"sources.jsonl:2: .*{message}"):
-            read_items(str(path))
+            read_items(str(path), COLUMNS, True)

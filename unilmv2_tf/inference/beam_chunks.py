@@ -12,6 +12,7 @@ import shutil
 
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
+from unilmv2_tf.inference.file_jobs import lines_of
 from unilmv2_tf.optional_imports import optional_import
 from unilmv2_tf.run_settings import check_same_settings
 
@@ -29,15 +30,13 @@ class ChunkHandler(inference.ModelHandler):
 
     def load_model(self):
         job = dataclasses.replace(self.job)
-        return job, job.load(self.output)
+        job.load(self.output)
+        return job
 
     def run_inference(self, batch, model, inference_args=None):
-        job, format_line = model
         for index in batch:
             with open(_path(self.folder, index, "items"), "rb") as file:
-                items = json.load(file)
-            lines = map(format_line, items, job.process(items, index))
-            yield index, "".join(lines)
+                yield index, lines_of(model, json.load(file), index)
 
 
 def _path(folder, index, kind):

@@ -5,10 +5,9 @@ A job is a dataclass of the settings of a command, which workers receive. It has
 
 - `columns`, `may_be_empty` and `stream_format`: the items, see `ItemParser`;
 - `extensions` of the output; `label` and `unit`, for the progress;
-- `load(output, items)`, which loads the model and checks the settings, and
-  returns a function that makes text of an item and its result;
+- `load(output, items)`, which loads the model, and checks settings and items;
 - `process(items, index)`, the results of some items, of which the first one is
-  number `index`;
+  number `index`; `line(item, result)`, the text of one;
 - `summary(num_done)`, what to report in the end.
 """
 
@@ -80,6 +79,11 @@ def count_longer(columns, tokenizer, longest):
     return sum(sum(of_item) > longest for of_item in zip(*lengths))
 
 
+def lines_of(job, items, index):
+    """The text of the results of some items."""
+    return "".join(map(job.line, items, job.process(items, index)))
+
+
 def run_job(
     job, input, output, overwrite, skip_misfits, runner, runner_options
 ):
@@ -116,7 +120,7 @@ def run_job(
             "skip_misfits": skip_misfits,
         }
     to_workers = dataclasses.replace(job)
-    format_line = job.load(output, items)
+    job.load(output, items)
     chunk_size = BATCHES_PER_CHUNK * job.batch_size
     if runner is not None:
         from unilmv2_tf.inference.beam_chunks import compute_on_beam
@@ -161,9 +165,7 @@ def run_job(
             with progress:
                 for chunk in chunks:
                     if index >= writer.num_done:
-                        results = job.process(chunk, index)
-                        lines = map(format_line, chunk, results)
-                        writer.write("".join(lines))
+                        writer.write(lines_of(job, chunk, index))
                         progress.advance(steps=len(chunk))
                     index += len(chunk)
         except KeyboardInterrupt:

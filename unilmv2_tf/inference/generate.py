@@ -110,17 +110,17 @@ class GenerateJob:
         self.model.compile(sampler=self.sampler)
         self.num_cut = 0
         num_texts = getattr(self.sampler, "num_return_sequences", 1)
+        self.line = _text_line
         if output.lower().endswith(".jsonl"):
-            return _json_line
-        if num_texts == 1:
-            return _text_line
-        if output.lower().endswith(".txt"):
+            self.line = _json_line
+        elif num_texts > 1 and output.lower().endswith(".txt"):
             raise ValueError(
                 "Several texts for a source don't fit in one line. Received: "
                 f"output={output}, num_return_sequences={num_texts}. Write "
                 "them to .jsonl or to stdout"
             )
-        return _ranked_lines
+        elif num_texts > 1:
+            self.line = _ranked_lines
 
     def process(self, items, index):
         from unilmv2_tf.inference.file_jobs import count_longer

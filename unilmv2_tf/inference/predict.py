@@ -83,6 +83,18 @@ def predict(
     )
 
 
+def _json_line(item, result):
+    """The item, without a passage, and its result."""
+    from unilmv2_tf.inference.item_files import json_line
+
+    line = {
+        f"input_{key}" if key in result else key: value
+        for key, value in item.items()
+        if key != "context"
+    }
+    return json_line({**line, **result})
+
+
 @dataclasses.dataclass
 class ClassifyJob:
     """Classifies texts or pairs of texts, see `file_jobs`."""
@@ -96,6 +108,7 @@ class ClassifyJob:
     stream_format = ".tsv"
     extensions = (".jsonl",)
     label, unit = "predicting", "texts"
+    line = staticmethod(_json_line)
 
     def load(self, output, items=()):
         from unilmv2_tf.inference.file_jobs import load_model
@@ -110,7 +123,6 @@ class ClassifyJob:
                 f"{', '.join(names)}. Remove them, for example with: cut -f1; "
                 "or score them with unilmv2 evaluate"
             )
-        return _json_line
 
     def process(self, items, index):
         from unilmv2_tf.inference.file_jobs import count_longer
@@ -157,12 +169,12 @@ class AnswerJob:
     stream_format = ".tsv"
     extensions = (".jsonl",)
     label, unit = "answering", "questions"
+    line = staticmethod(_json_line)
 
     def load(self, output, items=None):
         from unilmv2_tf.inference.file_jobs import load_model
 
         self.model = load_model(self.preset, "predict", self.precision)
-        return _json_line
 
     def process(self, items, index):
         from unilmv2_tf.inference.item_files import item_text
@@ -180,15 +192,3 @@ class AnswerJob:
 
     def summary(self, num_done):
         yield from ()
-
-
-def _json_line(item, result):
-    """The item, without a passage, and its result."""
-    from unilmv2_tf.inference.item_files import json_line
-
-    line = {
-        f"input_{key}" if key in result else key: value
-        for key, value in item.items()
-        if key != "context"
-    }
-    return json_line({**line, **result})

@@ -1,5 +1,6 @@
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
 
 from unilmv2_tf.layers.dropout import Dropout
@@ -16,6 +17,9 @@ from unilmv2_tf.preprocessing.fit_datasets import shuffle_each_epoch
 from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
     UniLMv2TextClassifierPreprocessor,
 )
+
+# Rows are shortened to a multiple of this.
+_WIDTH_STEP = 64
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -315,9 +319,31 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         x, is_single = _as_batch(x)
         if not len(_first_column(x)):
             return []
-        outputs = self.predict(x, batch_size=batch_size, verbose=0)
+        outputs = self._outputs_of(x, batch_size)
         results = self.results_of(outputs, return_probabilities)
         return results[0] if is_single else results
+
+    def _outputs_of(self, x, batch_size):
+        """What `predict` returns, which traces a new graph in each call."""
+        if self.preprocessor is None:
+            return self.predict(x, batch_size=batch_size, verbose=0)
+        outputs = []
+        for start in range(0, len(_first_column(x)), batch_size):
+            part = slice(start, start + batch_size)
+            if isinstance(x, dict):
+                batch = {key: column[part] for key, column in x.items()}
+            elif isinstance(x, tuple):
+                batch = tuple(column[part] for column in x)
+            else:
+                batch = x[part]
+            rows = self.preprocessor(batch)
+            rows = {name: np.asarray(values) for name, values in rows.items()}
+            # Padding that all rows share is cut.
+            longest = int(rows["padding_mask"].sum(axis=1).max())
+            width = -(-longest // _WIDTH_STEP) * _WIDTH_STEP
+            rows = {name: values[:, :width] for name, values in rows.items()}
+            outputs.append(keras.Model.predict_on_batch(self, rows))
+        return np.concatenate(outputs)
 
     def results_of(self, outputs, return_probabilities=False):
         """What `classify` returns for the outputs of `predict`."""
