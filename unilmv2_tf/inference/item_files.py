@@ -118,7 +118,8 @@ def read_items(path, columns, may_be_empty=False, skip_misfits=False):
     if extension == ".json":
         names = ("id", *columns[0])
         return checksum, [
-            dict(zip(names, record)) for record in read_squad_file(path)
+            dict(zip(names, record))
+            for record in read_squad_file(path, False, skip_misfits)
         ]
     parse = ItemParser(columns, extension, may_be_empty)
     items, misfits = [], []
