@@ -2,6 +2,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from unilmv2_tf.models.task import check_texts
+
 # Sources are cut to a multiple of this length: few different shapes where
 # each one is compiled, and little padding.
 BUCKET_WIDTH = 32
@@ -74,6 +76,7 @@ class BatchedGeneration:
                 "`batch_size` must be a positive integer. Received: "
                 f"batch_size={batch_size}"
             )
+        check_texts(inputs, "inputs")
         stop_token_ids = self._stop_token_ids(stop_token_ids)
         generate_function = self.make_generate_function()
         if hasattr(generate_function, "with_current_kernels"):

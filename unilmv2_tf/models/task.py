@@ -62,6 +62,18 @@ class UniLMv2Task:
                 arguments[name] = default
         super().compile(jit_compile=jit_compile, **arguments)
 
+    def fit(self, x=None, *args, **kwargs):
+        check_texts(x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        check_texts(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x=None, *args, **kwargs):
+        check_texts(x)
+        return super().predict(x, *args, **kwargs)
+
     def save_task_weights(self, filepath):
         with self._without_optimizer():
             super().save_task_weights(filepath)
@@ -178,6 +190,36 @@ class UniLMv2Task:
                 getattr(self, name).set_weights(weights)
                 new.remove(name)
         return new
+
+
+def check_texts(x, name="x"):
+    """Names the first None or NaN, which stand for missing texts.
+
+    >>> check_texts(["a text", None])
+    Traceback (most recent call last):
+    ValueError: `x` must hold texts. Received: x[1]=None, 1 such row of 2. ...
+    """
+    if isinstance(x, dict):
+        for key, column in x.items():
+            check_texts(column, f"{name}[{key!r}]")
+    elif isinstance(x, tuple):
+        for index, column in enumerate(x):
+            check_texts(column, f"{name}[{index}]")
+    elif isinstance(x, list) or getattr(x, "dtype", None) == object:
+        # NaN is the only value that differs from itself.
+        missing = [
+            row
+            for row, text in enumerate(x)
+            if text is None or (isinstance(text, float) and text != text)
+        ]
+        if missing:
+            rows = "row" if len(missing) == 1 else "rows"
+            raise ValueError(
+                f"`{name}` must hold texts. Received: {name}[{missing[0]}]="
+                f"{list(x)[missing[0]]}, {len(missing)} such {rows} of "
+                f"{len(x)}. Remove them, or put a text there (with pandas: "
+                "dropna or fillna)"
+            )
 
 
 def task_class(preset):
