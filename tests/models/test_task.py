@@ -9,6 +9,7 @@ from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf import UniLMv2TextClassifierPreprocessor
+from unilmv2_tf.models import task as task_module
 
 NAMES = ["bad", "fair", "good"]
 ROW = {
@@ -199,3 +200,12 @@ def test_presets_hold_no_optimizer(fine_tuned, tmp_path):
     task.optimizer.build(task.trainable_variables)
     task.save_to_preset(str(tmp_path))
     assert (tmp_path / "task.weights.h5").stat().st_size == size
+
+
+def test_a_repository_that_lacks_a_file(monkeypatch):
+    def load(*_):
+        raise FileNotFoundError("no file named `task.json`")
+
+    monkeypatch.setattr(task_module, "_load_saved_task", load)
+    with pytest.raises(FileNotFoundError, match=r"task\.json.*Download the"):
+        UniLMv2TextClassifier.from_preset("hf://someone/something")

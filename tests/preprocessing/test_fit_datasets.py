@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from unilmv2_tf.preprocessing.fit_datasets import check_texts
 from unilmv2_tf.preprocessing.fit_datasets import renew_each_epoch
 
 TEXTS = ["a", "b", "c", "d", "e"]
@@ -113,3 +114,18 @@ def test_no_examples(x):
 def test_what_is_no_dict_of_strings(x, text_key):
     with pytest.raises(ValueError, match="must hold dicts of strings"):
         renew_each_epoch(x, 2, text_key)
+
+
+@pytest.mark.parametrize(
+    ("x", "place"),
+    [
+        (["a", None], r"x\[1\]=None, 1 such row of 2"),
+        (["a", float("nan"), None], r"x\[1\]=nan, 2 such rows of 3"),
+        (np.array([None, "b"], object), r"x\[0\]=None"),
+        ({"text_a": ["a"], "text_b": [None]}, r"x\['text_b'\]\[0\]=None"),
+    ],
+)
+def test_missing_texts_are_named_by_their_row(x, place):
+    with pytest.raises(ValueError, match=place):
+        check_texts(x)
+    check_texts((["a", ""], tf.constant(["b"]), np.array(["c"])))

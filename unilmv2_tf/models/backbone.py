@@ -11,6 +11,7 @@ from unilmv2_tf.layers.embeddings import TransformerEmbedding
 from unilmv2_tf.layers.relative_position_bias import RelativePositionBias
 from unilmv2_tf.layers.transformer_block import TransformerBlock
 from unilmv2_tf.models.presets import PRESET_METADATA
+from unilmv2_tf.models.presets import hub_errors
 from unilmv2_tf.models.presets import is_preset_location
 from unilmv2_tf.models.presets import preset_config
 
@@ -381,9 +382,10 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         """
         preset = os.fspath(preset)
         if is_preset_location(preset):
-            return super().from_preset(
-                preset, load_weights=load_weights, **kwargs
-            )
+            with hub_errors(preset):
+                return super().from_preset(
+                    preset, load_weights=load_weights, **kwargs
+                )
         config = preset_config(preset, **kwargs)
         if load_weights:
             raise ValueError(

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from unilmv2_tf.models.task import check_texts
+from unilmv2_tf.preprocessing.fit_datasets import check_texts
 
 # Sources are cut to a multiple of this length: few different shapes where
 # each one is compiled, and little padding.

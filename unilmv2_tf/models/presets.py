@@ -1,5 +1,6 @@
 """Sizes of UniLMv2 that have a name. They are configurations, not weights."""
 
+import contextlib
 import os
 
 
@@ -53,3 +54,18 @@ def is_preset_location(preset):
     if preset in PRESETS:
         return False
     return "://" in preset or os.path.isdir(preset)
+
+
+@contextlib.contextmanager
+def hub_errors(preset):
+    """Adds a remedy to the error of a hub's repository that lacks a file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if "://" not in os.fspath(preset):
+            raise
+        raise FileNotFoundError(
+            f"{preset} lacks a file that presets have: {error}. Download the "
+            "whole folder and pass its path; a checkpoint in another format "
+            "goes to `unilmv2 convert` first"
+        ) from None

@@ -7,6 +7,7 @@ from unilmv2_tf.models.backbone import UniLMv2Backbone
 from unilmv2_tf.models.backbone import unilmv2_kernel_initializer
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.task import check_rows_fit
+from unilmv2_tf.preprocessing.fit_datasets import check_texts
 from unilmv2_tf.preprocessing.fit_datasets import window_batches
 from unilmv2_tf.preprocessing.question_answerer_preprocessor import (
     UniLMv2QuestionAnswererPreprocessor,
@@ -278,6 +279,8 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
             [texts] if is_single else list(texts)
             for texts in (question, context)
         )
+        check_texts(questions, "question")
+        check_texts(contexts, "context")
         for text in (*questions, *contexts):
             if not isinstance(text, str):
                 raise ValueError(

@@ -10,7 +10,9 @@ import keras_hub
 
 from unilmv2_tf.models.backbone import UniLMv2Backbone
 from unilmv2_tf.models.presets import PRESET_METADATA
+from unilmv2_tf.models.presets import hub_errors
 from unilmv2_tf.models.presets import is_preset_location
+from unilmv2_tf.preprocessing.fit_datasets import check_texts
 
 
 class UniLMv2Task:
@@ -139,7 +141,8 @@ class UniLMv2Task:
             )
             saved = _SavedTask(backbone)
         else:
-            saved = _load_saved_task(preset, load_weights, backbone_kwargs)
+            with hub_errors(preset):
+                saved = _load_saved_task(preset, load_weights, backbone_kwargs)
             if type(saved) is _SavedTask and "preprocessor" not in kwargs:
                 kwargs["preprocessor"] = cls.default_preprocessor(
                     cls.preprocessor_cls.tokenizer_cls.from_preset(preset),
@@ -190,36 +193,6 @@ class UniLMv2Task:
                 getattr(self, name).set_weights(weights)
                 new.remove(name)
         return new
-
-
-def check_texts(x, name="x"):
-    """Names the first None or NaN, which stand for missing texts.
-
-    >>> check_texts(["a text", None])
-    Traceback (most recent call last):
-    ValueError: `x` must hold texts. Received: x[1]=None, 1 such row of 2. ...
-    """
-    if isinstance(x, dict):
-        for key, column in x.items():
-            check_texts(column, f"{name}[{key!r}]")
-    elif isinstance(x, tuple):
-        for index, column in enumerate(x):
-            check_texts(column, f"{name}[{index}]")
-    elif isinstance(x, list) or getattr(x, "dtype", None) == object:
-        # NaN is the only value that differs from itself.
-        missing = [
-            row
-            for row, text in enumerate(x)
-            if text is None or (isinstance(text, float) and text != text)
-        ]
-        if missing:
-            rows = "row" if len(missing) == 1 else "rows"
-            raise ValueError(
-                f"`{name}` must hold texts. Received: {name}[{missing[0]}]="
-                f"{list(x)[missing[0]]}, {len(missing)} such {rows} of "
-                f"{len(x)}. Remove them, or put a text there (with pandas: "
-                "dropna or fillna)"
-            )
 
 
 def task_class(preset):

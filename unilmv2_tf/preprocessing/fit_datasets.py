@@ -10,8 +10,39 @@ _EXAMPLES_AT_ONCE = 256
 _SHUFFLE_BUFFER = 4096
 
 
+def check_texts(x, name="x"):
+    """Names the first None or NaN, which stand for missing texts.
+
+    >>> check_texts(["a text", None])
+    Traceback (most recent call last):
+    ValueError: `x` must hold texts. Received: x[1]=None, 1 such row of 2. ...
+    """
+    if isinstance(x, dict):
+        for key, column in x.items():
+            check_texts(column, f"{name}[{key!r}]")
+    elif isinstance(x, tuple):
+        for index, column in enumerate(x):
+            check_texts(column, f"{name}[{index}]")
+    elif isinstance(x, list) or str(getattr(x, "dtype", "")) == "object":
+        # NaN is the only value that differs from itself.
+        missing = [
+            row
+            for row, text in enumerate(x)
+            if text is None or (isinstance(text, float) and text != text)
+        ]
+        if missing:
+            rows = "row" if len(missing) == 1 else "rows"
+            raise ValueError(
+                f"`{name}` must hold texts. Received: {name}[{missing[0]}]="
+                f"{list(x)[missing[0]]}, {len(missing)} such {rows} of "
+                f"{len(x)}. Remove them, or put a text there (with pandas: "
+                "dropna or fillna)"
+            )
+
+
 def shuffle_each_epoch(inputs, batch_size):
     """Makes a batched dataset of arrays, shuffled anew in each pass."""
+    check_texts(inputs[0] if isinstance(inputs, tuple) else inputs)
     if not isinstance(inputs, (dict, tuple)):
         inputs = tf.convert_to_tensor(inputs)
     dataset = tf.data.Dataset.from_tensor_slices(inputs)
@@ -29,6 +60,7 @@ def renew_each_epoch(inputs, batch_size, text_key=None):
     not pass to preprocessing. `inputs` is a batched dataset, or arrays; bare
     strings become dicts with the key `text_key`.
     """
+    check_texts(inputs)
     dataset = inputs
     if not isinstance(inputs, tf.data.Dataset):
         dataset = shuffle_each_epoch(inputs, batch_size)

@@ -3,6 +3,7 @@
 import os
 
 from unilmv2_tf.datasets.batching import seeded_batches
+from unilmv2_tf.models.presets import hub_errors
 from unilmv2_tf.models.presets import is_preset_location
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
@@ -123,7 +124,8 @@ def load_tokenizer(args):
                 f"its own. Received: vocabulary={args.vocabulary}, preset="
                 f"{args.preset}"
             )
-        return UniLMv2Tokenizer.from_preset(args.preset)
+        with hub_errors(args.preset):
+            return UniLMv2Tokenizer.from_preset(args.preset)
     if args.vocabulary is None:
         raise ValueError(
             "`vocabulary` is needed with a built-in size: a file that `unilmv2 "
