@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf.serving import Answer
 from unilmv2_tf.serving import Classify
 from unilmv2_tf.serving import Encode
@@ -37,6 +38,20 @@ def run(endpoint, **texts):
 def strings(tensor):
     decode = np.vectorize(lambda text: text.decode(), otypes=[object])
     return decode(tensor.numpy()).tolist()
+
+
+def test_sigmoids_of_several_labels(tasks):
+    task = tasks["classify"]
+    task = UniLMv2TextClassifier(
+        task.backbone, preprocessor=task.preprocessor, multi_label=True
+    )
+    texts = ["the fox .", "a red dog"]
+    outputs = run(Classify(task), text=tf.constant(texts))
+    expected = task.classify(texts, return_probabilities=True)
+    names = strings(outputs["labels"])
+    for row, values, result in zip(names, outputs["probabilities"], expected):
+        found = dict(zip(row, values.numpy().tolist()))
+        assert found == pytest.approx(result["probabilities"], rel=1e-5)
 
 
 class CountTokens(Endpoint):

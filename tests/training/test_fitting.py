@@ -9,7 +9,7 @@ from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.datasets.batching import seeded_batches
-from unilmv2_tf.training.arguments import OptimizerArgs
+from unilmv2_tf.training.arguments import PretrainArgs
 from unilmv2_tf.training.fitting import Stopped
 from unilmv2_tf.training.fitting import fit_resumably
 from unilmv2_tf.training.history import read_history
@@ -33,7 +33,7 @@ def task():
             tokenizer, sequence_length=16, seed=1
         ),
     )
-    args = OptimizerArgs(learning_rate=1e-2)
+    args = PretrainArgs(data="", output="", learning_rate=1e-2)
     task.compile(optimizer=make_optimizer(args, 12, 1))
     task.optimizer.build(task.trainable_variables)
     return task

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2PseudoMaskedLM
-from unilmv2_tf.training.arguments import OptimizerArgs
+from unilmv2_tf.training.arguments import PretrainArgs
 from unilmv2_tf.training.optimizer import FitAdamW
 from unilmv2_tf.training.optimizer import FusedAdamW
 from unilmv2_tf.training.optimizer import layer_rate_scales
@@ -43,7 +43,9 @@ def test_schedule_survives_a_round_trip():
 
 def test_norms_and_biases_are_not_decayed():
     # With zero gradients, AdamW moves a variable by its decay alone.
-    args = OptimizerArgs(learning_rate=1.0, weight_decay=0.1)
+    args = PretrainArgs(
+        data="", output="", learning_rate=1.0, weight_decay=0.1, beta_2=0.999
+    )
     optimizer = make_optimizer(args, num_steps=10, num_warmup_steps=0)
     names = ("kernel", "bias", "gamma", "beta")
     variables = [keras.Variable([1.0], name=name) for name in names]

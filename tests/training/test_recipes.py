@@ -18,12 +18,12 @@ from unilmv2_tf.datasets.token_shards import TokenShards
 from unilmv2_tf.models.presets import preset_config
 from unilmv2_tf.preprocessing.blockwise_masking import num_mask_slots
 from unilmv2_tf.training.arguments import PretrainArgs
-from unilmv2_tf.training.arguments import check_replicas
 from unilmv2_tf.training.optimizer import make_optimizer
 from unilmv2_tf.training.pretraining_task import check_positions
 from unilmv2_tf.training.pretraining_task import make_preprocessor
 from unilmv2_tf.training.pretraining_task import make_task
 from unilmv2_tf.training.pretraining_task import training_flops
+from unilmv2_tf.training.strategies import check_replicas
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "unilmv2_tf" / "recipes" / "pretrain"

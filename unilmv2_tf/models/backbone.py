@@ -82,9 +82,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
     ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
     >>> tuple(tiny(row).shape)
     (1, 12, 128)
-    >>> backbone = UniLMv2Backbone(
-    ...     vocabulary_size=99, num_layers=2, num_heads=4, hidden_dim=32,
-    ...     intermediate_dim=64, max_sequence_length=64)
+    >>> backbone = UniLMv2Backbone(99, 2, 4, 32, 64, max_sequence_length=64)
     >>> tuple(backbone(row).shape)
     (1, 12, 32)
 
@@ -201,8 +199,7 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
         """Encodes text, optionally with given positions and for some tokens.
 
         Args:
-            token_ids: Int tensor of shape `(batch, n)`.
-            segment_ids: Int tensor of shape `(batch, n)`.
+            token_ids, segment_ids: Int tensors of shape `(batch, n)`.
             padding_mask: Int tensor of shape `(batch, n)`, 0 on padding.
             position_ids: Optional int tensor of shape `(batch, n)`. Defaults
                 to `0 .. n - 1`.
@@ -239,43 +236,24 @@ class UniLMv2Backbone(keras_hub.models.Backbone):
             steps       0   0   0   0   0   2   1     -2  -1
 
         Args:
-            token_ids: Int tensor of shape `(batch, n)`, the context.
-            segment_ids: Int tensor of shape `(batch, n)`.
+            token_ids, segment_ids: Int tensors of shape `(batch, n)`, the
+                context.
             padding_mask: Int tensor of shape `(batch, n)`, 0 on padding.
-            revealed_token_ids: Int tensor of shape `(batch, m)`, the tokens
-                that are predicted.
-            pseudo_token_ids: Int tensor of shape `(batch, m)`, the ids in the
-                pseudo block.
-            target_segment_ids: Int tensor of shape `(batch, m)`.
-            target_positions: Int tensor of shape `(batch, m)`.
+            revealed_token_ids, pseudo_token_ids: Int tensors of shape
+                `(batch, m)`, the predicted tokens and the pseudo masks.
+            target_segment_ids, target_positions: Int tensors of shape
+                `(batch, m)`, of both.
             steps: Int tensor of shape `(batch, m)`, the factorization step of
                 each predicted token, 0 in unused slots.
-            query_indices: Optional int tensor of shape `(batch, k)`, context
-                tokens that the last layer computes. Used with
-                `predicted_only`.
             predicted_only: bool. Whether the last layer computes only the
-                tokens at `query_indices` and the pseudo masks. Defaults to
+                pseudo masks and the tokens at `query_indices`. Defaults to
                 `False`.
+            query_indices: Optional int tensor of shape `(batch, k)`, context
+                tokens.
 
         Returns:
             The last hidden states, of shape `(batch, n + 2m, hidden_dim)`, or
             `(batch, k + m, hidden_dim)` with `predicted_only`.
-
-        Example:
-
-        >>> import numpy as np
-        >>> from unilmv2_tf.models import UniLMv2Backbone
-        >>> backbone = UniLMv2Backbone.from_preset(
-        ...     "unilmv2_tiny", load_weights=False, vocabulary_size=99)
-        >>> context, target = np.full((1, 5), 7), np.full((1, 2), 8)
-        >>> hidden_states = backbone.encode_blocks(
-        ...     token_ids=context, segment_ids=0 * context,
-        ...     padding_mask=0 * context + 1, revealed_token_ids=target,
-        ...     pseudo_token_ids=0 * target + 4, target_segment_ids=0 * target,
-        ...     target_positions=np.array([[2, 4]]),
-        ...     steps=np.array([[2, 1]]))
-        >>> tuple(hidden_states.shape)
-        (1, 9, 128)
 
         Reference:
             Bao et al., 2020, section 3.2, figure 5.

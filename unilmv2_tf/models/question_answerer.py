@@ -236,12 +236,9 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
             question: string or list of strings.
             context: string or list of the same number of strings, the
                 passages. They may have any length.
-            n_best: int. The number of answers to each question. Defaults to
-                `1`.
-            max_answer_length: int. The maximum length of an answer in tokens.
-                Defaults to `30`.
-            batch_size: int. The number of windows computed at once. Defaults
-                to `32`.
+            n_best: int. Answers to each question. Defaults to `1`.
+            max_answer_length: int. In tokens. Defaults to `30`.
+            batch_size: int. Windows computed at once. Defaults to `32`.
             progress: Function that is called with the number of answered and
                 of all questions. Defaults to `None`.
 
@@ -371,9 +368,7 @@ def _parts(contexts):
 
 def _check_questions(questions, rows):
     # Before the passage a row has [CLS], the question and [SEP].
-    is_first = np.asarray(rows["padding_mask"]) > np.asarray(
-        rows["segment_ids"]
-    )
+    is_first = np.asarray(rows["padding_mask"] > rows["segment_ids"])
     is_empty = is_first.sum(axis=1) == 2
     if is_empty.any():
         index = int(np.asarray(rows["example_index"])[is_empty][0])
@@ -386,31 +381,23 @@ def _check_questions(questions, rows):
 def _list_answers(context, found, null_threshold):
     """The answers of a passage as dicts, best first, or none before them."""
     null_score = found["null_score"]
-    answers = [
-        {
-            "text": context[start:end],
+
+    def answer(start, end, score, probability):
+        return {
+            "text": context[start:end] if start >= 0 else "",
             "score": score,
             "probability": probability,
             "start": start,
             "end": end,
             "null_score": null_score,
         }
-        for score, probability, start, end in zip(
-            *(found[k] for k in ("score", "probability", "start", "end"))
-        )
-        if start >= 0
-    ]
+
+    names = ("start", "end", "score", "probability")
+    spans = zip(*(found[name] for name in names))
+    answers = [answer(*span) for span in spans if span[0] >= 0]
     if answers and (
         null_threshold is None
         or null_score - answers[0]["score"] <= null_threshold
     ):
         return answers
-    no_answer = {
-        "text": "",
-        "score": null_score,
-        "probability": found["null_probability"],
-        "start": -1,
-        "end": -1,
-        "null_score": null_score,
-    }
-    return [no_answer, *answers]
+    return [answer(-1, -1, null_score, found["null_probability"]), *answers]

@@ -1,7 +1,6 @@
 """Fine-tuning to classify texts or pairs, or to predict a value."""
 
 import functools
-import os
 
 import keras
 import numpy as np
@@ -48,11 +47,6 @@ class ClassifyAdapter(TaskAdapter):
         labels = self.held_out["label"]
         score_labels(labels, labels, self.metrics, self.label_names)
         self.class_weights = None
-        if args.class_weights is not None and self.multi_label:
-            raise ValueError(
-                "`class_weights` must be left out where a text may have "
-                f"several labels. Received: class_weights={args.class_weights}"
-            )
         if args.class_weights is not None:
             self.class_weights = class_weights(
                 args.class_weights, self.train["label"], self.label_names
@@ -67,10 +61,10 @@ class ClassifyAdapter(TaskAdapter):
         return {**super().read_options(), "task": task}
 
     def _check_examples(self):
-        args = self.args
+        args, splits = self.args, (self.train, self.held_out)
         for what, of_train, of_held_out in (
-            ("texts", *(sorted(texts_of(x)) for x in self._splits)),
-            ("labels", *(type(x["label"][0]).__name__ for x in self._splits)),
+            ("texts", *(sorted(texts_of(x)) for x in splits)),
+            ("labels", *(type(x["label"][0]).__name__ for x in splits)),
         ):
             if of_train != of_held_out:
                 raise ValueError(
@@ -78,7 +72,7 @@ class ClassifyAdapter(TaskAdapter):
                     f"{of_held_out} in {args.validation or args.data}, "
                     f"{of_train} in {args.data}"
                 )
-        for what, examples in zip(("data", "validation"), self._splits):
+        for what, examples in zip(("data", "validation"), splits):
             if not is_labeled(examples):
                 raise ValueError(
                     f"`{what}` must have labels. Received: examples without "
@@ -95,10 +89,6 @@ class ClassifyAdapter(TaskAdapter):
             )
         if self.label_names is not None:
             check_known(self.held_out, self.label_names, "validation")
-
-    @property
-    def _splits(self):
-        return self.train, self.held_out
 
     def facts(self):
         return {**super().facts(), "labels": self.label_names}
@@ -182,7 +172,6 @@ class ClassifyAdapter(TaskAdapter):
         return predict_labels(model, examples, batch_size, rows)
 
     def final_sources(self):
-        """Further validation and test sets: file name, names or numbers."""
         args = self.args
         sources = {}
         glue = find_glue_task(args.data)
@@ -198,11 +187,6 @@ class ClassifyAdapter(TaskAdapter):
                 file_name = glue.submission_files[glue.test_splits.index(split)]
                 sources[args.test] = file_name, glue.submits_names
         return sources
-
-    def write_final(self, predictions, place, output):
-        file_name, has_names = place
-        path = os.path.join(output, file_name)
-        predictions.write_submission(path, has_names)
 
 
 def label_ids(labels, names):
@@ -221,10 +205,11 @@ def class_weights(weights, labels, names):
     `"balanced"` stands for inverse frequencies; a dict leaves out classes of
     weight 1.
     """
-    if names is None:
+    if names is None or isinstance(labels[0], list):
         raise ValueError(
             "`class_weights` must be left out for regression, which has no "
-            f"classes. Received: class_weights={weights}"
+            "classes, and where a text may have several. Received: "
+            f"class_weights={weights}"
         )
     if weights == "balanced":
         counts = np.bincount(label_ids(labels, names), minlength=len(names))

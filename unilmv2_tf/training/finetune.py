@@ -7,7 +7,6 @@ import shutil
 from unilmv2_tf.training.arguments import AnswerArgs
 from unilmv2_tf.training.arguments import ClassifyArgs
 from unilmv2_tf.training.arguments import Seq2SeqArgs
-from unilmv2_tf.training.arguments import check_replicas
 
 
 def finetune_classify(args: ClassifyArgs) -> dict | None:
@@ -109,6 +108,7 @@ def _finetune(args, adapter_cls):
     from unilmv2_tf.training.fitting import make_callbacks
     from unilmv2_tf.training.schedules import check_schedule
     from unilmv2_tf.training.stopping import Stopped
+    from unilmv2_tf.training.strategies import check_replicas
     from unilmv2_tf.training.strategies import make_strategy
 
     absl.logging.set_verbosity(absl.logging.ERROR)
@@ -143,7 +143,8 @@ def _finetune(args, adapter_cls):
         shutil.copytree(source, temporary)
     final_scores = adapter.finish(target, args.output)
     summary = write_report(adapter, results, final_scores)
-    write_card(target, args, summary)
+    data, scores = os.path.basename(args.data), best["best"]["scores"]
+    write_card(target, args, data, scores)
     print(f"fine-tuning: done: the model is in {target}", flush=True)
     return summary
 

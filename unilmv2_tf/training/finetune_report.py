@@ -91,25 +91,17 @@ def format_results(summary):
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write_card(folder, args, summary):
-    """Writes the model card of the best model to its preset."""
+def write_card(folder, args, training_data, scores):
+    """Writes the model card of a preset: its data, settings and scores."""
     recipe = {
         name: value
         for name, value in recorded_settings(args).items()
         if value not in (None, {})
     }
     # Folders of this machine mean nothing elsewhere.
-    for name in ("preset", "vocabulary"):
-        if name in recipe:
-            recipe[name] = os.path.basename(os.path.normpath(recipe[name]))
-    (best,) = (
-        result["best"]
-        for result in summary["seeds"]
-        if result["seed"] == summary["best_seed"]
-    )
+    for name in {"preset", "vocabulary"} & set(recipe):
+        recipe[name] = os.path.basename(os.path.normpath(recipe[name]))
+    scores = {name: round(value, 4) for name, value in scores.items()}
     write_model_card(
-        folder,
-        training_data=os.path.basename(args.data),
-        recipe=recipe,
-        scores={name: round(v, 4) for name, v in best["scores"].items()},
+        folder, training_data=training_data, recipe=recipe, scores=scores
     )

@@ -92,7 +92,7 @@ def make_optimizer(
 ):
     """AdamW with warm-up and decay; LayerNorm and biases are not decayed.
 
-    `args` are `OptimizerArgs`; with their `precision` mixed_float16 the loss is
+    `args` are `RunArgs`; with their `precision` mixed_float16 the loss is
     scaled. Keras accumulates the gradients of `parts` micro-batches.
     """
     optimizer = optimizer_cls(

@@ -8,7 +8,6 @@ import sys
 import time
 
 from unilmv2_tf.training.arguments import PretrainArgs
-from unilmv2_tf.training.arguments import check_replicas
 
 # Restarts in a row without a new checkpoint before a worker gives up.
 MAX_RESTARTS = 5
@@ -66,6 +65,7 @@ def pretrain(args: PretrainArgs) -> bool:
     from unilmv2_tf.training.schedules import check_schedule
     from unilmv2_tf.training.stopping import StopRequest
     from unilmv2_tf.training.stopping import raise_stopped
+    from unilmv2_tf.training.strategies import check_replicas
     from unilmv2_tf.training.tensorflow_engine import WORKER_LOST
     from unilmv2_tf.training.tensorflow_engine import TensorFlowEngine
 
@@ -241,27 +241,16 @@ def check_disk(args, checkpoint_size):
 
 def save_preset(args, task, history):
     """Writes the model and its card to `preset`, atomically."""
-    from unilmv2_tf.checkpoints import write_model_card
     from unilmv2_tf.filesystem import replacing
-    from unilmv2_tf.run_settings import recorded_settings
+    from unilmv2_tf.training.finetune_report import write_card
 
-    scores = next(
-        (row for row in reversed(history.rows) if "val_loss" in row), {}
-    )
-    recipe = recorded_settings(args)
+    evaluated = [row for row in history.rows if "val_loss" in row]
+    scores = evaluated[-1] if evaluated else {}
+    scores = {k: x for k, x in scores.items() if k.startswith("val_")}
+    data = os.path.basename(os.path.normpath(args.data))
     with replacing(os.path.join(args.output, "preset")) as temporary:
         task.save_to_preset(temporary)
-        data = os.path.basename(os.path.normpath(args.data))
-        write_model_card(
-            temporary,
-            training_data=f"The shards `{data}`.",
-            recipe={k: v for k, v in recipe.items() if v is not None},
-            scores={
-                name: round(value, 4)
-                for name, value in scores.items()
-                if name.startswith("val_")
-            },
-        )
+        write_card(temporary, args, f"The shards `{data}`.", scores)
 
 
 def pretrain_command(args: PretrainArgs):

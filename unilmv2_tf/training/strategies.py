@@ -127,3 +127,16 @@ def _tpu_strategy(address):
             "another --strategy."
         ) from None
     return tf.distribute.TPUStrategy(resolver)
+
+
+def check_replicas(args, num_replicas):
+    """Raises ValueError if the devices cannot share a batch evenly."""
+    parts = num_replicas * args.accumulation_steps
+    if args.batch_size % parts:
+        low = args.batch_size // parts * parts
+        raise ValueError(
+            f"`batch_size` must be a multiple of {parts}: {num_replicas} "
+            f"devices times accumulation_steps={args.accumulation_steps}. "
+            f"Received: batch_size={args.batch_size}. The nearest are "
+            f"{max(low, parts)} and {low + parts}."
+        )

@@ -87,32 +87,25 @@ class TaskAdapter:
         return {}
 
     def finish(self, preset, output):
-        """Predictions of the best model that are written in the end.
-
-        Returns:
-            A dict from sources to their scores, of those that have labels.
-        """
-        sources = self.final_sources()
-        if not sources:
-            return {}
-        model = self.task_cls.from_preset(preset)
-        scores = {}
-        for source, place in sources.items():
+        """Writes the best model's predictions; scores those that can be."""
+        sources, scores = self.final_sources(), {}
+        model = self.task_cls.from_preset(preset) if sources else None
+        for source, (name, *options) in sources.items():
             predictions = self.predict(
                 model, self.read(source, **self.read_options())
             )
-            self.write_final(predictions, place, output)
+            path = os.path.join(output, name)
+            if options:
+                predictions.write_submission(path, *options)
+            else:
+                predictions.write(path)
             if predictions.can_be_scored:
                 scores[source] = predictions.scores(self.metrics)
         return scores
 
     def final_sources(self):
-        """A dict from sources to what `write_final` takes."""
-        return {} if self.args.test is None else {self.args.test: "test"}
-
-    def write_final(self, predictions, place, output):
-        """Writes the predictions of a final source."""
-        predictions.write(os.path.join(output, place))
+        """Sources -> folder; or file, and whether a submission has names."""
+        return {} if self.args.test is None else {self.args.test: ("test",)}
 
 
 def load_tokenizer(args):

@@ -114,11 +114,6 @@ def test_damaged_settings(error_of, begun):
     assert f"{begun}/settings.json is damaged" in line
 
 
-def test_going_on_with_another_batch_size(error_of, begun):
-    os.remove(begun / "settings.json")
-    assert "another `batch_size`" in error_of("--batch_size=8")
-
-
 def test_settings_are_kept(begun):
     kept = json.loads((begun / "settings.json").read_text())
     assert kept["learning_rate"] == 1e-2 and kept["batch_size"] == 16
