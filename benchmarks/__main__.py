@@ -34,7 +34,6 @@ BENCHMARKS = {
     "decoding": "beam search beside BART's of two libraries",
     "attention": "attention by segments of the row beside dense attention",
     "input_pipeline": "masked batches from shards and from text",
-    "precision": "a pre-training step in mixed_bfloat16 beside float32",
     "startup": "seconds until the import and the first step are done",
     "serving": "latency of exported models beside live ones and PyTorch",
     "kill_and_resume": "a pre-training killed 20 times beside one that is not",

@@ -58,7 +58,8 @@ def run(
     """Measures all lengths, with `tokens` in a batch."""
     settings = dict(locals())
     peers = installed(peer_steps.PRETRAINING)
-    figures = {"lengths": {}}
+    variant = None if precision == "float32" else precision
+    figures = {"lengths": {}, "variant": variant}
     if device == "gpu":
         figures["device"], figures["variant"] = accelerator(), "gpu"
         # The contenders share its memory, and none takes all of it.

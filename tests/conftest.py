@@ -5,6 +5,10 @@ import pathlib
 
 import pytest
 
+# Workers of pytest-xdist take a core each. Set before TensorFlow is imported.
+for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 
 @pytest.fixture(scope="session")
 def golden_dir():
@@ -24,3 +28,17 @@ def golden_dir():
         "The golden data was not found. Set UNILMV2_GOLDEN to its folder. "
         f"Looked at: {[str(candidate) for candidate in candidates]}"
     )
+
+
+@pytest.fixture(scope="session")
+def small_docstrings(tmp_path_factory):
+    """The embedded corpus of two packages: the whole takes long to read."""
+    from unilmv2_tf.datasets import docstrings
+    from unilmv2_tf.datasets.corpus.docstring_extraction import extract
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))
+        names = ["pydoc_data", "numpy"]
+        patch.setattr(docstrings, "extract", lambda: extract(names))
+        docstrings.documents()
+        yield

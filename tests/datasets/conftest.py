@@ -5,9 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils import file_utils
 
-from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import shard_plan
-from unilmv2_tf.datasets.corpus.docstring_extraction import extract
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -40,17 +38,6 @@ def small_shards():
     """A plan has shards of 100 kB instead of 1 MB."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shard_plan, "MIN_SHARD_BYTES", 100_000)
-        yield
-
-
-@pytest.fixture(scope="package")
-def small_docstrings(tmp_path_factory):
-    """The embedded corpus of two packages: the whole takes long to read."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))
-        names = ["pydoc_data", "numpy"]
-        patch.setattr(docstrings, "extract", lambda: extract(names))
-        docstrings.documents()
         yield
 
 

@@ -25,11 +25,7 @@ HERE = pathlib.Path(__file__).parent
 @pytest.fixture(scope="module")
 def live(exported):
     """By signature: inputs and outputs of the live model."""
-    stored = load_answers(os.path.join(exported, LIVE_ANSWERS))
-    return {
-        name: {"in": inputs, "out": outputs}
-        for name, (inputs, outputs, _) in stored.items()
-    }
+    return load_answers(os.path.join(exported, LIVE_ANSWERS))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +105,7 @@ def test_a_c_program(exported, live, loader, tmp_path):
         requests.append(
             struct.pack("=i", len(inputs))
             + b"".join(
-                packed_port(info) + packed_tensor(parts["in"][key])
+                packed_port(info) + packed_tensor(parts["inputs"][key])
                 for key, info in inputs.items()
             )
             + struct.pack("=i", len(outputs))
@@ -131,5 +127,5 @@ def test_a_c_program(exported, live, loader, tmp_path):
                 key: unpacked_tensor(answers)
                 for key in signatures[name].outputs
             }
-            assert differences(actual, parts["out"])[0] == set(), name
+            assert differences(actual, parts["outputs"])[0] == set(), name
         assert not answers.read()

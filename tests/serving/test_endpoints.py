@@ -294,5 +294,5 @@ def test_errors_teach(tasks):
         Answer(tasks["answer"], n_best=0)
     with pytest.raises(ValueError, match="pooling='max'"):
         Encode(tasks["answer"], pooling="max")
-    with pytest.raises(ValueError, match="max_gaps=0"):
-        Fill(tasks["fill"], max_gaps=0)
+    with pytest.raises(ValueError, match="num_candidates=0"):
+        Fill(tasks["fill"], num_candidates=0)

@@ -1,31 +1,33 @@
-"""The check finds errors, and a clean process answers texts."""
+"""The check of an export finds errors."""
 
 import json
 import os
+import subprocess
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from unilmv2_tf.serving import ask_saved_model
 from unilmv2_tf.serving import check_export
 from unilmv2_tf.serving import clean_process
 from unilmv2_tf.serving.clean_process import LIVE_ANSWERS
 from unilmv2_tf.serving.clean_process import differences
 from unilmv2_tf.serving.clean_process import save_answers
+from unilmv2_tf.serving.endpoint import without_server_padding
 
 
 class Doubler(tf.Module):
     """Stands for a model: doubles what is positive, and fails on 13."""
 
-    def __init__(self, jit_compile=None):
+    def __init__(self, undoes_padding=True, **options):
+        self.undoes_padding = undoes_padding
         self.double = tf.function(
             self._double,
             [
                 tf.TensorSpec([None, None], tf.int32, "token_ids"),
                 tf.TensorSpec([None, None], tf.int32, "padding_mask"),
             ],
-            jit_compile=jit_compile,
+            **options,
         )
 
     def _double(self, token_ids, padding_mask):
@@ -33,6 +35,10 @@ class Doubler(tf.Module):
             token_ids, 13, message="13 is evil"
         )
         with tf.control_dependencies([check]):
+            if self.undoes_padding:
+                padding_mask = without_server_padding(
+                    token_ids, padding_mask, 2
+                )
             return {"ids": 2 * token_ids * tf.sign(padding_mask)}
 
 
@@ -47,27 +53,32 @@ def doubler(tmp_path):
         save_answers(
             os.path.join(folder, LIVE_ANSWERS),
             {
-                "d": (
-                    {"token_ids": ids, "padding_mask": np.ones_like(ids)},
-                    {"ids": np.array(expected, "int32")},
-                    {
-                        "labels": ["first", "second"],
-                        "num_plain": 2,
-                        "tolerance": 1e-5,
-                        "rows_that_may_differ": 0.0,
+                "d": {
+                    "inputs": {
+                        "token_ids": ids, "padding_mask": np.ones_like(ids)
                     },
-                )
+                    "outputs": {"ids": np.array(expected, "int32")},
+                    "notes": {
+                        "labels": ["first", "second"], "num_plain": 2,
+                        "tolerance": 1e-5, "rows_that_may_differ": 0.0,
+                    },
+                }
             },
-        )
+        )  # fmt: skip
         return folder
 
     return make
 
 
-@pytest.mark.slow
-def test_a_wrong_answer_and_xla(doubler, tmp_path):
-    ids = [[2, 5, 3, 0], [2, 7, 3, 0]]
-    doubler(ids, [[4, 10, 6, 0], [4, 99, 6, 0]], jit_compile=True)
+def test_a_wrong_answer_and_xla(doubler, tmp_path, monkeypatch):
+    def run(command, input, **options):
+        """Runs the check here, not in a process."""
+        found = clean_process.check(**json.loads(input))
+        return subprocess.CompletedProcess([], 0, stdout=json.dumps(found))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    ids = [[2, 5, 3, 3], [2, 7, 3, 3]]
+    doubler(ids, [[4, 10, 6, 6], [4, 99, 6, 6]], jit_compile=True)
     output = tmp_path / "report"
     with pytest.raises(RuntimeError, match="1 of 2 inputs are") as raised:
         check_export(tmp_path, seconds=0, output=output)
@@ -111,64 +122,47 @@ def test_blanks_and_tolerances():
         differences({"x": np.array([1])}, {"x": np.array([1, 2])})
 
 
-class Echo(tf.Module):
+def test_padding_that_is_taken_for_tokens(doubler):
+    folder = doubler(
+        [[2, 7, 3], [2, 3, 3]], [[4, 14, 6], [4, 6, 6]], undoes_padding=False
+    )
+    found = clean_process.check(folder, batch_sizes=[2], seconds=None)
+    (failure,) = found["signatures"]["d"]["failures"]
+    assert failure == "answers rows differently that a server has padded"
+
+
+class Chooser(tf.Module):
+    """Ranks two equal scores by the width of the batch, as rounding may."""
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
-    def answer(self, text):
-        return {
-            "generated_text": tf.strings.upper(text),
-            "score": tf.cast(tf.strings.length(text), tf.float32),
-        }
+    def choose(self, text):
+        size = tf.shape(text)[0]
+        word = tf.where(size < 3, "lower", "low")
+        return {"text": tf.fill([size], word), "score": tf.ones([size])}
 
 
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("echo") / "1"
-    module = Echo()
-    tf.saved_model.save(
-        module, str(folder), signatures={"serving_default": module.answer}
-    )
-    return folder
-
-
-@pytest.mark.slow
-def test_any_model_with_the_signature_answers_in_order(echo):
-    texts = ["a\nb", "", "\U0001f98a \u2028 \x00", "x"]
-    answers = ask_saved_model(echo.parent, texts, batch_size=3)
-    assert answers == [
-        ("A\nB", 3.0), ("", 0.0), ("\U0001f98a \u2028 \x00", 10.0), ("X", 1.0),
-    ]  # fmt: skip
-
-
-@pytest.mark.slow
-def test_the_last_lines_of_a_failure_are_shown(tmp_path):
-    (tmp_path / "saved_model.pb").write_bytes(b"no graph")
-    with pytest.raises(RuntimeError, match="Error") as raised:
-        ask_saved_model(tmp_path, ["the fox"])
-    message = str(raised.value)
-    assert str(tmp_path) in message
-    assert "ended with status 1" in message
-    assert len(message.splitlines()) <= 16
-
-
-def test_a_model_that_takes_no_texts(tmp_path):
-    module = Echo()
-    module.double = tf.function(
-        lambda ids: {"ids": 2 * ids}, [tf.TensorSpec([None], tf.int32, "ids")]
-    )
-    tf.saved_model.save(
-        module, str(tmp_path), signatures={"serving_default": module.double}
-    )
-    with pytest.raises(ValueError, match="text_signatures=True"):
-        clean_process.ask(str(tmp_path), ["the fox"], batch_size=1)
-
-
-def test_errors_teach(tmp_path, echo):
-    for texts in ("the fox", [b"the fox"], [3]):
-        with pytest.raises(TypeError, match="`texts` must be a list"):
-            ask_saved_model(echo, texts)
-    with pytest.raises(ValueError, match="valid Unicode"):
-        ask_saved_model(echo, ["\ud800"])
-    with pytest.raises(ValueError, match="`batch_size`"):
-        ask_saved_model(echo, ["the fox"], batch_size=0)
-    with pytest.raises(FileNotFoundError, match="export_model"):
-        ask_saved_model(tmp_path, ["the fox"])
+@pytest.mark.parametrize("live, is_right", [("low", True), ("lower", False)])
+def test_equal_scores_may_change_places_in_smaller_batches(
+    live, is_right, tmp_path
+):
+    module = Chooser()
+    tf.saved_model.save(module, tmp_path, signatures={"c": module.choose})
+    found = clean_process.check_signature(
+        tf.saved_model.load(tmp_path).signatures["c"],
+        inputs={"text": np.array([b"a", b"b", b"c"], object)},
+        outputs={
+            "text": np.array([live.encode()] * 3, object),
+            "score": np.ones(3, "float32"),
+        },
+        notes={
+            "labels": [b"1", b"2", b"3"], "num_plain": 3, "tolerance": 1e-5,
+            "rows_that_may_differ": 0.0,
+        },
+        batch_sizes=[1, 3],
+        seconds=None,
+    )  # fmt: skip
+    # In the batch that the live model had, texts must be equal.
+    assert (not found["failures"]) == is_right
+    scores = {"text": np.array([b"a"], object), "score": np.array([1.0])}
+    other = {**scores, "score": np.array([1.1])}
+    assert differences(other, scores, ties_count=False)[0] == {0}

@@ -1,10 +1,9 @@
-"""SavedModels for TensorFlow Serving, their check, and a client."""
+"""SavedModels for TensorFlow Serving, and their check."""
 
 from unilmv2_tf.serving.answer_endpoint import Answer
 from unilmv2_tf.serving.classify_endpoint import Classify
 from unilmv2_tf.serving.encode_endpoint import Encode
 from unilmv2_tf.serving.endpoint import Endpoint
-from unilmv2_tf.serving.export_check import ask_saved_model
 from unilmv2_tf.serving.export_check import check_export
 from unilmv2_tf.serving.fill_endpoint import Fill
 from unilmv2_tf.serving.generate_endpoint import Generate
@@ -17,7 +16,6 @@ __all__ = [
     "Endpoint",
     "Fill",
     "Generate",
-    "ask_saved_model",
     "check_export",
     "export_model",
 ]

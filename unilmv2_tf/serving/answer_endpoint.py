@@ -11,12 +11,7 @@ from unilmv2_tf.serving.endpoint import check_range
 _MASKED = -1e9
 # Windows that are computed together: bounds the memory of a long passage.
 _WINDOWS_AT_ONCE = 32
-_QUESTIONS = (
-    "What jumps over the dog?",
-    "What does it return?",
-    "Which?",
-    "What was it?",
-)
+_QUESTIONS = [b"What jumps over the dog?", b"What does it return?", b"Which?"]
 # Output of the signature -> key of an answer, value if there is none.
 _OUTPUTS = {
     "answer": ("text", ""),
@@ -58,17 +53,8 @@ class Answer(Endpoint):
 
     Example:
 
-    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2QuestionAnswerer
-    >>> from unilmv2_tf import UniLMv2QuestionAnswererPreprocessor
-    >>> from unilmv2_tf import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
-    >>> endpoint = Answer(UniLMv2QuestionAnswerer(
-    ...     UniLMv2Backbone(7, 1, 1, 8, 8, max_sequence_length=16),
-    ...     UniLMv2QuestionAnswererPreprocessor(
-    ...         tokenizer, sequence_length=16, max_question_length=4)))
-    >>> endpoint.text_signatures
-    {'answer': ('question', 'context')}
+        task = UniLMv2QuestionAnswerer.from_preset("squad/preset")
+        export_model(Answer(task, n_best=3), "models/answers")
     """
 
     name = "answer"
@@ -85,10 +71,8 @@ class Answer(Endpoint):
         self.n_best = n_best
         self.max_answer_length = max_answer_length
 
-    def rows(self, question, context):
-        windows = self.preprocessor.windows(
-            {"question": question, "context": context}
-        )
+    def rows(self, **texts):
+        windows = self.preprocessor.windows(texts)
         return {name: windows[name] for name in self.id_inputs}
 
     def compute(self, rows):
@@ -119,11 +103,10 @@ class Answer(Endpoint):
         null_score = found["null_score"]
         is_none = found["start"][:, 0] < 0
         if self.task.null_threshold is not None:
-            is_none |= (
-                null_score - found["score"][:, 0] > self.task.null_threshold
-            )
+            gap = null_score - found["score"][:, 0]
+            is_none |= gap > self.task.null_threshold
         first = {"score": null_score, "probability": found["null_probability"]}
-        outputs = {}
+        outputs = {"null_score": null_score}
         for name, (key, blank) in _OUTPUTS.items():
             # Having no answer comes first, where the threshold says so.
             values = found[key]
@@ -131,45 +114,36 @@ class Answer(Endpoint):
             shifted = tf.concat([none[:, tf.newaxis], values[:, :-1]], axis=1)
             values = tf.where(is_none[:, tf.newaxis], shifted, values)
             outputs[name] = values[:, 0] if self.n_best == 1 else values
-        return {**outputs, "null_score": null_score}
+        return outputs
 
     def _logits_by_parts(self, windows):
         rows = {name: windows[name] for name in self.id_inputs}
         num_rows = tf.shape(rows["token_ids"])[0]
-        length = self.sequence_length
 
-        def next_part(first, start, end):
+        def append(start, end):
+            first = tf.shape(start)[0]
             last = first + _WINDOWS_AT_ONCE
             logits = self.traced_compute(
                 {name: row[first:last] for name, row in rows.items()}
             )
-            start_logits, end_logits = (
-                tf.ensure_shape(logits[name], [None, length])
-                for name in self.per_token_outputs
-            )
             return (
-                last,
-                tf.concat([start, start_logits], axis=0),
-                tf.concat([end, end_logits], axis=0),
+                tf.concat([start, logits["start_logits"]], axis=0),
+                tf.concat([end, logits["end_logits"]], axis=0),
             )
 
-        _, start, end = tf.while_loop(
-            lambda first, start, end: first < num_rows,
-            next_part,
-            (tf.constant(0), tf.zeros([0, length]), tf.zeros([0, length])),
-            shape_invariants=(
-                tf.TensorShape([]), *2 * [tf.TensorShape([None, length])]
-            ),
+        start, end = tf.while_loop(
+            lambda start, end: tf.shape(start)[0] < num_rows,
+            append,
+            2 * (tf.zeros([0, self.sequence_length]),),
+            shape_invariants=2
+            * (tf.TensorShape([None, self.sequence_length]),),
             # In parallel, the memory would not be bounded.
             parallel_iterations=1,
-        )  # fmt: skip
+        )
         return {"start": start, "end": end}
 
     def probes(self, inputs, plain, hostile):
-        questions = [
-            _QUESTIONS[row % len(_QUESTIONS)].encode()
-            for row in range(len(plain))
-        ]
+        questions = (_QUESTIONS * len(plain))[: len(plain)]
         # A megabyte of words has thousands of windows, an hour of a large
         # model: only the question is that long.
         contexts = [
@@ -179,11 +153,9 @@ class Answer(Endpoint):
         return {"question": questions + hostile, "context": contexts}
 
     def describe(self):
+        names = ("doc_stride", "max_question_length")
         return {
             **super().describe(),
-            "doc_stride": self.preprocessor.doc_stride,
-            "max_question_length": self.preprocessor.max_question_length,
-            "n_best": self.n_best,
-            "max_answer_length": self.max_answer_length,
+            **{name: getattr(self.preprocessor, name) for name in names},
             "null_threshold": self.task.null_threshold,
         }

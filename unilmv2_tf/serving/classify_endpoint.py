@@ -37,17 +37,8 @@ class Classify(Endpoint):
 
     Example:
 
-    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2TextClassifier
-    >>> from unilmv2_tf import UniLMv2TextClassifierPreprocessor
-    >>> from unilmv2_tf import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
-    >>> endpoint = Classify(UniLMv2TextClassifier(
-    ...     UniLMv2Backbone(7, 1, 1, 8, 8, max_sequence_length=16),
-    ...     preprocessor=UniLMv2TextClassifierPreprocessor(
-    ...         tokenizer, sequence_length=8, label_names=["no", "yes"])))
-    >>> list(endpoint.text_signatures)
-    ['classify', 'classify_pair']
+        task = UniLMv2TextClassifier.from_preset("mnli/preset")
+        export_model(Classify(task, pairs=True), "models/entailment")
     """
 
     name = "classify"
@@ -62,6 +53,7 @@ class Classify(Endpoint):
 
     def __init__(self, task, pairs=False, buckets="auto"):
         super().__init__(task, buckets=buckets)
+        self.pairs = pairs
         signatures = [
             ("classify", ("text",)),
             ("classify_pair", ("text_a", "text_b")),

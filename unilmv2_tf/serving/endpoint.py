@@ -1,6 +1,7 @@
 """The base class of what an exported model can do."""
 
 import importlib
+import inspect
 import os
 import pkgutil
 
@@ -33,7 +34,6 @@ class Endpoint:
         text_signatures: dict from the names of the signatures that take strings
             to the names of their inputs, the main one first.
         id_inputs: names of the integer inputs: token ids first, mask last.
-        length_name: attribute of the preprocessor with the longest row.
         per_token_outputs: outputs of `compute` that have a column per token.
         is_deterministic: bool. Whether equal texts get equal answers.
         runs_on_litert: bool. Whether LiteRT has all operations of `compute`.
@@ -67,7 +67,6 @@ class Endpoint:
     default_for = None
     text_signatures = {}
     id_inputs = ("token_ids", "segment_ids", "padding_mask")
-    length_name = "sequence_length"
     per_token_outputs = ()
     is_deterministic = True
     runs_on_litert = False
@@ -91,11 +90,14 @@ class Endpoint:
         self.task = task
         self.preprocessor = task.preprocessor
         self.tokenizer = task.preprocessor.tokenizer
-        self.sequence_length = sequence_length or getattr(
-            task.preprocessor, self.length_name
+        self.sequence_length = (
+            sequence_length or task.preprocessor.sequence_length
         )
         if buckets == "auto":
-            buckets = _default_buckets(self.sequence_length)
+            buckets = [16]
+            while buckets[-1] < self.sequence_length:
+                buckets.append(2 * buckets[-1])
+            buckets = (*buckets[:-1], self.sequence_length)
         self.buckets = buckets
         # All signatures share this graph, which halves the time of an export,
         # the size of the graph and the time that a server takes to load it.
@@ -132,10 +134,8 @@ class Endpoint:
 
     def describe(self):
         """What a client may want to know, for `signature.json`."""
-        return {
-            self.length_name: self.sequence_length,
-            "buckets": self.buckets,
-        }
+        names = {"sequence_length", *inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in sorted(names - {"task"})}
 
     # === The signatures ===
 
@@ -175,10 +175,10 @@ class Endpoint:
         return _in_graph(self.outputs_of_texts, texts)
 
     def live_ids(self, **texts):
-        """Runs the live model eagerly on the rows of texts."""
-        rows = self.live_rows(**texts)
-        rows = {name: tf.constant(row) for name, row in rows.items()}
-        return _to_numpy(self.compute(rows))
+        """Runs the live model on the rows of texts."""
+        return _in_graph(
+            lambda **texts: self.traced_compute(self.rows(**texts)), texts
+        )
 
     def live_rows(self, **texts):
         """The arrays that the signature of integers is given for texts."""
@@ -225,20 +225,21 @@ def endpoints_of(task):
             "`tasks` must be UniLMv2 tasks or endpoints of them. Received: "
             f"{type(task).__name__}"
         )
-    found = []
+    found = {}
     for module in pkgutil.iter_modules([os.path.dirname(__file__)]):
         if module.name.endswith("_endpoint"):
             file = importlib.import_module(f"unilmv2_tf.serving.{module.name}")
-            found += [
-                cls
-                for cls in vars(file).values()
-                if isinstance(cls, type)
-                and issubclass(cls, Endpoint)
-                and cls.name is not None
-                and (not cls.tasks or isinstance(task, cls.tasks))
-            ]
-    found.sort(key=lambda cls: cls.default_for is not type(task))
-    return {cls.name: cls for cls in found}
+            for cls in vars(file).values():
+                if (
+                    inspect.isclass(cls)
+                    and issubclass(cls, Endpoint)
+                    and cls.name is not None
+                    and (not cls.tasks or isinstance(task, cls.tasks))
+                ):
+                    found[cls.name] = cls
+    return dict(
+        sorted(found.items(), key=lambda x: x[1].default_for is not type(task))
+    )
 
 
 def check_range(name, value, least, most=None):
@@ -249,29 +250,24 @@ def check_range(name, value, least, most=None):
 
 
 def without_server_padding(token_ids, padding_mask, cls_token_id):
-    """Removes what a server added to make rows equally long from the mask.
-
-    TensorFlow Serving pads rows by repeating the first element of each tensor:
-    `[CLS]` among the ids, and 1 in the mask. No text ends in `[CLS]`.
+    """Returns the mask without what a server added to make rows equally long.
 
     >>> import tensorflow as tf
     >>> ids = tf.constant([[2, 7, 3, 2, 2], [2, 7, 8, 9, 3]])
     >>> without_server_padding(ids, tf.ones_like(ids), 2).numpy().tolist()
     [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
     """
+    # TensorFlow Serving repeats the first element of each tensor: `[CLS]` among
+    # the ids, and 1 in the mask. No text ends in `[CLS]`.
     is_other = (token_ids != cls_token_id) & (padding_mask > 0)
-    is_other = tf.cast(is_other, tf.int32)
-    before_end = tf.cumsum(is_other, axis=1, reverse=True) > 0
     is_first = tf.range(tf.shape(token_ids)[1]) == 0
-    return tf.cast((padding_mask > 0) & (before_end | is_first), tf.int32)
+    before_end = tf.cumsum(tf.cast(is_other, tf.int32), axis=1, reverse=True)
+    is_token = (before_end > 0) | is_first
+    return tf.cast((padding_mask > 0) & is_token, tf.int32)
 
 
 def used_widths(mask):
-    """The width of each row up to its last token; a mask may have holes.
-
-    >>> used_widths([[1, 0, 1, 0], [0, 0, 0, 0]]).numpy().tolist()
-    [3, 0]
-    """
+    """The width of each row up to its last token; a mask may have holes."""
     columns = tf.range(1, tf.shape(mask)[1] + 1)
     return tf.reduce_max(tf.where(tf.greater(mask, 0), columns, 0), axis=1)
 
@@ -279,39 +275,23 @@ def used_widths(mask):
 def _in_graph(function, texts):
     # Eagerly, KerasHub would tokenize a megabyte in Python.
     texts = {name: tf.constant(text) for name, text in texts.items()}
-    function = tf.function(function, autograph=False)
-    return _to_numpy(function.get_concrete_function(**texts)(**texts))
-
-
-def _to_numpy(tensors):
-    return {name: np.asarray(tensor) for name, tensor in tensors.items()}
-
-
-def _default_buckets(length):
-    """
-    >>> _default_buckets(100)
-    (16, 32, 64, 100)
-    """
-    widths = [16]
-    while widths[-1] < length:
-        widths.append(2 * widths[-1])
-    return (*widths[:-1], length)
+    outputs = tf.function(function, autograph=False)(**texts)
+    return {name: np.asarray(tensor) for name, tensor in outputs.items()}
 
 
 def _with_a_row(function, inputs):
-    """Calls a function that needs at least one row and one column.
-
-    Servers and clients send empty batches, in which a reshape to -1 fails.
-    """
+    """Calls a function that needs at least one row and one column."""
+    # Servers and clients send empty batches, in which a reshape to -1 fails.
     first, *others = inputs
     size = tf.shape(inputs[first])[0]
     checks = [
         tf.debugging.assert_equal(
-            size, tf.shape(inputs[name])[0], f"`{first}` and `{name}` must be "
-            "as many"
+            size,
+            tf.shape(inputs[name])[0],
+            f"`{first}` and `{name}` must be as many",
         )
         for name in others
-    ]  # fmt: skip
+    ]
     missing = tf.cast(size == 0, tf.int32)
     # Called eagerly, the assertions return `None`.
     with tf.control_dependencies([check for check in checks if check]):

@@ -67,15 +67,6 @@ def export(
     from unilmv2_tf.serving.litert import export_litert
     from unilmv2_tf.serving.saved_model import export_model
 
-    options = {
-        "buckets": buckets,
-        "max_length": max_length,
-        "pairs": pairs or None,
-        "n_best": n_best,
-        "max_answer_length": max_answer_length,
-        "pooling": pooling,
-        "num_candidates": num_candidates,
-    }
     is_litert = format == "litert"
     endpoints = load_endpoints(
         preset,
@@ -84,7 +75,13 @@ def export(
         None if is_litert else dtype,
         None if is_litert else quantize,
         sampler_args,
-        **options,
+        buckets=buckets,
+        max_length=max_length,
+        pairs=pairs or None,
+        n_best=n_best,
+        max_answer_length=max_answer_length,
+        pooling=pooling,
+        num_candidates=num_candidates,
     )
     try:
         if is_litert:
@@ -162,43 +159,36 @@ def load_endpoints(
                 f"{', '.join(possible)}. Received: {name}, for preset={preset}"
             )
     options = {name: x for name, x in options.items() if x is not None}
-    if "buckets" in options:
-        options["buckets"] = _checked_buckets(options["buckets"])
-    sampler_options = {
-        name: value
-        for name, value in dataclasses.asdict(sampler_args).items()
-        if value is not None
-    }
-    if sampler_options:
-        options["sampler"] = sampler_args
+    sampler = dataclasses.asdict(sampler_args)
+    sampler = {name: x for name, x in sampler.items() if x is not None}
     accepted = {
-        name: set(inspect.signature(possible[name]).parameters) & set(options)
-        for name in names
+        name: inspect.signature(possible[name]).parameters for name in names
     }
-    for option in set(options).difference(*accepted.values()):
-        value = options[option]
-        if option == "sampler":
-            option, value = next(iter(sampler_options.items()))
-        raise ValueError(
-            f"`{option}` is not an option of {', '.join(names)}. Received: "
-            f"{option}={value}. Leave it out, or name a signature that has it."
-        )
-    if sampler_options:
+    for option, value in {**options, **sampler}.items():
+        argument = "sampler" if option in sampler else option
+        if not any(argument in arguments for arguments in accepted.values()):
+            raise ValueError(
+                f"`{option}` is not an option of {', '.join(names)}. Received: "
+                f"{option}={value}. Leave it out, or name a signature that has "
+                "it."
+            )
+    if "buckets" in options:
+        buckets = list(options["buckets"])
+        if sorted(set(buckets)) != buckets or min(buckets, default=1) < 1:
+            raise ValueError(
+                "`buckets` must be positive and increasing. Received: "
+                f"buckets={buckets}"
+            )
+        options["buckets"] = tuple(buckets) or None
+    if sampler:
         options["sampler"] = sampler_args.make_sampler(
             task.sampler, task.preprocessor.tokenizer
         )
     if quantize:
         task.backbone.quantize(quantize)
     return [
-        possible[name](task, **{key: options[key] for key in accepted[name]})
+        possible[name](
+            task, **{k: x for k, x in options.items() if k in accepted[name]}
+        )
         for name in names
     ]
-
-
-def _checked_buckets(buckets):
-    if sorted(set(buckets)) != list(buckets) or min(buckets, default=1) < 1:
-        raise ValueError(
-            "`buckets` must be positive and increasing. Received: "
-            f"buckets={list(buckets)}"
-        )
-    return tuple(buckets) or None

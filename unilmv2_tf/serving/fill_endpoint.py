@@ -9,6 +9,8 @@ from unilmv2_tf.serving.endpoint import Endpoint
 from unilmv2_tf.serving.endpoint import check_range
 
 MASK = "[MASK]"
+# Bounds the memory of a request.
+_MAX_GAPS = 16
 
 
 class Fill(Endpoint):
@@ -24,33 +26,23 @@ class Fill(Endpoint):
 
     A gap is written `[MASK]`, anywhere in the text: `"The [MASK] fox."`. A
     candidate is one WordPiece. `gaps` is the number of gaps in the text with
-    the most, at most `max_gaps`, from left to right. Where a text has fewer,
-    its candidates are `""` (or 0) and their probabilities 0.
+    the most, at most 16, from left to right. Where a text has fewer, its
+    candidates are `""` (or 0) and their probabilities 0.
 
     Args:
         task: a `UniLMv2PseudoMaskedLM` or `UniLMv2Seq2SeqLM` with a
             preprocessor. It is not changed.
         num_candidates: int. The number of candidates for each gap, `k`.
             Defaults to `5`.
-        max_gaps: int. Defaults to `16`.
-        sequence_length: int. The longest text in tokens. Defaults to `None`,
-            the positions of the backbone.
         buckets: see `Endpoint`. Defaults to `"auto"`.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if `num_candidates` is out of range.
 
     Example:
 
-    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2Seq2SeqLM
-    >>> from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor, UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
-    >>> endpoint = Fill(UniLMv2Seq2SeqLM(
-    ...     UniLMv2Backbone(7, 1, 1, 8, 8),
-    ...     UniLMv2Seq2SeqLMPreprocessor(tokenizer)), num_candidates=2)
-    >>> endpoint.examples["text"]
-    'The quick brown [MASK] jumps over the lazy dog.'
+        task = UniLMv2PseudoMaskedLM.from_preset("pretrained/preset")
+        export_model(Fill(task, num_candidates=3), "models/words")
     """
 
     name = "fill"
@@ -60,24 +52,11 @@ class Fill(Endpoint):
     examples = {"text": "The quick brown [MASK] jumps over the lazy dog."}
     example_token = "mask"
 
-    def __init__(
-        self,
-        task,
-        num_candidates=5,
-        max_gaps=16,
-        sequence_length=None,
-        buckets="auto",
-    ):
-        positions = task.backbone.max_sequence_length
-        if sequence_length is None:
-            sequence_length = positions
-        check_range("sequence_length", sequence_length, 3, positions)
-        super().__init__(task, sequence_length, buckets)
-        vocabulary_size = self.tokenizer.vocabulary_size()
-        check_range("num_candidates", num_candidates, 1, vocabulary_size)
-        check_range("max_gaps", max_gaps, 1, positions)
+    def __init__(self, task, num_candidates=5, buckets="auto"):
+        super().__init__(task, task.backbone.max_sequence_length, buckets)
+        size = self.tokenizer.vocabulary_size()
+        check_range("num_candidates", num_candidates, 1, size)
         self.num_candidates = num_candidates
-        self.max_gaps = max_gaps
 
     def rows(self, text):
         parts = tf.strings.split(text, MASK)
@@ -98,10 +77,8 @@ class Fill(Endpoint):
         is_gap = (rows["token_ids"] == self.tokenizer.mask_token_id) & (
             rows["padding_mask"] > 0
         )
-        columns = tf.range(tf.shape(is_gap)[1]) + tf.zeros_like(
-            rows["token_ids"]
-        )
-        gaps = tf.ragged.boolean_mask(columns, is_gap)[:, : self.max_gaps]
+        columns = tf.math.cumsum(tf.ones_like(rows["token_ids"]), axis=1) - 1
+        gaps = tf.ragged.boolean_mask(columns, is_gap)[:, :_MAX_GAPS]
         is_used = tf.sequence_mask(gaps.row_lengths())[..., tf.newaxis]
         hidden_states = tf.gather(
             self.task.backbone(rows, training=False),
@@ -130,11 +107,3 @@ class Fill(Endpoint):
     def probes(self, inputs, plain, hostile):
         texts = plain + hostile
         return {"text": [text.replace(b" ", b" [MASK] ", 1) for text in texts]}
-
-    def describe(self):
-        return {
-            **super().describe(),
-            "mask": MASK,
-            "num_candidates": self.num_candidates,
-            "max_gaps": self.max_gaps,
-        }

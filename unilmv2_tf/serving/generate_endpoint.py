@@ -1,10 +1,10 @@
 """The signatures `generate` and `generate_ids`."""
 
 import copy
+import functools
 
 import keras_hub
 import tensorflow as tf
-from keras import ops
 
 from unilmv2_tf.models import UniLMv2Seq2SeqLM
 from unilmv2_tf.samplers import BeamSearchSampler
@@ -44,17 +44,8 @@ class Generate(Endpoint):
 
     Example:
 
-    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2Seq2SeqLM
-    >>> from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor, UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
-    >>> endpoint = Generate(UniLMv2Seq2SeqLM(
-    ...     UniLMv2Backbone(7, 1, 1, 8, 8, max_sequence_length=16),
-    ...     UniLMv2Seq2SeqLMPreprocessor(
-    ...         tokenizer, encoder_sequence_length=8,
-    ...         decoder_sequence_length=4)))
-    >>> endpoint.buckets, endpoint.max_length
-    ((8,), 4)
+        task = UniLMv2Seq2SeqLM.from_preset("summaries/preset")
+        export_model(Generate(task, max_length=20), "models/summaries")
     """
 
     name = "generate"
@@ -62,10 +53,10 @@ class Generate(Endpoint):
     default_for = UniLMv2Seq2SeqLM
     text_signatures = {"generate": ("text",)}
     id_inputs = ("encoder_token_ids", "encoder_padding_mask")
-    length_name = "encoder_sequence_length"
 
     def __init__(self, task, max_length=None, sampler=None, buckets="auto"):
-        super().__init__(task, buckets=buckets)
+        length = getattr(task.preprocessor, "encoder_sequence_length", None)
+        super().__init__(task, length, buckets)
         positions = task.backbone.max_sequence_length
         if max_length is None:
             max_length = self.preprocessor.decoder_sequence_length
@@ -133,14 +124,11 @@ class Generate(Endpoint):
         }
 
     def describe(self):
-        return {
-            **super().describe(),
-            "max_length": self.max_length,
-            "sampler": {
-                "class": type(self.sampler).__name__,
-                "config": self.sampler.get_config(),
-            },
+        described = {
+            "class": type(self.sampler).__name__,
+            "config": self.sampler.get_config(),
         }
+        return {**super().describe(), "sampler": described}
 
 
 def _scored_sampler(sampler):
@@ -157,88 +145,47 @@ def _scored_sampler(sampler):
             f"sampler of type {type(sampler).__name__}, which has a loop of "
             "its own. Pass `sampler=BeamSearchSampler(num_beams=...)`."
         )
-    return StepwiseSampler(sampler)
+    return functools.partial(_choose_token_by_token, sampler)
 
 
-class StepwiseSampler:
-    """Runs a KerasHub sampler without XLA and sums the log-probabilities.
+def _choose_token_by_token(
+    sampler, next, prompt, cache, index, stop_token_ids, **kwargs
+):
+    """Runs a KerasHub sampler without XLA and sums the log-probabilities."""
+    # KerasHub's own loop writes tokens with an operation that TensorFlow
+    # compiles by XLA wherever it runs, which servers may lack. An export
+    # forces no prefix.
+    (stop_token_id,) = stop_token_ids
+    length = tf.shape(prompt)[1]
 
-    KerasHub's own loop writes tokens with an operation that TensorFlow compiles
-    by XLA wherever it runs, which servers may lack. The score counts the tokens
-    up to and including the stop token, at the sampler's temperature, before
-    top-k or top-p cut the distribution.
-
-    >>> import keras_hub
-    >>> import numpy as np
-    >>> def next(prompt, cache, index):
-    ...     return np.log([[0.1, 0.3, 0.6]]).astype("float32"), None, cache
-    >>> sampler = StepwiseSampler(keras_hub.samplers.GreedySampler())
-    >>> outputs = sampler(next, np.zeros((1, 2), "int32"))
-    >>> np.array(outputs["decoder_token_ids"]).tolist()
-    [[2, 2]]
-    >>> round(float(outputs["scores"][0]), 3)  # 2 log 0.6
-    -1.022
-    """
-
-    def __init__(self, sampler):
-        self.sampler = sampler
-
-    @property
-    def variables(self):
-        return self.sampler.variables
-
-    def __call__(
-        self,
-        next,
-        prompt,
-        cache=None,
-        index=0,
-        mask=None,
-        stop_token_ids=None,
-        model=None,
-        **kwargs,
-    ):
-        prompt = ops.convert_to_tensor(prompt)
-        length = ops.shape(prompt)[1]
-        if mask is None:
-            mask = ops.zeros_like(prompt, dtype="bool")
-        scores = ops.zeros_like(prompt[:, 0], dtype="float32")
-        has_ended = ops.zeros_like(prompt[:, 0], dtype="bool")
-
-        def cond(prompt, cache, scores, has_ended, index):
-            return ops.logical_not(ops.all(has_ended))
-
-        def body(prompt, cache, scores, has_ended, index):
-            logits, _, cache = next(prompt, cache, index)
-            tokens, log_probs = self._choose(logits)
-            forced = ops.take(mask, index[None], axis=1)[:, 0]
-            prefix = ops.take(prompt, index[None], axis=1)[:, 0]
-            tokens = ops.where(forced, prefix, ops.cast(tokens, prompt.dtype))
-            is_silent = ops.logical_or(forced, has_ended)
-            scores = scores + ops.where(is_silent, 0.0, log_probs)
-            for stop_token_id in stop_token_ids or ():
-                is_stop = ops.logical_and(tokens == stop_token_id, ~forced)
-                has_ended = ops.logical_or(has_ended, is_stop)
-            is_new = ops.arange(length) == index
-            prompt = ops.where(is_new, tokens[:, None], prompt)
-            return prompt, cache, scores, has_ended, index + 1
-
-        index = ops.cast(index, "int32")
-        cache = () if cache is None else cache
-        prompt, _, scores, _, _ = ops.while_loop(
-            cond,
-            body,
-            (prompt, cache, scores, has_ended, index),
-            maximum_iterations=length - index,
+    def body(index, prompt, cache, scores, has_ended):
+        logits, _, cache = next(prompt, cache, index)
+        probabilities = sampler.compute_probabilities(logits)
+        tokens = tf.cast(sampler.get_next_token(probabilities), tf.int32)
+        # The distribution before top-k or top-p cut it.
+        log_probs = tf.nn.log_softmax(
+            tf.cast(logits, tf.float32) / sampler.temperature
         )
-        return {"decoder_token_ids": prompt, "scores": scores}
+        log_probs = tf.gather(log_probs, tokens, batch_dims=1)
+        scores += tf.where(has_ended, 0.0, log_probs)
+        is_new = tf.range(length) == index
+        prompt = tf.where(is_new, tokens[:, tf.newaxis], prompt)
+        has_ended |= tokens == stop_token_id
+        return index + 1, prompt, cache, scores, has_ended
 
-    def _choose(self, logits):
-        probabilities = self.sampler.compute_probabilities(logits)
-        tokens = self.sampler.get_next_token(probabilities)
-        tokens = ops.cast(tokens, "int32")
-        log_probs = ops.log_softmax(
-            ops.cast(logits, "float32") / self.sampler.temperature, axis=-1
-        )
-        chosen = ops.take_along_axis(log_probs, tokens[:, None], axis=1)
-        return tokens, chosen[:, 0]
+    zeros = tf.zeros_like(prompt[:, 0])
+    _, prompt, _, scores, _ = tf.while_loop(
+        lambda index, prompt, cache, scores, has_ended: (
+            ~tf.reduce_all(has_ended)
+        ),
+        body,
+        (
+            tf.constant(index),
+            prompt,
+            cache,
+            tf.cast(zeros, tf.float32),
+            tf.cast(zeros, tf.bool),
+        ),
+        maximum_iterations=length,
+    )
+    return {"decoder_token_ids": prompt, "scores": scores}

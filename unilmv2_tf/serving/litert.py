@@ -17,14 +17,8 @@ _TOLERANCE = {None: 1e-4, "float16": 0.02, "int8": 0.5}
 
 
 def export_litert(endpoints, path, version=None, quantize=None):
-    """Writes `Classify` and `Encode` endpoints as `path/1/model.tflite`.
-
-    LiteRT lacks the operations of TensorFlow Text: the signatures take
-    integers, and `assets.extra/vocab.txt` lies beside the file. The version
-    appears after it was compared with the live model. `quantize="float16"` or
-    `"int8"` is the type that weights are stored in; with int8 LiteRT also
-    computes in integers where it can. Returns the path of the version.
-    """
+    """Writes and checks `path/1/model.tflite`; returns the folder."""
+    # Its signatures take integers: LiteRT lacks TensorFlow Text's operations.
     if quantize not in _TOLERANCE:
         raise ValueError(
             "`quantize` must be one of float16, int8. Received: quantize="

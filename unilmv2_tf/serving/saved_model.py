@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_text
 
 import unilmv2_tf
+from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.serving.endpoint import Endpoint
 from unilmv2_tf.serving.endpoint import endpoints_of
 from unilmv2_tf.serving.export_check import check_export
@@ -85,22 +86,8 @@ def export_model(
 
     Example:
 
-    >>> import os, tempfile
-    >>> from unilmv2_tf import UniLMv2Backbone, UniLMv2TextClassifier
-    >>> from unilmv2_tf import UniLMv2TextClassifierPreprocessor
-    >>> from unilmv2_tf import UniLMv2Tokenizer
-    >>> tokenizer = UniLMv2Tokenizer(
-    ...     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox"])
-    >>> task = UniLMv2TextClassifier(
-    ...     UniLMv2Backbone(7, 1, 1, 8, 8, max_sequence_length=16),
-    ...     num_classes=2, preprocessor=UniLMv2TextClassifierPreprocessor(
-    ...         tokenizer, sequence_length=8))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     version = export_model(
-    ...         task, os.path.join(folder, "fox"), check=False)
-    ...     os.path.relpath(version, folder), sorted(os.listdir(version))
-    ('fox/1', ['assets', 'assets.extra', 'fingerprint.pb', 'saved_model.pb',
-     'variables'])
+        task = UniLMv2TextClassifier.from_preset("mnli/preset")
+        export_model([Classify(task, pairs=True), Encode(task)], "models/mnli")
     """
     endpoints = _as_endpoints(tasks)
     name = os.path.basename(os.path.abspath(path))
@@ -126,23 +113,15 @@ def export_model(
 
 
 def write_extra_assets(folder, endpoints, functions):
-    """Writes `vocab.txt` and `signature.json`; returns the latter.
-
-    They are for people and clients; the graph does not read them.
-    """
+    """Writes `vocab.txt` and `signature.json`; returns the latter."""
     extra = os.path.join(folder, "assets.extra")
-    os.mkdir(extra)
-    with open(
-        os.path.join(extra, "vocab.txt"), "w", encoding="utf-8", newline="\n"
-    ) as file:
-        for token in endpoints[0].tokenizer.get_vocabulary():
-            file.write(f"{token}\n")
+    vocabulary = endpoints[0].tokenizer.get_vocabulary()
     description = _description(endpoints, functions)
-    with open(
-        os.path.join(extra, "signature.json"), "w", encoding="utf-8"
-    ) as file:
-        json.dump(description, file, indent=2)
-        file.write("\n")
+    for name, text in (
+        ("vocab.txt", "".join(f"{token}\n" for token in vocabulary)),
+        ("signature.json", json.dumps(description, indent=2) + "\n"),
+    ):
+        write_text(os.path.join(extra, name), text)
     return description
 
 
@@ -193,15 +172,18 @@ def _write_graph(folder, endpoints, text_signatures):
     ids = tf.TensorSpec([None, None], tf.int32)
     functions = {}
     for endpoint in endpoints:
+        signatures = [(f"{endpoint.name}_ids", endpoint.id_inputs)]
         if text_signatures:
-            for name, inputs in endpoint.text_signatures.items():
-                functions[name] = add_signature(
-                    archive, name, endpoint.from_text, inputs, text
-                )
-        name = f"{endpoint.name}_ids"
-        functions[name] = add_signature(
-            archive, name, endpoint.from_ids, endpoint.id_inputs, ids
-        )
+            signatures = [*endpoint.text_signatures.items(), *signatures]
+        for name, inputs in signatures:
+            is_ids = inputs is endpoint.id_inputs
+            functions[name] = add_signature(
+                archive,
+                name,
+                endpoint.from_ids if is_ids else endpoint.from_text,
+                inputs,
+                ids if is_ids else text,
+            )
     # The first one becomes `serving_default`, too.
     archive.write_out(folder, verbose=False)
     return functions
@@ -214,13 +196,9 @@ def _description(endpoints, functions):
         for endpoint in endpoints
         for weight in endpoint.task.weights
     }
-    tokenizer_names = [
-        *("lowercase", "strip_accents", "split", "split_on_cjk", "oov_token"),
-        *("suffix_indicator", "special_tokens_in_strings"),
-        *(f"{x}_token_id" for x in ("pad", "unk", "cls", "sep", "mask")),
-        "pseudo_token_id",
-    ]
-    backbone_names = ("max_sequence_length", "hidden_dim", "num_layers")
+    names = [*("pad", "unk", "cls", "sep", "mask"), "pseudo"]
+    names = [f"{name}_token_id" for name in names]
+    special_ids = {name: getattr(tokenizer, name) for name in names}
     return {
         "main": next(iter(functions), None),
         "signatures": {
@@ -236,36 +214,24 @@ def _description(endpoints, functions):
             }
             for endpoint in endpoints
         },
-        "backbone": {
-            **{name: getattr(backbone, name) for name in backbone_names},
-            "dtype": endpoints[0].precision,
-        },
-        "tokenizer": {
-            "vocabulary_size": tokenizer.vocabulary_size(),
-            **{name: getattr(tokenizer, name) for name in tokenizer_names},
-        },
+        "backbone": {**backbone.get_config(), "dtype": endpoints[0].precision},
+        "tokenizer": {**tokenizer.get_config(), **special_ids},
         "parameters": sum(int(tf.size(x)) for x in weights.values()),
         "versions": {
-            "unilmv2_tf": unilmv2_tf.__version__,
-            "tensorflow": tf.__version__,
-            "tensorflow_text": tensorflow_text.__version__,
-            "keras": keras.version(),
-            "keras_hub": keras_hub.__version__,
+            library.__name__: library.__version__
+            for library in (unilmv2_tf, tf, tensorflow_text, keras, keras_hub)
         },
     }
 
 
 def _signature_description(endpoint, function):
-    def described(specs):
-        return {
+    inputs = {spec.name: spec for spec in function.input_signature}
+    outputs = function.get_concrete_function().structured_outputs
+    described = {
+        part: {
             name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
             for name, spec in specs.items()
         }
-
-    inputs = {spec.name: spec for spec in function.input_signature}
-    outputs = function.get_concrete_function().structured_outputs
-    return {
-        "inputs": described(inputs),
-        "outputs": described(outputs),
-        "example": endpoint.example(inputs),
+        for part, specs in (("inputs", inputs), ("outputs", outputs))
     }
+    return {**described, "example": endpoint.example(inputs)}

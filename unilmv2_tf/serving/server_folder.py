@@ -5,18 +5,17 @@ import errno
 import importlib.resources
 import json
 import os
+import re
 import shutil
 import string
 import uuid
-
-import numpy as np
 
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.optional_imports import optional_import
 
 WARM_UP = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _BATCH_SIZES = (1, 8, 32)
-_WORDS = "the quick brown fox jumps over the lazy dog ".split()
+_WORDS = "the quick brown fox jumps over the lazy dog".split()
 
 
 # === Versions: NAME/1, NAME/2, ... ===
@@ -50,15 +49,26 @@ def newest_version(path):
 
 
 def publish_version(path, write, version=None):
-    """Writes a version of a model completely or not at all.
+    """Writes a version of a model completely or not at all; returns its path.
 
     `write(folder)` fills an empty folder whose name is not a number, which
-    servers ignore; then the folder is renamed. Returns the path of the version.
+    servers ignore; then the folder is renamed.
     """
     path = os.fspath(path)
-    _check_path(path)
-    if version is not None:
-        _check_version(path, version)
+    if "://" in path:
+        raise ValueError(
+            "`path` must be a local folder: elsewhere a version cannot appear "
+            f"in one step. Received: path={path}. Export to a local folder and "
+            "copy the version from there."
+        )
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        raise ValueError(
+            "`path` must be the folder above the versions, but it holds a "
+            f"SavedModel itself. Received: path={path}. Pass "
+            f"{os.path.dirname(os.path.abspath(path))!r} for the next version, "
+            "or a new folder."
+        )
+    _check_version(path, version)
     is_new = not os.path.isdir(path)
     temporary = os.path.join(path, f"unfinished-{uuid.uuid4().hex}")
     try:
@@ -73,26 +83,9 @@ def publish_version(path, write, version=None):
         raise
 
 
-def _check_path(path):
-    if "://" in path:
-        raise ValueError(
-            "`path` must be a local folder: elsewhere a version cannot appear "
-            f"in one step. Received: path={path}. Export to a local folder and "
-            "copy the version from there."
-        )
-    if os.path.isfile(os.path.join(path, "saved_model.pb")):
-        raise ValueError(
-            "`path` must be the folder above the versions, but it holds a "
-            f"SavedModel itself. Received: path={path}. Pass "
-            f"{os.path.dirname(os.path.abspath(path))!r} for the next version, "
-            "or a new folder."
-        )
-
-
 def _make_folder(path, temporary):
     try:
-        os.makedirs(path, exist_ok=True)
-        os.mkdir(temporary)
+        os.makedirs(temporary)
     except OSError as error:
         error.strerror = (
             f"`path` must be a folder that can be written, or not exist. "
@@ -102,6 +95,8 @@ def _make_folder(path, temporary):
 
 
 def _check_version(path, version):
+    if version is None:
+        return
     if version < 1:
         raise ValueError(
             f"`version` must be at least 1. Received: version={version}"
@@ -115,21 +110,17 @@ def _check_version(path, version):
         )
 
 
-def _rename(path, temporary, number):
+def _rename(path, temporary, version):
     while True:
-        versions = list_versions(path)
-        next_number = versions[-1] + 1 if versions else 1
-        version = os.path.join(path, str(number or next_number))
+        number = version or max(list_versions(path), default=0) + 1
         try:
-            os.rename(temporary, version)
-            return version
+            os.rename(temporary, os.path.join(path, str(number)))
+            return os.path.join(path, str(number))
         except OSError as error:
-            # Another export has just taken the number.
+            # Another export may just have taken the number.
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-            if number is not None:
-                _check_version(path, number)
-                raise
+            _check_version(path, version)
 
 
 # === Files beside the versions ===
@@ -143,11 +134,7 @@ def fill_template(file, **values):
 
 
 def write_server_files(path, version):
-    """Writes sample configurations and a README above a new version.
-
-    The README is replaced. Existing configurations stay as they are: somebody
-    may have edited them.
-    """
+    """Writes sample configurations and a README above a new version."""
     name = os.path.basename(path)
     with open(
         os.path.join(version, "assets.extra", "signature.json"),
@@ -162,16 +149,15 @@ def write_server_files(path, version):
         "monitoring.config",
         "compose.yaml",
     ):
+        # Somebody may have edited the file of an earlier version.
         if not os.path.exists(os.path.join(path, file)):
             text = fill_template(
                 file,
                 name=name,
-                service="".join(
-                    c if c.isalnum() else "-" for c in name.lower()
-                ),
+                service=re.sub("[^a-z0-9]", "-", name.lower()),
                 version=number,
                 next_version=number + 1,
-                tensorflow=".".join(tensorflow.split(".")[:2]),
+                tensorflow=tensorflow.rpartition(".")[0],
             )
             write_text(os.path.join(path, file), text)
     is_warm = os.path.exists(os.path.join(version, WARM_UP))
@@ -199,9 +185,7 @@ def _signature_section(name, key, signature, main):
     tensors = []
     for part in ("inputs", "outputs"):
         for tensor, spec in signature[part].items():
-            shape = ", ".join(
-                "?" if x is None else str(x) for x in spec["shape"]
-            )
+            shape = str(spec["shape"])[1:-1].replace("None", "?")
             tensors.append(
                 f"| {part[:-1]} | `{tensor}` | {spec['dtype']} ({shape}) |"
             )
@@ -226,10 +210,7 @@ def _signature_section(name, key, signature, main):
 def write_warm_up(folder, description, model_name, warm_up=None):
     """Writes the requests that TensorFlow Serving runs when it loads a version.
 
-    One for each signature that takes strings (or integers, if there are no
-    others) at batch sizes 1, 8 and 32, and one for each bucket, so that memory
-    is allocated and graphs are optimized before the first user comes. `None`
-    writes them if tensorflow-serving-api is installed.
+    `None` writes them if tensorflow-serving-api is installed.
     """
     if warm_up is False:
         return
@@ -257,20 +238,16 @@ def write_warm_up(folder, description, model_name, warm_up=None):
 
 
 def _warm_up_requests(description):
-    """Pairs of a signature and its inputs, the main signature last."""
+    """Pairs of a signature and its inputs, the main signature last.
+
+    Each signature of strings (of integers, if there are no others) allocates
+    its memory and optimizes its graphs for each batch size and each bucket.
+    """
     signatures = description["signatures"]
-    of_strings = {
-        name: signature
-        for name, signature in signatures.items()
-        if "_ids" not in name
-    }
+    of_strings = {k: x for k, x in signatures.items() if "_ids" not in k}
     for name, signature in reversed((of_strings or signatures).items()):
         task = description["tasks"][name.split("_")[0]]
-        length = task.get(
-            "encoder_sequence_length", task.get("sequence_length")
-        )
-        length = next(x for key, x in task.items() if "sequence_length" in key)
-        buckets = task["buckets"] or [length]
+        buckets = task["buckets"] or [task["sequence_length"]]
         for size, width in [
             *((1, width) for width in buckets),
             *((size, buckets[0]) for size in _BATCH_SIZES[1:]),
@@ -287,10 +264,9 @@ def _warm_up_inputs(example, batch_size, width):
             is_last = name == [*example][-1]
             others = len(example) - 1
             size = max(1, width - 2 - 4 * others) if is_last else 3
-            text = " ".join(_WORDS[i % len(_WORDS)] for i in range(size))
-            inputs[name] = np.array([text.encode()] * batch_size, object)
+            row = " ".join((_WORDS * size)[:size]).encode()
         else:
             first, middle, last = value
             row = [first, *[middle] * (width - 2), last]
-            inputs[name] = np.array([row] * batch_size, "int32")
+        inputs[name] = [row] * batch_size
     return inputs
