@@ -86,7 +86,7 @@ def test_an_endpoint_of_ones_own(tasks):
         token_ids=ids, segment_ids=0 * ids, padding_mask=mask
     )
     assert outputs["tokens"].numpy().tolist() == [3, 5]
-    live = endpoint.live_text(text=["the fox", ""])
+    live = endpoint.live_text(text=[b"the fox", b""])
     assert live["tokens"].tolist() == [4, 2]
 
 

@@ -171,14 +171,16 @@ class Endpoint:
         return self.traced_compute(rows)
 
     def live_text(self, **texts):
-        """Runs the live model on texts, to compare the export with."""
+        """Runs the live model on bytes, decoded as Python decodes them."""
+        texts = {
+            name: [text.decode(errors="replace") for text in values]
+            for name, values in texts.items()
+        }
         return _in_graph(self.outputs_of_texts, texts)
 
-    def live_ids(self, **texts):
-        """Runs the live model on the rows of texts."""
-        return _in_graph(
-            lambda **texts: self.traced_compute(self.rows(**texts)), texts
-        )
+    def live_ids(self, **rows):
+        """Runs the live model on rows."""
+        return _in_graph(lambda **rows: self.traced_compute(rows), rows)
 
     def live_rows(self, **texts):
         """The arrays that the signature of integers is given for texts."""
@@ -272,10 +274,10 @@ def used_widths(mask):
     return tf.reduce_max(tf.where(tf.greater(mask, 0), columns, 0), axis=1)
 
 
-def _in_graph(function, texts):
+def _in_graph(function, inputs):
     # Eagerly, KerasHub would tokenize a megabyte in Python.
-    texts = {name: tf.constant(text) for name, text in texts.items()}
-    outputs = tf.function(function, autograph=False)(**texts)
+    inputs = {name: tf.constant(x) for name, x in inputs.items()}
+    outputs = tf.function(function, autograph=False)(**inputs)
     return {name: np.asarray(tensor) for name, tensor in outputs.items()}
 
 

@@ -143,22 +143,23 @@ def write_live_answers(folder, endpoints, text_signatures, with_answers):
     labels = [f"text {row + 1}" for row in range(len(PLAIN))] + list(HOSTILE)
     signatures = {}
 
-    def store(endpoint, name, inputs, live, texts):
+    def store(endpoint, name, inputs, live):
         num_rows = len(next(iter(inputs.values())))
-        # As the largest batch of the check, so that both round alike.
-        rows = [row % num_rows for row in range(BATCH_SIZES[-1])]
-        texts = {
-            key: [values[row].decode(errors="replace") for row in rows]
-            for key, values in texts.items()
-        }
-        is_compared = with_answers and endpoint.is_deterministic
-        outputs = live(**texts) if is_compared else {}
+        outputs = {}
+        if with_answers and endpoint.is_deterministic:
+            # As the largest batch of the check, so that both round alike.
+            rows = [row % num_rows for row in range(BATCH_SIZES[-1])]
+            outputs = live(
+                **{k: [x[row] for row in rows] for k, x in inputs.items()}
+            )
         signatures[name] = {
             "inputs": inputs,
             "outputs": {key: x[:num_rows] for key, x in outputs.items()},
             "notes": {
-                "labels": labels[:num_rows],
-                "num_plain": len(plain),
+                "labels": labels
+                if num_rows == len(labels)
+                else [f"row {row + 1}" for row in range(num_rows)],
+                "num_plain": min(num_rows, len(plain)),
                 **(_EXACT if endpoint.precision == "float32" else _ROUNDED),
             },
         }
@@ -169,13 +170,13 @@ def write_live_answers(folder, endpoints, text_signatures, with_answers):
             for name, inputs in endpoint.text_signatures.items()
         }
         for name, texts in probes.items() if text_signatures else ():
-            store(endpoint, name, texts, endpoint.live_text, texts)
+            store(endpoint, name, texts, endpoint.live_text)
         # Integers: the rows of the ordinary texts.
         texts = next(iter(probes.values()))
-        texts = {key: values[: len(plain)] for key, values in texts.items()}
-        rows = endpoint.live_rows(**texts)
-        name = f"{endpoint.name}_ids"
-        store(endpoint, name, rows, endpoint.live_ids, texts)
+        rows = endpoint.live_rows(
+            **{key: values[: len(plain)] for key, values in texts.items()}
+        )
+        store(endpoint, f"{endpoint.name}_ids", rows, endpoint.live_ids)
     save_answers(os.path.join(folder, LIVE_ANSWERS), signatures)
 
 

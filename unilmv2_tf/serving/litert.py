@@ -83,8 +83,8 @@ def _check(endpoint, path, tolerance):
     """Compares with the live model, one short text and all texts together."""
     name = f"{endpoint.name}_ids"
     texts = list(PLAIN)
-    expected = endpoint.live_ids(text=texts)
     rows = endpoint.live_rows(text=texts)
+    expected = endpoint.live_ids(**rows)
     width = int(rows["padding_mask"][0].sum())
     one = {key: values[:1, :width] for key, values in rows.items()}
     # Rounding may change the best of two nearly equal classes.
