@@ -32,7 +32,7 @@ def all_log_probs(task, source, padding_mask):
 
 
 @pytest.mark.slow
-def test_a_thousand_random_models(make_backbone):
+def test_random_models(make_backbone):
     task = UniLMv2Seq2SeqLM(
         make_backbone(vocabulary_size=VOCABULARY_SIZE, num_layers=1),
         pseudo_token_id=4,
@@ -63,7 +63,7 @@ def test_a_thousand_random_models(make_backbone):
 
     rng = np.random.default_rng(0)
     weights = [w for w in task.weights if "seed_generator" not in w.path]
-    for _ in range(1000):
+    for _ in range(150):
         for weight in weights:
             is_scale = weight.path.endswith("gamma")
             weight.assign(rng.normal(is_scale, 0.5, weight.shape))

@@ -88,7 +88,9 @@ def tasks():
             UniLMv2Seq2SeqLMPreprocessor(
                 tokenizer, encoder_sequence_length=24, decoder_sequence_length=8
             ),
-            sampler=BeamSearchSampler(num_beams=3, length_penalty=0.7),
+            sampler=BeamSearchSampler(
+                num_beams=3, length_penalty=0.7, return_scores=True
+            ),
         ),
         "classify": UniLMv2TextClassifier(
             backbone,

@@ -12,15 +12,15 @@ FORBIDDEN = re.compile(
 )
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_compiled_equals_uncompiled(make_step, batches, parts):
-    settings = {"accumulation_steps": parts, "epsilon": 1e-4, "clip_norm": 0.5}
+@pytest.mark.slow
+def test_compiled_equals_uncompiled(make_step, batches):
+    settings = {"accumulation_steps": 2, "epsilon": 1e-4, "clip_norm": 0.5}
     plain, compiled = make_step(**settings), make_step(**settings)
     for variable, other in zip(plain.task.weights, compiled.task.weights):
         other.assign(variable)
     # All of it, not only the forward and backward pass.
     compiled.in_graph = tf.function(compiled, jit_compile=True)
-    for number in range(3):
+    for number in range(2):
         arguments = batches[number], tf.constant(number, tf.int64)
         np.testing.assert_allclose(
             compiled.in_graph(*arguments),
@@ -31,11 +31,10 @@ def test_compiled_equals_uncompiled(make_step, batches, parts):
         np.testing.assert_allclose(one, other, atol=2e-5, err_msg=one.path)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_nothing_calls_the_host(make_step, batches, jit_compile):
+def test_nothing_calls_the_host(make_step, batches):
     step = make_step(backbone={"dropout": 0.1}, clip_norm=1.0)
     arguments = batches[0], tf.constant(0, tf.int64)
-    function = tf.function(step, jit_compile=jit_compile)
+    function = tf.function(step)
     graph = function.get_concrete_function(*arguments).graph
     for tensor in graph.inputs:
         assert tensor.dtype != tf.string
@@ -57,11 +56,9 @@ def test_nothing_calls_the_host(make_step, batches, jit_compile):
     assert not strings
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_the_compilers_input(make_step, batches, parts):
-    step = make_step(
-        backbone={"dropout": 0.1}, clip_norm=1.0, accumulation_steps=parts
-    )
+@pytest.mark.slow
+def test_the_compilers_input(make_step, batches):
+    step = make_step(backbone={"dropout": 0.1}, clip_norm=1.0)
     arguments = batches[0], tf.constant(0, tf.int64)
     function = tf.function(step, jit_compile=True)
     text = function.experimental_get_compiler_ir(*arguments)(stage="hlo")
