@@ -26,7 +26,14 @@ SCRIPT = os.path.join(os.path.dirname(sys.executable), "unilmv2")
 def in_tmp_path(tmp_path, monkeypatch, preset, task, beam):
     """Runs in a folder of its own, and loads the shared preset once."""
     monkeypatch.chdir(tmp_path)
-    load = file_jobs.load_task
+    load, compile_task = file_jobs.load_task, task.compile
+
+    def compile_once(sampler):
+        """Keeps the traced search of the same sampler."""
+        config = sampler.get_config()
+        is_beam = isinstance(sampler, BeamSearchSampler)
+        if not is_beam or config != task.sampler.get_config():
+            compile_task(sampler=sampler)
 
     def load_once(path, **options):
         if path != preset:
@@ -35,6 +42,7 @@ def in_tmp_path(tmp_path, monkeypatch, preset, task, beam):
         return task
 
     monkeypatch.setattr(file_jobs, "load_task", load_once)
+    monkeypatch.setattr(task, "compile", compile_once)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def parser():
     return ItemParser(COLUMNS, ".txt", may_be_empty=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     pieces=st.lists(st.text("ab\n\r\u2028é", max_size=12), max_size=8),
     size=st.integers(1, 4),

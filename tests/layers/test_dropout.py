@@ -28,7 +28,7 @@ def test_the_share_is_the_rate(rate):
     rate=st.floats(0, 0.99),
     shape=st.lists(st.integers(0, 5), min_size=0, max_size=4),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_what_is_kept_is_scaled(rate, shape):
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
     y = drop(tf.constant(x), rate, SEED)

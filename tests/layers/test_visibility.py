@@ -27,7 +27,7 @@ def queries_and_keys(draw):
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=40)
 @given(queries_and_keys())
 def test_equals_the_rule_pair_by_pair(steps):
     query_steps, key_steps = steps

@@ -24,7 +24,7 @@ def divergence(label, logits, smoothing):
     return rel_entr(target, softmax(logits)).sum()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=25)
 @given(
     vocabulary_size=st.integers(3, 9),
     smoothing=st.floats(0.01, 0.9),

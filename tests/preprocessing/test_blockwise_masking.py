@@ -186,7 +186,7 @@ def row_batches(draw, whole_words=False):
     }
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(batch=st.booleans().flatmap(row_batches))
 def test_equals_algorithm_1_row_by_row(batch, splitmix):
     starts = batch["is_word_start"]
@@ -217,7 +217,7 @@ def test_equals_algorithm_1_at_full_length(splitmix):
         )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(batch=row_batches())
 def test_properties_of_spans(batch):
     probability, shortest, longest = batch["block"]
@@ -241,7 +241,7 @@ def test_properties_of_spans(batch):
         assert np.count_nonzero((row > 0) & (row < row.max())) < max(wanted, 1)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(batch=row_batches(whole_words=True))
 def test_properties_of_whole_words(batch):
     longest = batch["block"][2]

@@ -111,7 +111,7 @@ CHARACTERS = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     context=st.lists(CHARACTERS, min_size=1, max_size=40).map("".join),
     place=st.tuples(st.floats(0, 1), st.floats(0, 0.4)),

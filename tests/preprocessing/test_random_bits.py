@@ -105,7 +105,7 @@ def test_integers_are_uniform():
     assert scipy.stats.chisquare(counts).pvalue > 1e-3
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(rows=st.lists(ids_of_a_row, min_size=1, max_size=6), data=st.data())
 def test_seeds_do_not_depend_on_the_batch(rows, data):
     order = data.draw(st.permutations(range(len(rows))))
@@ -117,7 +117,7 @@ def test_seeds_do_not_depend_on_the_batch(rows, data):
         assert seeds_of([row], width=12)[0] == seed
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(first=ids_of_a_row, second=ids_of_a_row)
 def test_other_rows_have_other_seeds(first, second):
     one, other = seeds_of([first, second])

@@ -76,7 +76,7 @@ def test_ids_are_those_of_the_tokenizer():
     assert rows["token_ids"] == [[3, 0, 1, 0, 1, 5, 5]]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     texts=st.lists(
         st.lists(st.integers(5, 30), max_size=12), min_size=1, max_size=5

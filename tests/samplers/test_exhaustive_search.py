@@ -46,7 +46,7 @@ def generated(ids, prefix, stop_token_ids):
     return tuple(tokens)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(
     vocabulary_size=st.integers(3, 5),
     max_length=st.integers(1, 4),

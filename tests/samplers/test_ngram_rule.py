@@ -25,7 +25,7 @@ def forbidden_tokens(text, ngram_size, vocabulary_size, ignored):
     }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     vocabulary_size=st.integers(1, 4),
     max_length=st.integers(1, 10),

@@ -47,9 +47,9 @@ def settings(folder, tmp_path):
             "output": str(tmp_path / "run"),
             "preset": "unilmv2_tiny",
             "sequence_length": 16,
-            "epochs": 20,
+            "epochs": 8,
             "batch_size": 8,
-            "learning_rate": 3e-3,
+            "learning_rate": 1e-2,
         }
         backbone = {**SMALL, **kwargs.pop("backbone", {})}
         return ClassifyArgs(**{**defaults, "backbone": backbone, **kwargs})

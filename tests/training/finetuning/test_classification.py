@@ -185,7 +185,7 @@ def test_settings_that_will_not_do(settings, change, message):
 
 def test_other_settings_need_another_folder(settings):
     finetune_classify(settings(epochs=1))
-    with pytest.raises(ValueError, match=r"learning_rate=0\.003"):
+    with pytest.raises(ValueError, match=r"learning_rate=0\.01"):
         finetune_classify(settings(epochs=1, learning_rate=0.02))
 
 
