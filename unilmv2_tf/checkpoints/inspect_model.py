@@ -18,19 +18,16 @@ from unilmv2_tf.filesystem import file_checksum
 
 # Pieces of the names of tensors, and of those in the files of a preset.
 _PARTS = {
+    "task.weights.h5": "head of the task",
     "rel_pos_bias": "relative bias",
+    "transformer_embedding": "embeddings",
+    "transformer_block": "layers",
+    "model.weights.h5": "relative bias",
     "encoder.": "layers",
     "embeddings.": "embeddings",
     "cls.predictions": "language model head",
     "pooler": "pooler",
 }
-_PRESET_PARTS = {
-    "task.weights.h5": "head of the task",
-    "transformer_embedding": "embeddings",
-    "transformer_block": "layers",
-    "model": "relative bias",
-}
-_FIRST_TOKENS = 8
 
 
 def inspect_model(
@@ -51,30 +48,16 @@ def inspect_model(
     """
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
-        if is_own_preset(path):
-            description = _describe_preset(pathlib.Path(path))
-        else:
-            description = _describe_checkpoint(path, config)
-    found = vocabulary or find_vocabulary(path)
-    description["vocabulary"] = _describe_vocabulary(found) if found else None
-    description["notes"] = [
-        str(note.message)
-        for note in noted
-        if issubclass(note.category, UserWarning)
-    ]
-    if json_output:
-        print(json.dumps(description, indent=2))
-    else:
-        print(yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
-
-
-def _describe(kind, files, tensors, config):
-    """`tensors` are tuples of part, number of parameters and dtype."""
+        read = _read_preset if is_own_preset(path) else _read_checkpoint
+        kind, files, tensors, settings = read(path, config)
+        path = vocabulary or find_vocabulary(path)
+        vocabulary = _describe_vocabulary(path) if path else None
     sizes, dtypes = Counter(), Counter()
-    for part, size, dtype in tensors:
-        sizes[part] += int(size)
+    for name, size, dtype in tensors:
+        part = (_PARTS[piece] for piece in _PARTS if piece in name)
+        sizes[next(part, "others")] += int(size)
         dtypes[str(dtype)] += int(size)
-    return {
+    description = {
         "kind": kind,
         "files": {
             file.name: {
@@ -87,65 +70,63 @@ def _describe(kind, files, tensors, config):
         "dtypes": dict(dtypes),
         "configuration": {
             key: value
-            for key, value in sorted(config.items())
+            for key, value in sorted(settings.items())
             if isinstance(value, (bool, int, float, str, list, type(None)))
         },
+        "vocabulary": vocabulary,
+        "notes": [
+            str(note.message)
+            for note in noted
+            if issubclass(note.category, UserWarning)
+        ],
     }
+    if json_output:
+        print(json.dumps(description, indent=2))
+    else:
+        print(yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
 
 
-def _part(name, parts):
-    return next((parts[piece] for piece in parts if piece in name), "others")
-
-
-def _describe_preset(folder):
-    backbone = read_config(folder / "config.json")
-    task = backbone
+def _read_preset(folder, _):
+    folder = pathlib.Path(folder)
+    task = backbone = read_config(folder / "config.json")
     if (folder / "task.json").exists():
         task = read_config(folder / "task.json")
     files = sorted(folder.glob("*.h5"))
-    return _describe(
-        f"preset, {task['class_name']}",
-        files,
-        [tensor for file in files for tensor in _preset_tensors(file)],
-        {**task["config"], **backbone["config"]},
-    )
-
-
-def _preset_tensors(path):
     tensors = []
+    for path in files:
+        try:
+            with h5py.File(path) as file:
+                names = []
+                file.visit(names.append)
+                tensors += [
+                    (f"{path.name}/{name}", file[name].size, file[name].dtype)
+                    for name in names
+                    # The states of dropout are not parameters.
+                    if isinstance(file[name], h5py.Dataset)
+                    and "seed_gen" not in name
+                ]
+        except OSError as error:
+            raise ValueError(
+                f"{path}: not a readable .h5 file ({error}). It is damaged or "
+                "incomplete; save or download the preset again."
+            ) from error
+    settings = {**task["config"], **backbone["config"]}
+    return f"preset, {task['class_name']}", files, tensors, settings
 
-    def add(name, item):
-        # The states of dropout are not parameters.
-        if isinstance(item, h5py.Dataset) and "seed_gen" not in name:
-            part = _part(f"{path.name}/{name}", _PRESET_PARTS)
-            tensors.append((part, item.size, item.dtype))
 
-    try:
-        with h5py.File(path) as file:
-            file.visititems(add)
-    except OSError as error:
-        raise ValueError(
-            f"{path}: not a readable .h5 file ({error}). It is damaged or "
-            "incomplete; save or download the preset again."
-        ) from error
-    return tensors
-
-
-def _describe_checkpoint(path, config):
+def _read_checkpoint(path, config):
     checkpoint = open_checkpoint(path, config)
     tensors = [
-        (_part(name, _PARTS), values.size, values.dtype)
+        (name, values.size, values.dtype)
         for name, values in checkpoint.weights.arrays.items()
         if "buffer" not in OPTIONAL_TENSORS.get(name, "")
     ]
     place = pathlib.Path(str(checkpoint.path))
-    if place.is_file():
-        files = [place]
-    elif place.is_dir():
-        files = sorted(place.glob("*.h5"))
-    else:
-        files = sorted(place.parent.glob(f"{place.name}.*"))
-    return _describe(checkpoint.kind, files, tensors, checkpoint.config)
+    files = [place]
+    if not place.is_file():
+        # A preset of KerasHub, or the prefix of a TensorFlow checkpoint.
+        files = [*place.glob("*.h5"), *place.parent.glob(f"{place.name}.*")]
+    return checkpoint.kind, sorted(files), tensors, checkpoint.config
 
 
 def _describe_vocabulary(path):
@@ -156,6 +137,6 @@ def _describe_vocabulary(path):
         "file": str(path),
         "tokens": max([len(tokens) - 1, *added.values()]) + 1,
         "letters": "upper and lower case" if is_cased else "lower case",
-        "first": tokens[:_FIRST_TOKENS],
+        "first": tokens[:8],
         "SHA-256": file_checksum(path),
     }

@@ -92,12 +92,7 @@ class Row(NamedTuple):
 
 
 def table_rows(cls, num_layers, has_relative_bias):
-    """The table, for a class of models.
-
-    >>> table_rows(models.UniLMv2Backbone, 2, True)[-4]
-    Row(name='encoder.layer.1.output.dense.weight',
-        path='transformer_layers.1.output_dense.kernel', is_transposed=True)
-    """
+    """The table, for a class of models."""
     start = "" if issubclass(cls, models.UniLMv2Backbone) else "backbone."
     rows = _expand(_BACKBONE, "", start)
     if not has_relative_bias:
@@ -130,7 +125,6 @@ def _expand(table, name_start="", path_start=""):
 
 # === Names in PyTorch's files ===
 
-_PREFIX = "bert."
 # What stands before the names of a model within another one, such as DDP's.
 _WRAPPED = re.compile(
     r"((?:.+?\.)??)(?:bert\.|roberta\.)?embeddings\.word_embeddings\.weight"
@@ -168,11 +162,7 @@ class CommonWeights(NamedTuple):
 
 
 def without_wrapper(tensors):
-    """Takes off a prefix around the names of a model, and returns it too.
-
-    >>> without_wrapper({"module.bert.embeddings.word_embeddings.weight": 0})
-    ({'bert.embeddings.word_embeddings.weight': 0}, 'module.')
-    """
+    """Takes off a prefix around the names of a model, and returns it too."""
     found = [match[1] for match in map(_WRAPPED.fullmatch, tensors) if match]
     prefix = found[0] if len(found) == 1 else ""
     unwrapped = {
@@ -193,16 +183,7 @@ def without_wrapper(tensors):
 
 
 def to_common_names(tensors):
-    """Translates PyTorch's layouts: BERT, fused UniLM v2, saved by s2s-ft.
-
-    Names that no layout has are kept, for the caller to refuse.
-
-    >>> to_common_names({
-    ...     "bert.embeddings.LayerNorm.gamma": np.ones(2),
-    ...     "bert.encoder.rel_pos_bias.weight": np.zeros((2, 32))}).sources
-    {'embeddings.LayerNorm.weight': 'bert.embeddings.LayerNorm.gamma',
-     'rel_pos_bias.weight': 'bert.encoder.rel_pos_bias.weight'}
-    """
+    """Translates PyTorch's layouts; unknown names are kept, to be refused."""
     weights = CommonWeights(arrays={}, sources={}, unused={})
     for source, values in tensors.items():
         for name, part in _common_parts(source, values):
@@ -219,7 +200,7 @@ def to_common_names(tensors):
 
 
 def _common_parts(source, values):
-    name = source.removeprefix(_PREFIX)
+    name = source.removeprefix("bert.")
     if name == f"encoder.{RELATIVE_TABLE}":
         name = RELATIVE_TABLE
     layer, _, suffix = name.rpartition(".")
@@ -297,11 +278,7 @@ def _check_tied(values, original, source, name):
 
 
 def from_common_names(arrays, layout, is_backbone):
-    """Translates to a layout of PyTorch's: "bert", "fused" or "s2s_ft".
-
-    >>> [*from_common_names({"rel_pos_bias.weight": 0}, "fused", False)]
-    ['bert.encoder.rel_pos_bias.weight']
-    """
+    """Translates to a layout of PyTorch's: "bert", "fused" or "s2s_ft"."""
     arrays = _join(arrays) if layout == "fused" else arrays
     if is_backbone and layout == "bert":
         # As Hugging Face's BertModel without a head.
@@ -343,44 +320,22 @@ def _join(arrays):
 
 # === Names of Keras variables: KerasHub, Model Garden, Google ===
 
-
-def _google_names(table):
-    """Google's names are Hugging Face's with slashes."""
-    return {name.replace(".", "/"): name for name, *_ in _layers(table)}
-
-
-_KERAS_BACKBONE = {
-    **_google_names(_BACKBONE),
-    **_google_names(_LANGUAGE_MODEL_HEAD),
-    **dict(
-        _layers("""
-pooler/dense                     pooler.dense
-cls/seq_relationship             cls.seq_relationship
-token_embedding                  embeddings.word_embeddings
-position_embedding               embeddings.position_embeddings
-segment_embedding                embeddings.token_type_embeddings
-embeddings_layer_norm            embeddings.LayerNorm
-pooled_dense                     pooler.dense
-mlm_head/intermediate_dense      cls.predictions.transform.dense
-mlm_head/intermediate_layer_norm cls.predictions.transform.LayerNorm
-mlm_head                         cls.predictions
-word_embeddings                  embeddings.word_embeddings
-type_embeddings                  embeddings.token_type_embeddings
-embeddings/layer_norm            embeddings.LayerNorm
-pooler_transform                 pooler.dense
-cls/squad                        qa_outputs
-""")
-    ),
-}
-# Google's `run_classifier.py` has no layer around them.
-_GOOGLE_CLASSIFIER = {
-    "output_weights": "classifier.weight",
-    "output_bias": "classifier.bias",
-}
-_KERAS_LAYER = {
-    **_google_names(_TRANSFORMER_LAYER),
-    **dict(
-        _layers("""
+# Google's names are the common ones, with slashes.
+_KERAS_LAYERS = dict(
+    _layers("""
+token_embedding                        embeddings.word_embeddings
+position_embedding                     embeddings.position_embeddings
+segment_embedding                      embeddings.token_type_embeddings
+embeddings_layer_norm                  embeddings.LayerNorm
+pooled_dense                           pooler.dense
+mlm_head/intermediate_dense            cls.predictions.transform.dense
+mlm_head/intermediate_layer_norm       cls.predictions.transform.LayerNorm
+mlm_head                               cls.predictions
+word_embeddings                        embeddings.word_embeddings
+type_embeddings                        embeddings.token_type_embeddings
+embeddings/layer_norm                  embeddings.LayerNorm
+pooler_transform                       pooler.dense
+cls/squad                              qa_outputs
 self_attention_layer/query             attention.self.query
 self_attention_layer/key               attention.self.key
 self_attention_layer/value             attention.self.value
@@ -397,7 +352,21 @@ intermediate                           intermediate.dense
 output                                 output.dense
 output_layer_norm                      output.LayerNorm
 """)
+)
+_COMMON_LAYERS = {
+    "pooler.dense",
+    "cls.seq_relationship",
+    "qa_outputs",
+    *(
+        name
+        for table in (_BACKBONE, _TRANSFORMER_LAYER, _LANGUAGE_MODEL_HEAD)
+        for name, *_ in _layers(table)
     ),
+}
+# Google's `run_classifier.py` has no layer around them.
+_GOOGLE_CLASSIFIER = {
+    "output_weights": "classifier.weight",
+    "output_bias": "classifier.bias",
 }
 _KERAS_NUMBERED = re.compile(
     r".*?(?:transformer_|transformer/|encoder/)layer_(\d+)/(.+)"
@@ -414,14 +383,7 @@ _KERAS_SUFFIXES = {
 
 
 def from_keras_name(path):
-    """The common name of a variable; `None` if it is not a weight of BERT.
-
-    >>> from_keras_name("bert/encoder/layer_3/output/dense/kernel")
-    'encoder.layer.3.output.dense.weight'
-    >>> from_keras_name("transformer_layer_3/self_attention_layer/query/bias")
-    'encoder.layer.3.attention.self.query.bias'
-    >>> from_keras_name("seed_generator/seed_generator_state")
-    """
+    """The common name of a variable; `None` if it is not a weight of BERT."""
     path = path.split(":")[0]
     if path in _GOOGLE_CLASSIFIER:
         return _GOOGLE_CLASSIFIER[path]
@@ -429,25 +391,20 @@ def from_keras_name(path):
     if last not in _KERAS_SUFFIXES:
         # Google's embeddings are variables without a layer.
         layer = path
-    suffix = _KERAS_SUFFIXES.get(last, "weight")
+    start = ""
     if match := _KERAS_NUMBERED.fullmatch(layer):
-        name = _KERAS_LAYER.get(match[2])
-        return name and f"encoder.layer.{match[1]}.{name}.{suffix}"
-    while layer not in _KERAS_BACKBONE:
+        start, layer = f"encoder.layer.{match[1]}.", match[2]
+    while layer:
+        name = _KERAS_LAYERS.get(layer, layer.replace("/", "."))
+        if name in _COMMON_LAYERS:
+            return f"{start}{name}.{_KERAS_SUFFIXES.get(last, 'weight')}"
         # The name of the model stands in front.
-        _, has_more, layer = layer.partition("/")
-        if not has_more:
-            return None
-    return f"{_KERAS_BACKBONE[layer]}.{suffix}"
+        layer = "" if start else layer.partition("/")[2]
+    return None
 
 
 def from_keras_shape(name, values):
-    """Brings a Keras variable into PyTorch's shape and orientation.
-
-    >>> name = "encoder.layer.0.attention.self.query.weight"
-    >>> from_keras_shape(name, np.zeros((8, 2, 4))).shape
-    (8, 8)
-    """
+    """Brings a Keras variable into PyTorch's shape and orientation."""
     layer, _, suffix = name.rpartition(".")
     if suffix == "bias":
         return values.reshape(-1)

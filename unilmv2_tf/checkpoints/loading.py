@@ -93,8 +93,6 @@ def load_checkpoint(
             f"cls={cls!r}. For another task load the backbone and build the "
             "task on it."
         )
-    if positions is not None:
-        check_positions(positions, position_method)
     checkpoint = open_checkpoint(path, config)
     model, _ = build_model(
         checkpoint, cls, positions, position_method, **kwargs
@@ -268,13 +266,11 @@ def _check_names(rows, checkpoint, cls):
         missing = [row for row in missing if row not in new]
     known = {row.name for row in rows} | layouts.OPTIONAL_TENSORS.keys()
     unused = {weights.sources[name] for name in weights.arrays.keys() - known}
-    prefix = checkpoint.prefix or min(checkpoint.tensors).split(".")[0] + "."
-    begin = f"All names begin with {prefix!r}. "
-    if prefix == "bert." or not (
-        checkpoint.prefix
-        or all(name.startswith(prefix) for name in checkpoint.tensors)
-    ):
-        begin = ""
+    begins = {name.partition(".")[0] for name in checkpoint.tensors}
+    prefix = checkpoint.prefix
+    if not prefix and len(begins) == 1 and begins != {"bert"}:
+        prefix = f"{begins.pop()}."
+    begin = f"All names begin with {prefix!r}. " if prefix else ""
     if missing:
         raise ValueError(
             f"{begin}The file lacks {len(missing)} of {len(rows)} tensors that "
@@ -327,20 +323,6 @@ def _fit(row, values, source, variable):
 # === Positions ===
 
 
-def check_positions(num_positions, method):
-    """Checks the arguments of `resize_positions`."""
-    if not isinstance(num_positions, int) or num_positions < 1:
-        raise ValueError(
-            "The number of positions must be a positive integer. Received: "
-            f"{num_positions!r}"
-        )
-    if method not in _METHODS:
-        raise ValueError(
-            f"Positions are added by one of {', '.join(_METHODS)}. Received: "
-            f"{method!r}"
-        )
-
-
 def resize_positions(
     table: np.ndarray, num_positions: int, method: str = "cyclic"
 ) -> np.ndarray:
@@ -373,7 +355,16 @@ def resize_positions(
     Reference:
         The reuse of position embeddings in the authors' s2s-ft code.
     """
-    check_positions(num_positions, method)
+    if type(num_positions) is not int or num_positions < 1:
+        raise ValueError(
+            "The number of positions must be a positive integer. Received: "
+            f"{num_positions!r}"
+        )
+    if method not in _METHODS:
+        raise ValueError(
+            f"Positions are added by one of {', '.join(_METHODS)}. Received: "
+            f"{method!r}"
+        )
     table = np.asarray(table)
     old = len(table)
     if num_positions <= old:
@@ -390,20 +381,17 @@ def resize_positions(
 
 def with_positions(model, num_positions, method="cyclic"):
     """Copies a model of ours, with more or fewer positions."""
-    is_task = not isinstance(model, UniLMv2Backbone)
-    old_backbone = model.backbone if is_task else model
-    config = old_backbone.get_config()
-    config["max_sequence_length"] = num_positions
-    backbone = type(old_backbone).from_config(config)
-    copy = backbone
-    if is_task:
-        config = {**model.get_config(), "backbone": backbone}
-        config["preprocessor"] = model.preprocessor
-        copy = type(model).from_config(config)
-    table = backbone.embeddings.position_embedding.embeddings
+    old_backbone = getattr(model, "backbone", model)
+    table = old_backbone.embeddings.position_embedding.embeddings
+    new_table = resize_positions(
+        keras.ops.convert_to_numpy(table), num_positions, method
+    )
+    backbone = copy = type(old_backbone).from_config(
+        {**old_backbone.get_config(), "max_sequence_length": num_positions}
+    )
+    if old_backbone is not model:
+        parts = {"backbone": backbone, "preprocessor": model.preprocessor}
+        copy = type(model).from_config({**model.get_config(), **parts})
     for old, new in zip(model.weights, copy.weights, strict=True):
-        values = keras.ops.convert_to_numpy(old)
-        if new is table:
-            values = resize_positions(values, num_positions, method)
-        new.assign(values)
+        new.assign(new_table if old is table else old)
     return copy

@@ -229,10 +229,7 @@ def find_vocabulary(source):
 
 
 def read_vocabulary(path):
-    """Reads a `vocab.txt`, or a `tokenizer.json` of WordPiece.
-
-    Returns the tokens, the arguments of a tokenizer, and the added tokens.
-    """
+    """The tokens, a tokenizer's arguments and added tokens that a file has."""
     if not str(path).endswith(".json"):
         return load_vocabulary(path), {}, {}
     content = read_config(path)
@@ -279,13 +276,7 @@ _NORMALIZERS = {
 
 
 def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
-    """Makes the `UniLMv2Tokenizer` of a checkpoint or a KerasHub preset.
-
-    The vocabulary is the file `vocabulary` or the one beside the weights.
-    Whether it lowercases is `lowercase`, or what `tokenizer_config.json`,
-    `tokenizer.json` or the name of the checkpoint says, or, with a warning, a
-    guess.
-    """
+    """Makes the `UniLMv2Tokenizer` of a checkpoint or a KerasHub preset."""
     path = vocabulary or find_vocabulary(source)
     added = {}
     if vocabulary is None and (

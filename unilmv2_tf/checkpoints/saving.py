@@ -19,6 +19,7 @@ from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
+from unilmv2_tf.preprocessing.vocabulary import SPECIAL_TOKENS
 
 _LAYOUTS = ("bert", "fused", "s2s_ft")
 
@@ -158,11 +159,7 @@ def _tokenizer_settings(tokenizer):
             key: getattr(tokenizer, name)
             for key, name in readers.TOKENIZER_SETTINGS.items()
         },
-        "unk_token": "[UNK]",
-        "sep_token": "[SEP]",
-        "pad_token": "[PAD]",
-        "cls_token": "[CLS]",
-        "mask_token": "[MASK]",
+        **{f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS},
     }
 
 
