@@ -35,36 +35,32 @@ def load_checkpoint(
     Hugging Face, what the authors' fine-tuning code s2s-ft saves, BERT presets
     of KerasHub, and TensorFlow checkpoints of Google's BERT and of Model
     Garden's encoders. Loading is strict: every tensor of the file is used, or
-    known to be optional (`unilmv2_tf.checkpoints.layouts.OPTIONAL_TENSORS`);
-    otherwise an error names it. PyTorch is not needed, and nothing in the file
-    is executed.
+    known to be optional; otherwise an error names it. Warnings tell what was
+    left out, assumed, or is newly initialized. PyTorch is not needed, and
+    nothing in the file is executed.
 
     Args:
-        path: string or path. A `.bin` file of PyTorch 1.6 or newer, a
+        path: string or path. A PyTorch file (`.bin`, `.pt`, `.pth`), a
             `.safetensors` file, a folder with `model.safetensors` (preferred)
             or `pytorch_model.bin`, whole or in shards, a preset folder or
             handle of KerasHub, or the prefix of a TensorFlow checkpoint. Or an
             object: a `BertBackbone` or `BertMaskedLM` of KerasHub, a
             `BertEncoder` of Model Garden.
         cls: `UniLMv2Backbone`, one of the UniLMv2 tasks, or a subclass. A
-            language model needs its head in the file; a head of a classifier
-            or a question answerer that is not there is newly initialized, with
-            a warning.
+            language model needs its head in the file; the head of a classifier
+            or a question answerer may be missing.
         config: dict, or path of a JSON file, with Hugging Face's keys
             (`hidden_size`, ...) and the authors' `rel_pos_bins`,
-            `max_rel_pos`, `source_type_id` and `target_type_id`. Defaults to
-            `None`, the one in the folder or beside the file. What it does not
-            say, or everything if there is none, is inferred from the tensors
-            and the name of the file. The model has one dropout rate, so
-            `attention_probs_dropout_prob` must equal `hidden_dropout_prob`.
+            `max_rel_pos`, `source_type_id` and `target_type_id`. What it does
+            not say is inferred from the tensors and the name of the file.
+            Defaults to `None`, the one in the folder or beside the file.
         positions: int. The number of positions of the model, for longer or
             shorter inputs. Defaults to `None`, as many as in the file.
         position_method: string. How positions are added, see
             `unilmv2_tf.checkpoints.resize_positions`. Defaults to `"cyclic"`.
         **kwargs: `dtype` goes to the backbone, all others to a task, as
-            `cls(backbone, **kwargs)`. `UniLMv2Seq2SeqLM` takes its segment
-            ids, and `UniLMv2TextClassifier` its classes and their names, from
-            the checkpoint unless they are given here.
+            `cls(backbone, **kwargs)`. Segment ids, classes and their names
+            come from the checkpoint unless they are given here.
 
     Returns:
         An instance of `cls`.
@@ -219,11 +215,8 @@ def _new_model(cls, checkpoint, arguments, dtype=None, **kwargs):
             cls, checkpoint.config, checkpoint.weights.arrays
         )
         if {"num_classes", "label_names"} & kwargs.keys():
-            found = {
-                name: value
-                for name, value in found.items()
-                if name not in ("num_classes", "label_names")
-            }
+            for name in ("num_classes", "label_names"):
+                found.pop(name, None)
         elif issubclass(cls, UniLMv2TextClassifier) and checkpoint.foreign_head:
             raise ValueError(
                 "The head of a text classifier must come from one. Received: "

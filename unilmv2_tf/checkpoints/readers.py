@@ -237,30 +237,26 @@ def read_vocabulary(path):
         content.get(key) or {}
         for key in ("model", "normalizer", "pre_tokenizer")
     )
-    normalizers = normalizer.get("normalizers", [normalizer])
-    kinds = {step.get("type") for step in normalizers} - {None}
+    steps = normalizer.get("normalizers", [normalizer])
+    kinds = [step.get("type") for step in steps]
     for part, received, accepted in (
-        ("model", {model.get("type", "WordPiece")}, {"WordPiece"}),
-        ("pre_tokenizer", {splitter.get("type")}, {"BertPreTokenizer"}),
-        ("prefix", {model.get("continuing_subword_prefix")}, {"##"}),
-        ("normalizer", kinds, set(_NORMALIZERS)),
+        ("model", model.get("type", "WordPiece"), ["WordPiece"]),
+        ("prefix", model.get("continuing_subword_prefix"), ["##"]),
+        ("pre_tokenizer", splitter.get("type"), ["BertPreTokenizer"]),
+        *(("normalizer", kind, [*_NORMALIZERS]) for kind in kinds),
     ):
-        if not received <= accepted:
+        if received not in accepted:
             raise ValueError(
-                f"{path}: the {part} must be {' or '.join(accepted)}, as in "
-                f"BERT. Received: {', '.join(map(str, received - accepted))}"
+                f"{path}: the {part} must be {' or '.join(filter(None, accepted))}, as in "
+                f"BERT. Received: {received}"
             )
     settings = dict.fromkeys(TOKENIZER_SETTINGS.values(), False)
-    for step in normalizers:
-        settings |= _NORMALIZERS.get(step.get("type"), dict)(step)
-    ids = model["vocab"]
-    by_id = {index: token for token, index in ids.items()}
+    for step, kind in zip(steps, kinds):
+        settings |= _NORMALIZERS[kind](step)
+    by_id = {index: token for token, index in model["vocab"].items()}
     tokens = [by_id.get(index, "") for index in range(max(by_id) + 1)]
-    added = {
-        token["content"]: token["id"]
-        for token in content.get("added_tokens") or ()
-    }
-    return tokens, settings, added
+    added = content.get("added_tokens") or ()
+    return tokens, settings, {each["content"]: each["id"] for each in added}
 
 
 _NORMALIZERS = {
@@ -272,6 +268,7 @@ _NORMALIZERS = {
     "Lowercase": lambda step: {"lowercase": True},
     "StripAccents": lambda step: {"strip_accents": True},
     "NFD": lambda step: {},
+    None: lambda step: {},
 }
 
 

@@ -8,9 +8,11 @@ import platform
 import time
 
 import keras
+import keras_hub
 import ml_dtypes
 import numpy as np
 
+import unilmv2_tf
 from unilmv2_tf.checkpoints import layouts
 from unilmv2_tf.checkpoints import readers
 from unilmv2_tf.checkpoints.configuration import model_config
@@ -169,7 +171,6 @@ def _write_json(path, content):
 
 # === Model cards ===
 
-_PACKAGES = ("unilmv2_tf", "keras", "keras-hub", "tensorflow")
 _TAGS = {
     "UniLMv2Seq2SeqLM": "text2text-generation",
     "UniLMv2PseudoMaskedLM": "fill-mask",
@@ -244,23 +245,26 @@ def write_model_card(
             f"{os.fspath(folder)!r}, which has no config.json of a preset."
         )
     name = _read_json(folder, "task.json").get("class_name", "UniLMv2Backbone")
-    configuration = {
-        "parameters": _read_json(folder, "metadata.json").get(
-            "parameter_count"
-        ),
-        **{
-            key: value
-            for key, value in config.items()
-            if isinstance(value, (int, float)) and key != "trainable"
-        },
+    numbers = {
+        key: value
+        for key, value in config.items()
+        if isinstance(value, (int, float)) and key != "trainable"
     }
+    count = _read_json(folder, "metadata.json").get("parameter_count")
     sections = {
         **({"Made from": source} if source else {}),
         "Training data": training_data,
         "Recipe": recipe,
         "Scores": scores,
-        "Configuration": configuration,
-        "Versions": _versions(),
+        "Configuration": {"parameters": count, **numbers},
+        "Versions": {
+            "date": time.strftime("%Y-%m-%d"),
+            "python": platform.python_version(),
+            "unilmv2_tf": unilmv2_tf.__version__,
+            "keras": keras.__version__,
+            "keras-hub": keras_hub.__version__,
+            "tensorflow": importlib.metadata.version("tensorflow"),
+        },
     }
     card = _CARD.format(
         tag=f"pipeline_tag: {_TAGS[name]}\n" if name in _TAGS else "",
@@ -278,19 +282,6 @@ def _content(content):
         rows = [f"| {key} | {value} |" for key, value in content.items()]
         return "\n".join(["|  |  |", "| --- | --- |", *rows])
     return content or "Not noted."
-
-
-def _versions():
-    versions = {
-        "date": time.strftime("%Y-%m-%d"),
-        "python": platform.python_version(),
-    }
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
 
 
 def _read_json(folder, name):
