@@ -7,6 +7,7 @@ import warnings
 
 from unilmv2_tf import models
 from unilmv2_tf.checkpoints.loading import build_model
+from unilmv2_tf.checkpoints.loading import check_positions
 from unilmv2_tf.checkpoints.loading import open_checkpoint
 from unilmv2_tf.checkpoints.loading import with_positions
 from unilmv2_tf.checkpoints.readers import is_own_preset
@@ -66,6 +67,8 @@ def convert(
     is_own = is_own_preset(source)
     target = target or ("checkpoint" if is_own else "preset")
     _check_arguments(source, output, target, overwrite)
+    if positions is not None:
+        check_positions(positions, position_method)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         if is_own:

@@ -106,7 +106,7 @@ class Checkpoint(NamedTuple):
     path: object
     # Its format, for reports.
     kind: str
-    # Arrays by the names in the file.
+    # By the names in the file, without the prefix.
     tensors: dict
     weights: layouts.CommonWeights
     config: dict
@@ -137,9 +137,8 @@ def open_checkpoint(source, config=None):
             "task here: it was left out.",
             stacklevel=3,
         )
-        for name in [*weights.arrays]:
-            if name.startswith("classifier."):
-                del weights.arrays[name]
+        for name in ("classifier.weight", "classifier.bias"):
+            if weights.arrays.pop(name, None) is not None:
                 source = weights.sources.pop(name)
                 weights.unused[source] = f"left out: {foreign}"
     return Checkpoint(path, kind, tensors, weights, config, prefix, foreign)
@@ -316,6 +315,19 @@ def _fit(row, values, source, variable):
 # === Positions ===
 
 
+def check_positions(num_positions, method):
+    if type(num_positions) is not int or num_positions < 1:
+        raise ValueError(
+            "The number of positions must be a positive integer. Received: "
+            f"{num_positions!r}"
+        )
+    if method not in _METHODS:
+        raise ValueError(
+            f"Positions are added by one of {', '.join(_METHODS)}. Received: "
+            f"{method!r}"
+        )
+
+
 def resize_positions(
     table: np.ndarray, num_positions: int, method: str = "cyclic"
 ) -> np.ndarray:
@@ -348,16 +360,7 @@ def resize_positions(
     Reference:
         The reuse of position embeddings in the authors' s2s-ft code.
     """
-    if type(num_positions) is not int or num_positions < 1:
-        raise ValueError(
-            "The number of positions must be a positive integer. Received: "
-            f"{num_positions!r}"
-        )
-    if method not in _METHODS:
-        raise ValueError(
-            f"Positions are added by one of {', '.join(_METHODS)}. Received: "
-            f"{method!r}"
-        )
+    check_positions(num_positions, method)
     table = np.asarray(table)
     old = len(table)
     if num_positions <= old:

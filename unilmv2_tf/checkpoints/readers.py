@@ -35,13 +35,12 @@ _PYTORCH_SUFFIXES = (".bin", ".pt", ".pth")
 
 
 class Tensors(NamedTuple):
-    """What a reader returns."""
+    """What a reader returns: the arrays by name in the file, or common name."""
 
     # The file, or the object.
     path: object
     # The format, for reports.
     kind: str
-    # Arrays by their name in the file, or by common name, see `layouts`.
     arrays: dict
     # With Hugging Face's keys; `None` if there is no configuration at all.
     config: dict | None
