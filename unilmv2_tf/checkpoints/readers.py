@@ -246,8 +246,8 @@ def read_vocabulary(path):
     ):
         if received not in accepted:
             raise ValueError(
-                f"{path}: the {part} must be {' or '.join(filter(None, accepted))}, as in "
-                f"BERT. Received: {received}"
+                f"{path}: the {part} must be as in BERT, {accepted[0]}. "
+                f"Received: {received}"
             )
     settings = dict.fromkeys(TOKENIZER_SETTINGS.values(), False)
     for step, kind in zip(steps, kinds):
