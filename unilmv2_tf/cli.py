@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 
 from unilmv2_tf import __version__
 
@@ -143,8 +144,10 @@ def _unknown(arguments):
 def _run(command, arguments):
     program = f"unilmv2 {command}"
     debug = "--debug" in arguments
-    # TensorFlow's start-up log tells a user of a command nothing.
+    # TensorFlow's start-up log tells a user of a command nothing, nor does the
+    # line of code that warns.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.formatwarning = lambda text, *_: f"{program}: warning: {text}\n"
     try:
         parser, function = _parser(command)
         settings = parser.parse_args(arguments)

@@ -41,19 +41,7 @@ def _has_state(output):
 
 
 def changed_settings(path, settings):
-    """Lists the settings that differ from those in a file.
-
-    Example:
-
-    >>> import os, tempfile
-    >>> from unilmv2_tf.run_settings import changed_settings
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = os.path.join(folder.name, "settings.json")
-    >>> with open(path, "w") as file:
-    ...     _ = file.write('{"seed": 1}')
-    >>> changed_settings(path, {"seed": 2})
-    ['seed=1 (now 2)']
-    """
+    """Lists the settings that differ from those in a file, as `a=1 (now 2)`."""
     try:
         with open(path, encoding="utf-8") as file:
             earlier = json.load(file)

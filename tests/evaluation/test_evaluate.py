@@ -1,7 +1,9 @@
 """What only some kinds of models can be told; the rest is tested with them."""
 
 import json
+import pathlib
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -11,6 +13,7 @@ from unilmv2_tf import UniLMv2PseudoMaskedLM
 from unilmv2_tf import UniLMv2Seq2SeqLM
 from unilmv2_tf import UniLMv2Seq2SeqLMPreprocessor
 from unilmv2_tf import UniLMv2TextClassifier
+from unilmv2_tf import UniLMv2TextClassifierPreprocessor
 from unilmv2_tf import UniLMv2Tokenizer
 from unilmv2_tf.evaluation.evaluate import evaluate
 from unilmv2_tf.samplers import SamplerArgs
@@ -23,11 +26,15 @@ def backbone():
     return UniLMv2Backbone(10, 1, 2, 8, 8, max_sequence_length=16)
 
 
-@pytest.fixture
-def generator(backbone):
-    tokenizer = UniLMv2Tokenizer(
+@pytest.fixture(scope="module")
+def tokenizer():
+    return UniLMv2Tokenizer(
         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     )
+
+
+@pytest.fixture
+def generator(backbone, tokenizer):
     return UniLMv2Seq2SeqLM(
         backbone,
         UniLMv2Seq2SeqLMPreprocessor(tokenizer, 8, 6, seed=0),
@@ -55,8 +62,11 @@ def evaluate_task(monkeypatch, tmp_path):
             lambda preset: task,
         )
         scores = evaluate("run/preset", data, str(tmp_path / "out"), **options)
-        lines = (tmp_path / "out" / "predictions.jsonl").read_text()
-        return scores, [json.loads(line) for line in lines.splitlines()]
+        path = tmp_path / "out" / "predictions.jsonl"
+        if not path.exists():
+            return scores, (tmp_path / "out" / "predictions.tsv").read_text()
+        lines = path.read_text().splitlines()
+        return scores, [json.loads(line) for line in lines]
 
     return run
 
@@ -118,7 +128,9 @@ def test_pairs_without_a_target_are_counted(
     # As a corpus of TFDS gives them; files are refused.
     monkeypatch.setattr(
         "unilmv2_tf.evaluation.examples.load_pairs",
-        lambda source, split: tf.data.Dataset.from_tensor_slices(columns),
+        lambda source, split, **options: tf.data.Dataset.from_tensor_slices(
+            columns
+        ),
     )
     evaluate_task(generator, "tfds:corpus", metrics=["rouge1"])
     assert capsys.readouterr().out.startswith(
@@ -128,3 +140,77 @@ def test_pairs_without_a_target_are_counted(
     assert summary["pairs_left_out"] == 1
     predictions = (tmp_path / "out" / "predictions.jsonl").read_text()
     assert len(predictions.splitlines()) == 2
+
+
+CASES = pathlib.Path(__file__).parents[1] / "data" / "cases" / "13_label_names"
+
+
+@pytest.fixture
+def make_classifier(backbone, tokenizer):
+    def make(**options):
+        task = UniLMv2TextClassifier(
+            backbone,
+            3,
+            UniLMv2TextClassifierPreprocessor(tokenizer, 12),
+            **options,
+        )
+        rng = np.random.default_rng(1)
+        for weight in task.trainable_weights:
+            weight.assign(rng.normal(0, 0.8, weight.shape))
+        return task
+
+    return make
+
+
+def test_classes_without_names(make_classifier, evaluate_task, tmp_path):
+    lines = (CASES / "integers.tsv").read_text().splitlines()
+    texts, labels = zip(*(line.split("\t") for line in lines))
+    ids = make_classifier().classify(list(texts))
+    accuracy = np.mean([str(x) == y for x, y in zip(ids, labels)])
+    scores, table = evaluate_task(
+        make_classifier(), str(CASES / "integers.tsv")
+    )
+    assert scores["accuracy"] == pytest.approx(accuracy)
+    rows = [line.split("\t") for line in table.splitlines()]
+    assert [row[1] for row in rows] == ["prediction", *map(str, ids)]
+    # With a point they are still ids.
+    path = tmp_path / "points.tsv"
+    path.write_text("".join(f"{line}.0\n" for line in lines))
+    scores, _ = evaluate_task(make_classifier(), str(path))
+    assert scores["accuracy"] == pytest.approx(accuracy)
+
+    path = str(CASES / "names.tsv")
+    with pytest.raises(ValueError, match=r"--label_names '.contradiction,ent"):
+        evaluate_task(make_classifier(), path)
+    names = ["entailment", "neutral", "contradiction"]
+    labels = [x.split("\t")[1] for x in open(path).read().splitlines()]
+    scores, _ = evaluate_task(make_classifier(), path, label_names=names)
+    assert scores["accuracy"] == np.mean(
+        [names[x] == y for x, y in zip(ids, labels)]
+    )
+    for wrong, message in ((names[:2], "must be 3 names"), (None, "Bad, GOOD")):
+        named = make_classifier(label_names=["bad", "good", "so"])
+        with pytest.raises(ValueError, match=message):
+            evaluate_task(
+                named, str(CASES / "upper_case.tsv"), label_names=wrong
+            )
+
+
+def test_several_labels_a_text(make_classifier, evaluate_task, tmp_path):
+    texts = ["the fox", "the hen ran", "fox fox sat", "hen"]
+    model = make_classifier(label_names=list("abc"), multi_label=True)
+    found = model.classify(texts)
+    labels = [found[0], ["a", "b", "c"], [], found[3]]
+    lines = [
+        json.dumps({"text": x, "labels": y}) for x, y in zip(texts, labels)
+    ]
+    path = tmp_path / "labels.jsonl"
+    path.write_text("\n".join(lines))
+    scores, table = evaluate_task(model, str(path))
+    assert list(scores) == ["micro_f1", "macro_f1", "exact_match"]
+    assert scores["exact_match"] == np.mean(
+        [x == y for x, y in zip(found, labels)]
+    )
+    assert table.split("\n")[1].split("\t")[1] == ", ".join(found[0])
+    with pytest.raises(ValueError, match="must have one label a text"):
+        evaluate_task(make_classifier(), str(path))

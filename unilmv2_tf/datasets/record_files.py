@@ -44,7 +44,7 @@ _NUMBER = re.compile(
 )
 _LARGEST = float(np.finfo(np.float32).max)
 # Names of columns, which may be texts as well: all of a line must be such.
-_COLUMN_NAMES = frozenset(
+COLUMN_NAMES = frozenset(
     """abstract answer article body category class content context dialogue
     document gold_label headline highlights hypothesis id idx index input
     inputs label labels output outputs premise query question rating response
@@ -209,7 +209,7 @@ def _check_first_line(path, kind, rows):
     first, others = fields[0], fields[1:]
     place = f"{path}:{rows[0][0]}"
     names = [field.strip().lower() for field in first]
-    is_header = all(name in _COLUMN_NAMES for name in names)
+    is_header = all(name in COLUMN_NAMES for name in names)
     has_few_words = all(len(field.split()) <= _FEW_WORDS for field in first)
     num_longer = sum(
         any(len(text.split()) > _FEW_WORDS for text in row[:2])

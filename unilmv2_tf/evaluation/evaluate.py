@@ -35,6 +35,7 @@ def evaluate(
     If their classes have no names, labels are ids. Regressors are scored by
     correlations; question answerers by SQuAD's exact match and F1; text
     generators by ROUGE, BLEU and more, each with a note on what it compares.
+    Returns a dict from metric to score.
 
     Args:
         preset: Preset folder of a fine-tuned model.
@@ -60,20 +61,6 @@ def evaluate(
         skip_misfits: Leave out records of files that do not fit; by default
             they are an error.
         sampler_args: Options of the sampler of generated texts.
-
-    Returns:
-        A dict from metric to score.
-
-    Raises:
-        ValueError: if the preset holds no such model, the data have labels
-            that it does not know, or an option is for other models.
-        FileNotFoundError: if there is no such file or preset.
-
-    Example:
-
-    ```python
-    evaluate("run/preset", "held_out.tsv")
-    ```
     """
     # TensorFlow takes seconds to import, and help should appear at once.
     from unilmv2_tf.evaluation.examples import evaluation_split

@@ -28,13 +28,7 @@ ROW_KEYS = ("token_ids", "segment_ids", "padding_mask")
 
 
 class LabelPredictions:
-    """Labels or values of texts.
-
-    Args:
-        model: the `UniLMv2TextClassifier`.
-        outputs: float array, what its `predict` returns.
-        examples: `Examples` of `read_labeled`.
-    """
+    """Labels or values of texts, from the outputs of a classifier."""
 
     def __init__(self, model, outputs, examples):
         self.examples = examples
@@ -122,14 +116,10 @@ class TextPredictions:
 
 
 class AnswerPredictions:
-    """Answers to questions.
+    """Answers of `answer()` to questions.
 
-    Args:
-        examples: `Examples` of `read_questions`.
-        answers: list of dicts with `text`, `score`, `null_score`, `start` and
-            `end`.
-        threshold: float. Where the score of no answer is larger by more than
-            this, the prediction is "no answer". `None`: always a text.
+    Where the score of no answer is larger by more than `threshold`, the
+    prediction is "no answer"; `None`: always a text.
     """
 
     can_be_scored = True
@@ -328,14 +318,7 @@ def classifier_rows(examples, preprocessor):
 
 
 def crop(rows):
-    """Cuts a batch of rows to the longest of them.
-
-    >>> import tensorflow as tf
-    >>> mask = tf.sequence_mask([3, 9], 32, tf.int32)
-    >>> rows = {"token_ids": mask, "segment_ids": mask, "padding_mask": mask}
-    >>> crop(rows)["token_ids"].shape
-    TensorShape([2, 16])
-    """
+    """Cuts a batch of rows to the longest of them."""
     length = longest(rows["padding_mask"])
     return {key: rows[key][:, :length] for key in ROW_KEYS}
 

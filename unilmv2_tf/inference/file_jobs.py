@@ -7,8 +7,8 @@ A job is a dataclass of the settings of a command, which workers receive. It has
 - `extensions` of the output; `label` and `unit`, for the progress;
 - `load(output, items)`, which loads the model, and checks settings and items;
 - `process(items, index)`, the results of some items, of which the first one is
-  number `index`; `line(item, result)`, the text of one;
-- `summary(num_done)`, what to report in the end.
+  number `index`, and `line(item, result)`, the text of one;
+- `num_cut`, how many items were too long for the model.
 """
 
 import dataclasses
@@ -172,7 +172,11 @@ def run_job(
             raise KeyboardInterrupt(
                 f"interrupted after {index} results{writer.resume_hint}"
             ) from None
-        for line in job.summary(index - writer.num_done):
-            print(line, file=sys.stderr)
+        if job.num_cut:
+            print(
+                f"{job.num_cut} of {index - writer.num_done} {job.unit} are "
+                "longer than the rows of the model, and were cut",
+                file=sys.stderr,
+            )
     if is_file:
         print(f"{index} {job.unit} written to {output}")

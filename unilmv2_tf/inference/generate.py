@@ -51,18 +51,6 @@ def generate(
         runner_options: Beam pipeline options, such as
             ["--direct_num_workers=4"].
         sampler_args: Options of the sampler.
-
-    Raises:
-        ValueError: if a setting is out of range, the preset holds another
-            model, a line of the input is invalid, or the output exists.
-        FileNotFoundError: if there is no such file.
-
-    Example:
-
-    ```python
-    generate("run/preset", "articles.txt", "summaries.txt",
-             sampler_args=SamplerArgs(num_beams=4))
-    ```
     """
     # TensorFlow takes seconds to import, and help should appear at once.
     from unilmv2_tf.inference.file_jobs import find_kind
@@ -127,7 +115,7 @@ class GenerateJob:
         from unilmv2_tf.inference.item_files import item_text
 
         preprocessor = self.model.preprocessor
-        sources = [item_text(item) for item in items]
+        sources = [item_text(item, "src") for item in items]
         longest = preprocessor.encoder_sequence_length - 2
         self.num_cut += count_longer([sources], preprocessor.tokenizer, longest)
         _reseed(self.sampler, index)
@@ -147,14 +135,6 @@ class GenerateJob:
                 outputs["generated_text"], outputs["scores"]
             )
         ]
-
-    def summary(self, num_done):
-        if self.num_cut:
-            longest = self.model.preprocessor.encoder_sequence_length
-            yield (
-                f"{self.num_cut} of {num_done} sources are longer than "
-                f"{longest} tokens, the model's maximum, and were cut"
-            )
 
 
 def _check_lengths(preprocessor, sampler, prefix, max_length):
@@ -208,7 +188,7 @@ def _ranked_lines(item, results):
         f"  {score:>{width}}  {text}".rstrip()
         for (text, _), score in zip(results, scores)
     ]
-    return "\n".join([item_text(item), *lines]) + "\n\n"
+    return "\n".join([item_text(item, "src"), *lines]) + "\n\n"
 
 
 def show_attention(
@@ -229,16 +209,6 @@ def show_attention(
         layer: Index of the transformer layer; negative ones count from the
             last.
         head: Index of the attention head. By default the mean of all heads.
-
-    Raises:
-        ValueError: if the preset holds another model, or there is no such
-            layer or head.
-
-    Example:
-
-    ```python
-    show_attention("run/preset", "The quick brown fox jumped.")
-    ```
     """
     # TensorFlow takes seconds to import, and help should appear at once.
     from unilmv2_tf.inference.file_jobs import load_model

@@ -6,15 +6,16 @@ JSON.
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import select
 import sys
 
+from unilmv2_tf.datasets.record_files import COLUMN_NAMES
 from unilmv2_tf.datasets.squad_files import read_squad_file
 from unilmv2_tf.datasets.text_files import decode_line
 from unilmv2_tf.datasets.text_files import find_files
+from unilmv2_tf.datasets.text_files import fitting_records
 from unilmv2_tf.datasets.text_files import open_file
 from unilmv2_tf.datasets.text_files import parse_object
 from unilmv2_tf.datasets.text_files import text_of
@@ -26,7 +27,6 @@ STREAM = "-"
 # A stream that delivers nothing for so long is waiting for its results.
 PAUSE_SECONDS = 0.05
 _READ_BYTES = 2**16
-_NUM_SHOWN = 5
 
 
 class ItemParser:
@@ -54,6 +54,13 @@ class ItemParser:
                 values = values[:1]
             keys = self._keys_of_tsv(values)
             item = dict(zip(keys, values))
+            names = {value.strip().lower() for value in values}
+            is_first = self.extension == ".tsv" and self.keys is None
+            if is_first and names <= COLUMN_NAMES:
+                raise ValueError(
+                    "this looks like a header, and files of texts have none. "
+                    "Remove it, for example with: tail -n +2"
+                )
         for key in keys:
             text_of(item, key, self.may_be_empty)
         if self.keys not in (None, keys):
@@ -94,8 +101,7 @@ def read_items(path, columns, may_be_empty=False, skip_misfits=False):
     """Reads the items of a file, see `ItemParser`, or of SQuAD's JSON.
 
     Returns the checksum of the file and the list of items. JSON objects keep
-    their other keys. One error names the lines that are misfits, or a warning
-    if they are skipped.
+    their other keys.
     """
     paths = find_files(path)
     if len(paths) > 1:
@@ -113,41 +119,26 @@ def read_items(path, columns, may_be_empty=False, skip_misfits=False):
             f"Received: input={path}"
         )
     with open_file(path) as file:
-        data = file.read()
-    checksum = hashlib.sha256(data).hexdigest()
-    if extension == ".json":
-        names = ("id", *columns[0])
-        return checksum, [
-            dict(zip(names, record))
-            for record in read_squad_file(path, False, skip_misfits)
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        lines = [
+            (number, line)
+            for number, line in enumerate(file, 1)
+            if extension != ".jsonl" or line.strip()
         ]
+    if extension == ".json":
+        records = read_squad_file(path, False, skip_misfits)
+        names = ("id", *columns[0])
+        return checksum, [dict(zip(names, record)) for record in records]
     parse = ItemParser(columns, extension, may_be_empty)
-    items, misfits = [], []
-    for number, line in enumerate(io.BytesIO(data), 1):
-        if extension == ".jsonl" and not line.strip():
-            continue
-        try:
-            items.append(parse(line))
-        except ValueError as error:
-            misfits.append(f"{path}:{number}: {error}")
-    if misfits:
-        count = f"{len(misfits)} of {len(misfits) + len(items)} lines"
-        listed = "; ".join(misfits[:_NUM_SHOWN])
-        if len(misfits) > _NUM_SHOWN:
-            listed += "; and others"
-        if not (skip_misfits and items):
-            raise ValueError(
-                f"{count} cannot be processed: {listed}. Correct them"
-                + (", or skip them with --skip_misfits true" if items else "")
-            )
-        print(f"{count} are skipped: {listed}", file=sys.stderr)
-    return checksum, items
+    items = fitting_records(path, "lines", lines, parse, skip_misfits)
+    return checksum, [item for _, item in items]
 
 
-def item_text(item, key="src"):
+def item_text(item, key):
     """The text of an item; WordPieces are joined.
 
-    >>> item_text({"src": ["un", "##folds"]})
+    >>> item_text({"src": ["un", "##folds"]}, "src")
     'unfolds'
     """
     return text_of(item, key, may_be_empty=True)

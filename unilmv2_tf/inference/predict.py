@@ -48,36 +48,28 @@ def predict(
             and the folder of the output under the same paths.
         runner_options: Beam pipeline options, such as
             ["--direct_num_workers=4"].
-
-    Raises:
-        ValueError: if a setting is out of range, the preset holds another
-            model, a line of the input is invalid, or the output exists.
-        FileNotFoundError: if there is no such file.
-
-    Example:
-
-    ```python
-    predict("run/preset", "reviews.txt", "labels.jsonl")
-    ```
     """
     # TensorFlow takes seconds to import, and help should appear at once.
     from unilmv2_tf.inference.file_jobs import find_kind
     from unilmv2_tf.inference.file_jobs import run_job
 
-    for name, value in (
-        ("n_best", n_best),
-        ("max_answer_length", max_answer_length),
+    kind = find_kind(preset, "predict")
+    for name, value, default in (
+        ("n_best", n_best, 1),
+        ("max_answer_length", max_answer_length, 30),
     ):
         if value < 1:
             raise ValueError(
                 f"`{name}` must be at least 1. Received: {name}={value}"
             )
-    if find_kind(preset, "predict") == "classifier":
-        job = ClassifyJob(preset, batch_size, precision)
-    else:
-        job = AnswerJob(
-            preset, batch_size, precision, n_best, max_answer_length
-        )
+        if kind == "classifier" and value != default:
+            raise ValueError(
+                f"`{name}` is an option of question answerers. Received: "
+                f"{name}={value}, and a classifier. Remove it"
+            )
+    job = PredictJob(
+        preset, batch_size, precision, n_best, max_answer_length, kind
+    )
     run_job(
         *(job, input, output, overwrite, skip_misfits, runner, runner_options)
     )
@@ -96,26 +88,36 @@ def _json_line(item, result):
 
 
 @dataclasses.dataclass
-class ClassifyJob:
-    """Classifies texts or pairs of texts, see `file_jobs`."""
+class PredictJob:
+    """Classifies texts or pairs, or answers questions, see `file_jobs`."""
 
     preset: str
     batch_size: int
     precision: str | None
+    n_best: int
+    max_answer_length: int
+    kind: str
 
-    columns = (("text",), ("text_a", "text_b"))
     may_be_empty = False
     stream_format = ".tsv"
     extensions = (".jsonl",)
-    label, unit = "predicting", "texts"
     line = staticmethod(_json_line)
+
+    def __post_init__(self):
+        self.columns = (("text",), ("text_a", "text_b"))
+        self.label, self.unit = "predicting", "texts"
+        self.method = self._classify
+        if self.kind != "classifier":
+            self.columns = (("question", "context"),)
+            self.label, self.unit = "answering", "questions"
+            self.method = self._answer
+        self.num_cut = 0
 
     def load(self, output, items=()):
         from unilmv2_tf.inference.file_jobs import load_model
 
         self.model = load_model(self.preset, "predict", self.precision)
-        self.num_cut = 0
-        names = self.model.label_names or ()
+        names = getattr(self.model, "label_names", None) or ()
         if items and all(item.get("text_b") in names for item in items):
             raise ValueError(
                 "The second texts of `input` must not be labels. Received: "
@@ -125,19 +127,21 @@ class ClassifyJob:
             )
 
     def process(self, items, index):
-        from unilmv2_tf.inference.file_jobs import count_longer
         from unilmv2_tf.inference.item_files import item_text
 
         keys = next(keys for keys in self.columns if keys[0] in items[0])
-        columns = [[item_text(item, key) for item in items] for key in keys]
-        preprocessor = self.model.preprocessor
-        self.num_cut += count_longer(
-            columns,
-            preprocessor.tokenizer,
-            preprocessor.sequence_length - 1 - len(keys),
+        return self.method(
+            *([item_text(item, key) for item in items] for key in keys)
         )
+
+    def _classify(self, *columns):
+        from unilmv2_tf.inference.file_jobs import count_longer
+
+        preprocessor = self.model.preprocessor
+        longest = preprocessor.sequence_length - 1 - len(columns)
+        self.num_cut += count_longer(columns, preprocessor.tokenizer, longest)
         results = self.model.classify(
-            tuple(columns) if len(keys) > 1 else columns[0],
+            columns if len(columns) > 1 else columns[0],
             batch_size=self.batch_size,
             return_probabilities=not self.model.is_regression,
         )
@@ -145,43 +149,10 @@ class ClassifyJob:
             return [{"value": value} for value in results]
         return results
 
-    def summary(self, num_done):
-        if self.num_cut:
-            longest = self.model.preprocessor.sequence_length
-            yield (
-                f"{self.num_cut} of {num_done} texts are longer than "
-                f"{longest} tokens, the model's maximum, and were cut"
-            )
-
-
-@dataclasses.dataclass
-class AnswerJob:
-    """Answers questions, see `file_jobs`."""
-
-    preset: str
-    batch_size: int
-    precision: str | None
-    n_best: int
-    max_answer_length: int
-
-    columns = (("question", "context"),)
-    may_be_empty = False
-    stream_format = ".tsv"
-    extensions = (".jsonl",)
-    label, unit = "answering", "questions"
-    line = staticmethod(_json_line)
-
-    def load(self, output, items=None):
-        from unilmv2_tf.inference.file_jobs import load_model
-
-        self.model = load_model(self.preset, "predict", self.precision)
-
-    def process(self, items, index):
-        from unilmv2_tf.inference.item_files import item_text
-
+    def _answer(self, questions, contexts):
         answers = self.model.answer(
-            [item_text(item, "question") for item in items],
-            [item_text(item, "context") for item in items],
+            questions,
+            contexts,
             n_best=self.n_best,
             max_answer_length=self.max_answer_length,
             batch_size=self.batch_size,
@@ -189,6 +160,3 @@ class AnswerJob:
         if self.n_best == 1:
             return answers
         return [{**found[0], "answers": found} for found in answers]
-
-    def summary(self, num_done):
-        yield from ()

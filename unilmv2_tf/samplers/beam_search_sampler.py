@@ -5,6 +5,13 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from unilmv2_tf.samplers.beam_arrays import best_of
+from unilmv2_tf.samplers.beam_arrays import flat_indices
+from unilmv2_tf.samplers.beam_arrays import flatten_beams
+from unilmv2_tf.samplers.beam_arrays import gather_beams
+from unilmv2_tf.samplers.beam_arrays import repeat_samples
+from unilmv2_tf.samplers.beam_arrays import take_samples
+from unilmv2_tf.samplers.beam_arrays import top_continuations
 from unilmv2_tf.samplers.token_rules import FORBIDDEN_SCORE
 from unilmv2_tf.samplers.token_rules import early_stop_penalty
 from unilmv2_tf.samplers.token_rules import forbidden_token_penalty
@@ -13,6 +20,15 @@ from unilmv2_tf.samplers.token_rules import repeated_ngram_penalty
 
 # Below any score that a hypothesis can have, forbidden tokens included.
 NO_HYPOTHESIS = -1e9
+_MINIMUMS = {
+    "num_beams": 1,
+    "length_penalty": 0,
+    "min_length": 0,
+    "no_repeat_ngram_size": 0,
+    "num_return_sequences": 1,
+    "num_groups": 1,
+    "diversity_penalty": 0,
+}
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -104,37 +120,29 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         diversity_penalty: float = 0.0,
         **kwargs,
     ):
+        given = locals()
         super().__init__(**kwargs)
-        for name, value, minimum in (
-            ("num_beams", num_beams, 1),
-            ("length_penalty", length_penalty, 0),
-            ("min_length", min_length, 0),
-            ("no_repeat_ngram_size", no_repeat_ngram_size, 0),
-            ("num_return_sequences", num_return_sequences, 1),
-            ("num_groups", num_groups, 1),
-            ("diversity_penalty", diversity_penalty, 0),
-        ):
-            if value < minimum:
+        for name, minimum in _MINIMUMS.items():
+            if given[name] < minimum:
                 raise ValueError(
                     f"`{name}` must be at least {minimum}. Received: "
-                    f"{name}={value}"
+                    f"{name}={given[name]}"
                 )
         if num_return_sequences > num_beams:
             raise ValueError(
                 "`num_return_sequences` must be at most `num_beams`. Received: "
-                f"num_return_sequences={num_return_sequences}, "
-                f"num_beams={num_beams}"
+                f"{num_return_sequences=}, {num_beams=}"
             )
         if num_beams % num_groups:
             raise ValueError(
                 "`num_groups` must divide `num_beams`. Received: "
-                f"num_groups={num_groups}, num_beams={num_beams}"
+                f"{num_groups=}, {num_beams=}"
             )
         if diversity_penalty and num_groups == 1:
             raise ValueError(
                 "`diversity_penalty` requires groups of beams: set "
                 "`num_groups` to 2 or more. Received: "
-                f"diversity_penalty={diversity_penalty}, num_groups=1"
+                f"{diversity_penalty=}, num_groups=1"
             )
         self.num_beams = num_beams
         self.length_penalty = length_penalty
@@ -172,13 +180,13 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         max_length = ops.shape(prompt)[1]
         prefix_length = ops.sum(ops.cast(mask, "int32"), axis=1)
         max_new_length = max_length - prefix_length
-
-        def cond(state, index):
-            return ~ops.all(state["is_done"])
+        own = ops.arange(self._beams_per_group, dtype="int32")[None]
+        start_beams = getattr(next, "start_beams", repeat_samples)
+        reorder_beams = getattr(next, "reorder_beams", take_samples)
 
         def body(state, index):
             logits, _, cache = next(
-                _flatten_beams(state["token_ids"]), state["cache"], index
+                flatten_beams(state["token_ids"]), state["cache"], index
             )
             length = index + 1 - prefix_length
             log_probs, beams, tokens = self._select(
@@ -187,9 +195,6 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
             # Where the prefix dictates the token, beams stay as they are.
             forced = ops.take(mask, index[None], axis=1)
             prefix = ops.take(state["token_ids"], index[None], axis=2)[..., 0]
-            own = ops.zeros_like(beams) + ops.arange(
-                self._beams_per_group, dtype="int32"
-            )
             log_probs = ops.where(forced, state["log_probs"], log_probs)
             beams = ops.where(forced, own, beams)
             tokens = ops.where(forced, prefix, tokens)
@@ -200,32 +205,31 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
                 "token_ids": ops.where(
                     is_new,
                     tokens[..., None],
-                    _gather_beams(state["token_ids"], beams),
+                    gather_beams(state["token_ids"], beams),
                 ),
                 "log_probs": log_probs,
                 "has_ended": is_any_of(tokens, stop_token_ids) & ~forced,
-                "cache": _reorder_beams(
-                    next, cache, _flat_indices(beams, self._beams_per_group)
+                "cache": reorder_beams(
+                    cache, flat_indices(beams, self._beams_per_group)
                 ),
             }
-            state = self._keep_best(state, state["has_ended"], length)
-            is_done = self._is_done(state, max_new_length)
-            return {**state, "is_done": is_done}, index + 1
+            ended = state["has_ended"]
+            state = self._keep_best(state, ended, length, max_new_length)
+            return state, index + 1
+
+        cache = start_beams(() if cache is None else cache, self.num_beams)
 
         state, _ = self.run_loop(
-            cond,
+            lambda state, index: ~ops.all(state["is_done"]),
             body,
             model=model,
-            loop_vars=(
-                self._initial_state(
-                    prompt, _start_beams(next, cache, self.num_beams)
-                ),
-                index,
-            ),
+            loop_vars=(self._initial_state(prompt, cache), index),
             maximum_iterations=max_length - index,
         )
         # Hypotheses that are still open count as they are.
-        state = self._keep_best(state, ~state["has_ended"], max_new_length)
+        state = self._keep_best(
+            state, ~state["has_ended"], max_new_length, max_new_length
+        )
         return self._outputs(state["best"])
 
     def _initial_state(self, prompt, cache):
@@ -264,7 +268,7 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         running += ops.where(state["has_ended"], FORBIDDEN_SCORE, 0.0)
         logits = self._apply_rules(
             logits,
-            _flatten_beams(state["token_ids"]),
+            flatten_beams(state["token_ids"]),
             index,
             ops.repeat(length, num_beams, axis=0),
             stop_token_ids,
@@ -281,7 +285,7 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
         penalty = None
         choices = []
         for logits, running, is_done in zip(*by_group):
-            choice = _top_continuations(logits, running, penalty)
+            choice = top_continuations(logits, running, penalty)
             choices.append(choice)
             if self.diversity_penalty:
                 tokens = ops.one_hot(choice[2], vocabulary_size)
@@ -316,8 +320,10 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
             )
         return logits
 
-    def _keep_best(self, state, is_candidate, length):
-        """Ranks candidate beams among the hypotheses that are kept."""
+    def _keep_best(self, state, is_candidate, length, longest):
+        """Ranks candidate beams among the hypotheses that are kept, and notes
+        which searches are done.
+        """
         is_candidate = is_candidate & ~state["is_done"][:, None]
         scores = state["log_probs"] / self._length_divisor(length)[:, None]
         candidates = {
@@ -329,19 +335,18 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
             name: ops.concatenate([state["best"][name], x], axis=1)
             for name, x in candidates.items()
         }
-        return {**state, "best": _best_of(candidates, self._kept_per_group)}
-
-    def _is_done(self, state, max_new_length):
+        best = best_of(candidates, self._kept_per_group)
         # Log-probabilities only fall, and no divisor exceeds that of the
         # longest text, which bounds what an open beam can reach.
         open_log_probs = ops.where(
             state["has_ended"], NO_HYPOTHESIS, state["log_probs"]
         )
         bound = ops.max(open_log_probs, axis=1)
-        bound = bound / self._length_divisor(max_new_length)
-        is_settled = state["best"]["scores"][:, -1] >= bound
+        bound = bound / self._length_divisor(longest)
+        is_settled = best["scores"][:, -1] >= bound
         all_ended = ops.all(state["has_ended"], axis=1)
-        return state["is_done"] | all_ended | is_settled
+        is_done = state["is_done"] | all_ended | is_settled
+        return {**state, "best": best, "is_done": is_done}
 
     def _length_divisor(self, length):
         length = ops.cast(length, "float32")
@@ -350,7 +355,7 @@ class BeamSearchSampler(keras_hub.samplers.Sampler):
     def _outputs(self, hypotheses):
         """The best hypotheses of all groups of an example."""
         num_kept = self.num_groups * self._kept_per_group
-        outputs = _best_of(
+        outputs = best_of(
             {
                 name: ops.reshape(x, (-1, num_kept, *ops.shape(x)[2:]))
                 for name, x in hypotheses.items()
@@ -375,89 +380,11 @@ def _as_sequences(forbidden_token_ids):
     >>> _as_sequences([7, (8, 9)])
     [[7], [8, 9]]
     """
-    sequences = []
-    for entry in forbidden_token_ids:
-        entry = np.atleast_1d(np.array(entry))
-        is_ids = np.issubdtype(entry.dtype, np.integer) and entry.ndim == 1
-        if not is_ids or not entry.size or (entry < 0).any():
+    sequences = [np.atleast_1d(entry).tolist() for entry in forbidden_token_ids]
+    for sequence in sequences:
+        if not sequence or not all(type(i) is int and i >= 0 for i in sequence):
             raise ValueError(
                 "`forbidden_token_ids` must hold ids, or sequences of at least "
-                "one id, of the tokenizer. Received: forbidden_token_ids="
-                f"{forbidden_token_ids!r}"
+                f"one id, of the tokenizer. Received: {forbidden_token_ids=}"
             )
-        sequences.append(entry.tolist())
     return sequences
-
-
-def _start_beams(next, cache, num_beams):
-    cache = () if cache is None else cache
-    if hasattr(next, "start_beams"):
-        return next.start_beams(cache, num_beams)
-    return keras.tree.map_structure(
-        lambda x: ops.repeat(x, num_beams, axis=0), cache
-    )
-
-
-def _reorder_beams(next, cache, samples):
-    if hasattr(next, "reorder_beams"):
-        return next.reorder_beams(cache, samples)
-    return keras.tree.map_structure(
-        lambda x: ops.take(x, samples, axis=0), cache
-    )
-
-
-def _top_continuations(logits, running, penalty):
-    """The best of `(batch, 1, beams, vocabulary_size)`, ranked with a penalty.
-
-    Returns log-probabilities without the penalty, the beams that are extended,
-    and the tokens, each `(batch, 1, beams)`.
-    """
-    num_beams, vocabulary_size = logits.shape[2:]
-    # The best of each beam first: a top-k over beams times vocabulary would
-    # sort the whole product.
-    per_beam = min(num_beams, vocabulary_size)
-    shape = (-1, 1, num_beams * per_beam)
-    ranked = logits if penalty is None else logits - penalty
-    ranked, tokens = ops.top_k(ranked, per_beam)
-    log_probs, chosen = ops.top_k(
-        ops.reshape(ranked + running, shape), num_beams
-    )
-    if penalty is not None:
-        values = ops.take_along_axis(logits, tokens, axis=3) + running
-        log_probs = ops.take_along_axis(
-            ops.reshape(values, shape), chosen, axis=2
-        )
-    tokens = ops.take_along_axis(ops.reshape(tokens, shape), chosen, axis=2)
-    return log_probs, ops.cast(chosen // per_beam, "int32"), tokens
-
-
-def _best_of(hypotheses, count):
-    """The best of `(rows, candidates, ...)`; of equal ones the first."""
-    _, best = ops.top_k(hypotheses["scores"], count)
-    return {name: _gather_beams(x, best) for name, x in hypotheses.items()}
-
-
-def _flatten_beams(x):
-    return ops.reshape(x, (-1, *ops.shape(x)[2:]))
-
-
-def _gather_beams(x, beams):
-    """Gathers from `(rows, candidates, ...)` at `beams` `(rows, k)`.
-
-    >>> x = np.array([[[1, 2], [3, 4]]])
-    >>> np.array(_gather_beams(x, np.array([[1, 1]]))).tolist()
-    [[[3, 4], [3, 4]]]
-    """
-    flat = _flat_indices(beams, ops.shape(x)[1])
-    x = ops.take(_flatten_beams(x), flat, axis=0)
-    return ops.reshape(x, (-1, beams.shape[1], *ops.shape(x)[1:]))
-
-
-def _flat_indices(beams, num_candidates):
-    """Indices into `(rows * candidates,)` of beams `(rows, k)` of each row.
-
-    >>> np.array(_flat_indices(np.array([[1, 1], [0, 2]]), 3)).tolist()
-    [1, 1, 3, 5]
-    """
-    starts = ops.arange(ops.shape(beams)[0], dtype=beams.dtype)
-    return ops.reshape(beams + starts[:, None] * num_candidates, (-1,))
