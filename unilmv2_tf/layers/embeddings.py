@@ -18,23 +18,8 @@ def lookup_with_dense_gradient(table, token_ids):
     return ops.take(ops.reshape(table, table.shape), token_ids, axis=0)
 
 
-@keras.saving.register_keras_serializable(package="unilmv2_tf")
-class DenseGradientEmbedding(keras.layers.Embedding):
-    """A `keras.layers.Embedding` with a dense gradient."""
-
-    def call(self, inputs):
-        embeddings = lookup_with_dense_gradient(self.embeddings, inputs)
-        return ops.cast(embeddings, self.compute_dtype)
-
-    def quantize(self, mode=None, type_check=True, config=None):
-        # Keras refuses to quantize subclasses, as their arithmetic may differ.
-        # That of this class does not.
-        super().quantize(mode, type_check=False, config=config)
-
-
-@keras.saving.register_keras_serializable(package="unilmv2_tf")
-class TiedEmbedding(keras.layers.ReversibleEmbedding):
-    """A `keras.layers.ReversibleEmbedding` with a dense gradient."""
+class _DenseGradient:
+    """A mix-in for embedding layers: a dense gradient."""
 
     def call(self, inputs, reverse=False):
         if reverse:
@@ -43,8 +28,19 @@ class TiedEmbedding(keras.layers.ReversibleEmbedding):
         return ops.cast(embeddings, self.compute_dtype)
 
     def quantize(self, mode=None, type_check=True, config=None):
-        # See `DenseGradientEmbedding.quantize`.
+        # Keras refuses to quantize subclasses, as their arithmetic may differ.
+        # That of these classes does not.
         super().quantize(mode, type_check=False, config=config)
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class DenseGradientEmbedding(_DenseGradient, keras.layers.Embedding):
+    """A `keras.layers.Embedding` with a dense gradient."""
+
+
+@keras.saving.register_keras_serializable(package="unilmv2_tf")
+class TiedEmbedding(_DenseGradient, keras.layers.ReversibleEmbedding):
+    """A `keras.layers.ReversibleEmbedding` with a dense gradient."""
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")

@@ -14,22 +14,20 @@ def relative_position_buckets(num_buckets, max_distance):
     half = num_buckets // 2
     num_exact = half // 2
     num_shared = half - num_exact
-    distance_to_bucket = []
-    for distance in range(max_distance + 1):
+
+    def bucket(distance):
+        # num_exact + floor(num_shared * log(distance / num_exact)
+        #                              / log(max_distance / num_exact)),
+        # in integers: rounding of a logarithm cannot move an edge.
         if distance < num_exact:
-            distance_to_bucket.append(distance)
-            continue
-        # bucket = num_exact + floor(num_shared * log(distance / num_exact)
-        #                                      / log(max_distance / num_exact))
-        # Integers are compared: rounding of a logarithm cannot move an edge.
-        step = 0
-        while step + 1 < num_shared and (
-            distance**num_shared * num_exact ** (step + 1)
-            >= max_distance ** (step + 1) * num_exact**num_shared
-        ):
-            step += 1
-        distance_to_bucket.append(num_exact + step)
-    left = np.array(distance_to_bucket, dtype="int32")
+            return distance
+        return num_exact + sum(
+            distance**num_shared * num_exact**step
+            >= max_distance**step * num_exact**num_shared
+            for step in range(1, num_shared)
+        )
+
+    left = np.array([bucket(x) for x in range(max_distance + 1)], "int32")
     right = left[1:] + half
     return np.concatenate([left[::-1], right])
 

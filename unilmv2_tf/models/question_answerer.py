@@ -14,8 +14,6 @@ from unilmv2_tf.preprocessing.question_answerer_preprocessor import (
 )
 
 _MASKED = -1e9
-# Rows are shortened to a multiple of this.
-_WIDTH_STEP = 64
 # Limits of what is answered at once, to bound memory.
 _EXAMPLES_AT_ONCE = 256
 _CHARACTERS_AT_ONCE = 250_000
@@ -328,22 +326,16 @@ class UniLMv2QuestionAnswerer(UniLMv2Task, keras_hub.models.Task):
         ]
 
     def _logits(self, rows, batch_size):
-        inputs = {name: np.asarray(rows[name]) for name in self.input}
-        num_rows, length = inputs["token_ids"].shape
         logits = {
-            name: np.full((num_rows, length), _MASKED, "float32")
+            name: np.full(rows["token_ids"].shape, _MASKED, "float32")
             for name in self.output
         }
-        for start in range(0, num_rows, batch_size):
-            part = slice(start, start + batch_size)
-            # Padding that all rows share is cut.
-            used = int(inputs["padding_mask"][part].sum(axis=1).max())
-            width = min(length, -(-used // _WIDTH_STEP) * _WIDTH_STEP)
-            outputs = self.predict_on_batch(
-                {name: values[part, :width] for name, values in inputs.items()}
-            )
+        start = 0
+        for outputs in self.predict_rows(rows, batch_size):
+            stop = start + len(outputs["start"])
             for name, values in outputs.items():
-                logits[name][part, :width] = values
+                logits[name][start:stop, : values.shape[1]] = values
+            start = stop
         return logits
 
     def get_config(self):

@@ -7,12 +7,16 @@ import warnings
 
 import keras
 import keras_hub
+import numpy as np
 
 from unilmv2_tf.models.backbone import UniLMv2Backbone
 from unilmv2_tf.models.presets import PRESET_METADATA
 from unilmv2_tf.models.presets import hub_errors
 from unilmv2_tf.models.presets import is_preset_location
 from unilmv2_tf.preprocessing.fit_datasets import check_texts
+
+# Rows are shortened to a multiple of this.
+_WIDTH_STEP = 64
 
 
 class UniLMv2Task:
@@ -92,6 +96,20 @@ class UniLMv2Task:
             yield
         finally:
             self.optimizer = optimizer
+
+    def predict_rows(self, rows, batch_size):
+        """Yields the outputs of batches of rows, without shared padding.
+
+        `predict` would trace a new graph in each call.
+        """
+        rows = {name: np.asarray(rows[name]) for name in self.input}
+        for start in range(0, len(rows["token_ids"]), batch_size):
+            batch = {k: x[start : start + batch_size] for k, x in rows.items()}
+            used = int(batch["padding_mask"].sum(axis=1).max())
+            width = -(-used // _WIDTH_STEP) * _WIDTH_STEP
+            yield keras.Model.predict_on_batch(
+                self, {name: x[:, :width] for name, x in batch.items()}
+            )
 
     @classmethod
     def from_preset(

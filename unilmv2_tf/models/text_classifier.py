@@ -13,13 +13,12 @@ from unilmv2_tf.models.class_labels import multi_hot_labels
 from unilmv2_tf.models.class_labels import weights_by_id
 from unilmv2_tf.models.task import UniLMv2Task
 from unilmv2_tf.models.task import check_rows_fit
+from unilmv2_tf.preprocessing.fit_datasets import check_texts
 from unilmv2_tf.preprocessing.fit_datasets import shuffle_each_epoch
 from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
     UniLMv2TextClassifierPreprocessor,
 )
-
-# Rows are shortened to a multiple of this.
-_WIDTH_STEP = 64
+from unilmv2_tf.preprocessing.text_classifier_preprocessor import segments_of
 
 
 @keras.saving.register_keras_serializable(package="unilmv2_tf")
@@ -316,34 +315,23 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
                 "logits or a softmax. Received: num_classes="
                 f"{self.num_classes}, activation={self.activation.__name__}"
             )
-        x, is_single = _as_batch(x)
-        if not len(_first_column(x)):
-            return []
-        outputs = self._outputs_of(x, batch_size)
+        if self.preprocessor is None:
+            outputs = self.predict(x, batch_size=batch_size, verbose=0)
+            return self.results_of(outputs, return_probabilities)
+        check_texts(x)
+        x = segments_of(x)
+        is_single = isinstance(next(iter(x.values())), (str, bytes))
+        if is_single:
+            x = {key: [text] for key, text in x.items()}
+        num_texts = len(next(iter(x.values())))
+        outputs = [np.zeros((0, self.num_classes), "float32")]
+        for start in range(0, num_texts, batch_size):
+            part = slice(start, start + batch_size)
+            rows = self.preprocessor({key: y[part] for key, y in x.items()})
+            outputs += self.predict_rows(rows, batch_size)
+        outputs = np.concatenate(outputs)
         results = self.results_of(outputs, return_probabilities)
         return results[0] if is_single else results
-
-    def _outputs_of(self, x, batch_size):
-        """What `predict` returns, which traces a new graph in each call."""
-        if self.preprocessor is None:
-            return self.predict(x, batch_size=batch_size, verbose=0)
-        outputs = []
-        for start in range(0, len(_first_column(x)), batch_size):
-            part = slice(start, start + batch_size)
-            if isinstance(x, dict):
-                batch = {key: column[part] for key, column in x.items()}
-            elif isinstance(x, tuple):
-                batch = tuple(column[part] for column in x)
-            else:
-                batch = x[part]
-            rows = self.preprocessor(batch)
-            rows = {name: np.asarray(values) for name, values in rows.items()}
-            # Padding that all rows share is cut.
-            longest = int(rows["padding_mask"].sum(axis=1).max())
-            width = -(-longest // _WIDTH_STEP) * _WIDTH_STEP
-            rows = {name: values[:, :width] for name, values in rows.items()}
-            outputs.append(keras.Model.predict_on_batch(self, rows))
-        return np.concatenate(outputs)
 
     def results_of(self, outputs, return_probabilities=False):
         """What `classify` returns for the outputs of `predict`."""
@@ -407,20 +395,3 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
             }
         )
         return config
-
-
-def _first_column(x):
-    if isinstance(x, dict):
-        return next(iter(x.values()))
-    return x[0] if isinstance(x, tuple) else x
-
-
-def _as_batch(x):
-    """A batch of one for a single text, pair or dict; whether it was one."""
-    if not isinstance(_first_column(x), (str, bytes)):
-        return x, False
-    if isinstance(x, dict):
-        return {key: [value] for key, value in x.items()}, True
-    if isinstance(x, tuple):
-        return tuple([text] for text in x), True
-    return [x], True

@@ -116,7 +116,7 @@ class UniLMv2TextClassifierPreprocessor(
         return super().__call__(x, y=y, sample_weight=sample_weight)
 
     def call(self, x, y=None, sample_weight=None):
-        rows = self._rows(_segments(x))
+        rows = self._rows(segments_of(x))
         labels = None if y is None else self.label_ids(y)
         return keras.utils.pack_x_y_sample_weight(rows, labels, sample_weight)
 
@@ -174,7 +174,7 @@ class UniLMv2TextClassifierPreprocessor(
         return unbatched(rows) if is_single else rows
 
 
-def _segments(x):
+def segments_of(x):
     """Returns a dict of `text`, or of `text_a` and `text_b`."""
     if isinstance(x, tuple):
         if len(x) not in (1, 2):

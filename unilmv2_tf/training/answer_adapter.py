@@ -40,20 +40,12 @@ class AnswerAdapter(TaskAdapter):
         dtypes = {"segment_ids": np.int8, "padding_mask": np.int8}
         parts = []
         for part in self.train.parts():
-            rows = self.preprocessor.windows(
-                {
-                    "question": part["question"].tolist(),
-                    "context": part["context"].tolist(),
-                },
-                {
-                    "answer_text": [
-                        (texts or [""])[0] for texts in part["answer_texts"]
-                    ],
-                    "answer_start": [
-                        (starts or [-1])[0] for starts in part["answer_starts"]
-                    ],
-                },
-            )
+            x = {key: part[key].tolist() for key in ("question", "context")}
+            y = {
+                "answer_text": [(x or [""])[0] for x in part["answer_texts"]],
+                "answer_start": [(x or [-1])[0] for x in part["answer_starts"]],
+            }
+            rows = self.preprocessor.windows(x, y)
             parts.append(
                 {
                     key: np.asarray(rows[key]).astype(dtypes.get(key, np.int32))

@@ -62,19 +62,11 @@ def write_report(adapter, results, final_scores):
 def format_results(summary):
     """The scores as a page of Markdown."""
     names = list(summary["seeds"][0]["best"]["scores"])
-    lines = [
-        f"# {summary['command']}",
-        "",
-        f"{summary['data']}, from {summary['preset']}. The best evaluation of "
-        f"each seed, selected by {summary['metric']}:",
-        "",
-        f"| seed | epoch | {' | '.join(names)} |",
-        "|" + "---|" * (len(names) + 2),
-    ]
+    rows = [["seed", "epoch", *names], ["---"] * (len(names) + 2)]
     for result in summary["seeds"]:
         best = result["best"]
-        values = " | ".join(f"{best['scores'][name]:.4f}" for name in names)
-        lines.append(f"| {result['seed']} | {best['epoch']:g} | {values} |")
+        scores = (f"{best['scores'][name]:.4f}" for name in names)
+        rows.append([str(result["seed"]), f"{best['epoch']:g}", *scores])
     mean = f"{summary['metric']}: {summary['mean']:.4f}"
     if summary["standard_deviation"] is not None:
         mean += (
@@ -82,13 +74,22 @@ def format_results(summary):
             f"{summary['standard_deviation']:.4f}, "
             f"{summary['minimum']:.4f} to {summary['maximum']:.4f}"
         )
-    lines += ["", mean]
-    for source, scores in summary["final"].items():
-        shown = ", ".join(f"{name} {v:.4f}" for name, v in scores.items())
-        lines += ["", f"The best model on {source}: {shown}"]
-    notes = summary["metric_notes"].items()
-    lines += ["", *(f"- {name}: {note}" for name, note in notes)]
-    return "\n".join(lines).rstrip() + "\n"
+    final = [
+        f"The best model on {source}: "
+        + ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        for source, scores in summary["final"].items()
+    ]
+    notes = [f"- {x}: {note}" for x, note in summary["metric_notes"].items()]
+    paragraphs = [
+        f"# {summary['command']}",
+        f"{summary['data']}, from {summary['preset']}. The best evaluation of "
+        f"each seed, selected by {summary['metric']}:",
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        mean,
+        *final,
+        *(["\n".join(notes)] if notes else []),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def write_card(folder, args, training_data, scores):

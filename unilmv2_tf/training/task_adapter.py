@@ -12,17 +12,10 @@ class TaskAdapter:
     """The examples of a fine-tuning, and models, batches and scores for them.
 
     A subclass sets `command`, `task_cls` and `metric`, which selects the best
-    weights, and defines:
-
-        read(source, split): reads `Examples`.
-        describe(): lines for the user about the examples.
-        make_model(): the task with a newly initialized head.
-        compile(model, optimizer)
-        columns, lengths: a dict of arrays and an int array, a row for each
-            training example.
-        rows_of(seed): function from a batch of `columns` to what `fit` takes.
-        predict(model, examples): predictions with `write(folder)`,
-            `can_be_scored` and `scores(metrics)`.
+    weights, and defines `read(source, split)`, `describe()` (lines for the
+    user), `make_model()`, `compile(model, optimizer)`, `columns` and `lengths`
+    (a row for each training example), `rows_of(seed)` (a function from a batch
+    of columns to what `fit` takes) and `predict(model, examples)`.
     """
 
     metrics = None
