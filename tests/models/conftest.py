@@ -56,30 +56,40 @@ def randomize():
     return assign
 
 
-@pytest.fixture
-def masked_lm(make_backbone, tokenizer):
-    """A pre-training task that takes strings, seeded and not yet compiled."""
-    keras.utils.set_random_seed(0)
-    return UniLMv2PseudoMaskedLM(
-        make_backbone(num_layers=1, dropout=0.0),
-        UniLMv2PseudoMaskedLMPreprocessor(
-            tokenizer, sequence_length=16, seed=1
-        ),
+@pytest.fixture(scope="session")
+def masked_lm_preprocessor(tokenizer):
+    """One for all tests: what it compiles takes seconds."""
+    return UniLMv2PseudoMaskedLMPreprocessor(
+        tokenizer, sequence_length=16, seed=1
     )
 
 
 @pytest.fixture
-def seq_2_seq_lm(make_backbone, tokenizer):
+def masked_lm(make_backbone, masked_lm_preprocessor):
+    """A pre-training task that takes strings, seeded and not yet compiled."""
+    keras.utils.set_random_seed(0)
+    return UniLMv2PseudoMaskedLM(
+        make_backbone(num_layers=1, dropout=0.0), masked_lm_preprocessor
+    )
+
+
+@pytest.fixture(scope="session")
+def seq_2_seq_lm_preprocessor(tokenizer):
+    """One for all tests, see above."""
+    return UniLMv2Seq2SeqLMPreprocessor(
+        tokenizer,
+        encoder_sequence_length=12,
+        decoder_sequence_length=8,
+        seed=1,
+    )
+
+
+@pytest.fixture
+def seq_2_seq_lm(make_backbone, seq_2_seq_lm_preprocessor):
     """A sequence-to-sequence task that takes strings, seeded."""
     keras.utils.set_random_seed(0)
     return UniLMv2Seq2SeqLM(
-        make_backbone(num_layers=1, dropout=0.0),
-        UniLMv2Seq2SeqLMPreprocessor(
-            tokenizer,
-            encoder_sequence_length=12,
-            decoder_sequence_length=8,
-            seed=1,
-        ),
+        make_backbone(num_layers=1, dropout=0.0), seq_2_seq_lm_preprocessor
     )
 
 

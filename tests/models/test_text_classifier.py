@@ -17,8 +17,19 @@ TEXTS = ["the cat slept .", "a dog jumped .", "a quick cat .", "the lazy dog ."]
 LABELS = ["cat", "dog", "cat", "dog"]
 
 
-@pytest.fixture
-def make_classifier(make_backbone, tokenizer):
+@pytest.fixture(scope="module")
+def preprocessors(tokenizer):
+    """One with names and one without: what they compile takes seconds."""
+    return [
+        UniLMv2TextClassifierPreprocessor(
+            tokenizer, sequence_length=12, label_names=names
+        )
+        for names in (None, NAMES)
+    ]
+
+
+@pytest.fixture(scope="module")
+def make_classifier(make_backbone, preprocessors):
     """Makes a classifier that takes strings, seeded."""
 
     def make(
@@ -30,13 +41,10 @@ def make_classifier(make_backbone, tokenizer):
     ):
         keras.utils.set_random_seed(0)
         backbone = backbone or make_backbone(num_layers=1, dropout=0.0)
-        preprocessor = UniLMv2TextClassifierPreprocessor(
-            tokenizer, sequence_length=12
-        )
         return UniLMv2TextClassifier(
             backbone,
             num_classes,
-            preprocessor,
+            preprocessors[label_names == NAMES],
             label_names=label_names,
             dropout=dropout,
             **kwargs,
