@@ -34,9 +34,10 @@ def check_same_settings(output, settings):
 
 
 def _has_state(output):
+    patterns = ("**/checkpoints/*", "**/preset/*", "**/result.json", "*.lines")
     return any(
         glob.glob(os.path.join(glob.escape(output), pattern), recursive=True)
-        for pattern in ("**/checkpoints/*", "**/preset/*", "**/result.json")
+        for pattern in patterns
     )
 
 

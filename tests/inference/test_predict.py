@@ -302,6 +302,15 @@ def test_mistakes(predict, preset):
     assert "`output` must end in .jsonl" in error
 
 
+def test_chunks_of_other_settings(predict):
+    write("in.txt", "a")
+    os.mkdir("out.jsonl.parts")
+    write("out.jsonl.parts/settings.json", '{"batch_size": 9}')
+    write("out.jsonl.parts/000000000000.lines", "{}")
+    status, error, _ = predict("value", "in.txt", "--runner", "DirectRunner")
+    assert status == 2 and "started with batch_size=9 (now 32)" in error
+
+
 @pytest.mark.slow
 def test_two_workers_of_beam(models, tmp_path, monkeypatch):
     """The lines of one machine, also where some chunks exist already."""

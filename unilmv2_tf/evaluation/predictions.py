@@ -36,12 +36,10 @@ class LabelPredictions:
         labels = model.results_of(outputs)
         self.labels = np.fromiter(labels, object, len(labels))
         self.is_one_class = not (model.is_regression or model.multi_label)
-        self.columns = {}
+        self.probabilities = None
         if self.is_one_class and model.has_probabilities:
             results = model.results_of(outputs, return_probabilities=True)
-            self.columns["probability"] = [
-                round(result["probability"], 4) for result in results
-            ]
+            self.probabilities = [round(x["probability"], 4) for x in results]
 
     @property
     def can_be_scored(self):
@@ -61,8 +59,9 @@ class LabelPredictions:
             "index": self.examples["id"],
             "prediction": _shown(self.labels),
             "label": _shown(labels),
-            **self.columns,
         }
+        if self.probabilities is not None:
+            columns["probability"] = self.probabilities
         _write_tsv(os.path.join(folder, "predictions.tsv"), columns)
         if self.is_one_class and self.can_be_scored:
             try_plot(
@@ -255,6 +254,14 @@ def metrics_of(source, names, first=None, multi_label=False):
     return tuple(dict.fromkeys(metrics))
 
 
+def unknown_labels(examples, names):
+    """Lists the labels that are not among names; "" is not published."""
+    labels = examples["label"].tolist()
+    if has_label_lists(examples):
+        labels = itertools.chain(*labels)
+    return sorted({str(label) for label in labels} - {*names, ""})
+
+
 def check_known(examples, names, what):
     """Raises ValueError if a label is not among the classes of a model."""
     unknown = unknown_labels(examples, names)
@@ -266,44 +273,29 @@ def check_known(examples, names, what):
         )
 
 
-def unknown_labels(examples, names):
-    """Lists the labels that are not among names; "" is not published."""
-    labels = examples["label"].tolist()
-    if has_label_lists(examples):
-        labels = itertools.chain(*labels)
-    return sorted({str(label) for label in labels} - {*names, ""})
-
-
 def name_classes(model, examples, label_names=None):
     """Gives a classifier the names of its classes, or ids if it has none."""
-    labels = examples["label"]
     if has_label_lists(examples) != model.multi_label:
         raise ValueError(
             "`data` must have "
             + ("lists of labels" if model.multi_label else "one label a text")
-            + f", as the model predicts. Received: {labels[0]!r}"
+            + f", as the model predicts. Received: {examples['label'][0]!r}"
         )
     if model.is_regression:
         return
-    num_classes = model.num_classes
-    if label_names is not None and len(label_names) != num_classes:
+    count = model.num_classes
+    ids = [str(i) for i in range(count)]
+    names = label_names or model.label_names or ids
+    unknown = unknown_labels(examples, names)
+    if len(names) != count or (names is ids and unknown):
         raise ValueError(
-            f"`label_names` must be {num_classes} names, in the order of the "
-            f"classes of the model. Received: label_names={label_names}"
+            f"`label_names` must be {count} names, those of the model's "
+            f"classes in their order. Received: label_names={label_names}, a "
+            f"preset with {model.label_names or 'no names'}, and labels such "
+            f"as {', '.join(unknown[:count])}. Give for example --label_names "
+            f"'[{','.join(unknown[:count])}]', in the order of the training; "
+            f"labels that are ids below {count} need no names"
         )
-    names = label_names or model.label_names
-    if names is None:
-        names = [str(i) for i in range(num_classes)]
-        unknown = unknown_labels(examples, names)
-        if unknown:
-            raise ValueError(
-                f"`label_names` must name the {num_classes} classes of the "
-                "model in their order: the preset has no names, and not all "
-                f"labels of the data are ids below {num_classes}. Received: "
-                f"label_names=None, the label {unknown[0]!r}. Add for example "
-                f"--label_names '[{','.join(unknown[:num_classes])}]', in the "
-                "order of training"
-            )
     model.preprocessor.label_names = names
     check_known(examples, names, "data")
 
