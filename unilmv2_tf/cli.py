@@ -12,87 +12,71 @@ import warnings
 
 from unilmv2_tf import __version__
 
-# Command -> (module, function, one line of help). A module is imported when its
+# Command -> (module:function, one line of help). A module is imported when its
 # command runs, so that help and errors appear at once.
 COMMANDS = {
     "quickstart": (
-        "unilmv2_tf.quickstart",
-        "quickstart",
+        "quickstart:quickstart",
         "pre-train, fine-tune, export and query a small model in minutes",
     ),
     "vocabulary": (
-        "unilmv2_tf.datasets.prepare",
-        "vocabulary",
+        "datasets.prepare:vocabulary",
         "learn a WordPiece vocabulary from text",
     ),
     "prepare": (
-        "unilmv2_tf.datasets.prepare",
-        "prepare",
+        "datasets.prepare:prepare",
         "tokenize a corpus into token shards for pre-training",
     ),
     "pretrain": (
-        "unilmv2_tf.training.pretrain",
-        "pretrain_command",
+        "training.pretrain:pretrain_command",
         "pre-train on token shards; resumes an interrupted run",
     ),
     "finetune classify": (
-        "unilmv2_tf.training.finetune",
-        "finetune_classify",
+        "training.finetune:finetune_classify",
         "fine-tune for classification or regression of texts or pairs",
     ),
     "finetune answer": (
-        "unilmv2_tf.training.finetune",
-        "finetune_answer",
+        "training.finetune:finetune_answer",
         "fine-tune to answer questions with spans of a passage",
     ),
     "finetune seq2seq": (
-        "unilmv2_tf.training.finetune",
-        "finetune_seq2seq",
+        "training.finetune:finetune_seq2seq",
         "fine-tune for text to text: summaries, questions, names",
     ),
     "evaluate": (
-        "unilmv2_tf.evaluation.evaluate",
-        "evaluate",
+        "evaluation.evaluate:evaluate",
         "score a fine-tuned model on labeled data",
     ),
     "generate": (
-        "unilmv2_tf.inference.generate",
-        "generate",
+        "inference.generate:generate",
         "generate a text for each line of a file or a stream",
     ),
     "predict": (
-        "unilmv2_tf.inference.predict",
-        "predict",
+        "inference.predict:predict",
         "classify the texts, or answer the questions, of a file or a stream",
     ),
     "convert": (
-        "unilmv2_tf.checkpoints.convert",
-        "convert",
+        "checkpoints.convert:convert",
         "convert a checkpoint to a preset, or a preset to a checkpoint",
     ),
     "inspect": (
-        "unilmv2_tf.checkpoints.inspect_model",
-        "inspect_model",
+        "checkpoints.inspect_model:inspect_model",
         "describe a preset or a checkpoint",
     ),
     "export": (
-        "unilmv2_tf.serving.export_command",
-        "export",
+        "serving.export_command:export",
         "export a preset for TensorFlow Serving, and check the export",
     ),
     "check-export": (
-        "unilmv2_tf.serving.export_command",
-        "check_export",
+        "serving.export_command:check_export",
         "check and time an export in a process without this package",
     ),
     "show-mask": (
-        "unilmv2_tf.plots.mask_plots",
-        "show_mask_command",
+        "plots.mask_plots:show_mask_command",
         "draw the attention mask of a masked sentence",
     ),
     "show-attention": (
-        "unilmv2_tf.inference.generate",
-        "show_attention",
+        "inference.generate:show_attention",
         "draw the attention of a generated text",
     ),
 }
@@ -114,17 +98,11 @@ def main(arguments=None):
     if arguments[0] == "--version":
         print(__version__)
         return 0
-    command = next(
-        (
-            name
-            for name in COMMANDS
-            if arguments[: len(name.split())] == name.split()
-        ),
-        None,
-    )
-    if command is None:
-        return _unknown(arguments)
-    return _run(command, arguments[len(command.split()) :])
+    for length in (1, 2):
+        command = " ".join(arguments[:length])
+        if command in COMMANDS:
+            return _run(command, arguments[length:])
+    return _unknown(arguments)
 
 
 def _unknown(arguments):
@@ -212,8 +190,10 @@ def _parser(command):
                 _fail(self.prog, f"{text} (see {self.prog} --help)")
             )
 
-    module, name, help_line = COMMANDS[command]
-    function = getattr(importlib.import_module(module), name)
+    entry_point, help_line = COMMANDS[command]
+    module, name = entry_point.split(":")
+    module = importlib.import_module(f"unilmv2_tf.{module}")
+    function = getattr(module, name)
     parser = OneLineParser(
         prog=f"unilmv2 {command}",
         description=help_line[0].upper() + help_line[1:] + ".",
@@ -258,7 +238,7 @@ def _parser(command):
 def _overview(commands=tuple(COMMANDS)):
     width = max(len(command) for command in commands)
     lines = [
-        f"  {command:{width}}  {COMMANDS[command][2]}" for command in commands
+        f"  {command:{width}}  {COMMANDS[command][1]}" for command in commands
     ]
     return "\n".join(
         [

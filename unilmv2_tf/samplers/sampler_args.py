@@ -4,16 +4,7 @@ import dataclasses
 import shlex
 from typing import Literal
 
-# Name -> class, in this package or in `keras_hub.samplers`.
-_CLASS_NAMES = {
-    "beam": "BeamSearchSampler",
-    "contrastive": "ContrastiveSampler",
-    "greedy": "GreedySampler",
-    "random": "RandomSampler",
-    "speculative": "SpeculativeSampler",
-    "top_k": "TopKSampler",
-    "top_p": "TopPSampler",
-}
+_NAMES = "beam contrastive greedy random speculative top_k top_p".split()
 
 
 def get_sampler(identifier):
@@ -45,16 +36,14 @@ def get_sampler(identifier):
 
     from unilmv2_tf.samplers.beam_search_sampler import BeamSearchSampler
 
-    if not isinstance(identifier, str):
-        return keras_hub.samplers.get(identifier)
-    if identifier not in _CLASS_NAMES:
+    if isinstance(identifier, str) and identifier not in _NAMES:
         raise ValueError(
-            f"`sampler` must be one of {', '.join(_CLASS_NAMES)}. Received: "
+            f"`sampler` must be one of {', '.join(_NAMES)}. Received: "
             f"sampler={identifier!r}"
         )
     if identifier == "beam":
         return BeamSearchSampler()
-    return getattr(keras_hub.samplers, _CLASS_NAMES[identifier])()
+    return keras_hub.samplers.get(identifier)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -132,12 +121,21 @@ class SamplerArgs:
                 range, or the vocabulary cannot spell a word.
         """
         default = base if self.sampler is None else get_sampler(self.sampler)
+        # The other options of the same sampler are kept.
+        default = base if type(default) is type(base) else default
         config = default.get_config()
-        if type(default) is type(base):
-            config = base.get_config()
         for name, value in self._arguments(tokenizer).items():
             if name not in config:
-                self._raise_unknown(name, value, default)
+                names = ("beam", "greedy", "random", "top_k", "top_p")
+                others = [
+                    x for x in names if name in get_sampler(x).get_config()
+                ]
+                preset = f"{type(default).__name__}, the sampler of the preset"
+                raise ValueError(
+                    f"`{name}` is not an option of {self.sampler or preset}. "
+                    f"Received: {name}={value}. Remove it, or use --sampler "
+                    f"{' or '.join(others)}"
+                )
             config[name] = value
         if config.get("seed", 0) is None:
             config["seed"] = 0
@@ -167,20 +165,6 @@ class SamplerArgs:
                 "forbidden_words", forbidden, tokenizer
             )
         return arguments
-
-    def _raise_unknown(self, name, value, sampler):
-        others = [
-            other
-            for other in ("beam", "greedy", "random", "top_k", "top_p")
-            if name in get_sampler(other).get_config()
-        ]
-        which = self.sampler or (
-            f"{type(sampler).__name__}, the sampler of the preset"
-        )
-        raise ValueError(
-            f"`{name}` is not an option of {which}. Received: {name}={value}. "
-            f"Remove it, or use --sampler {' or '.join(others)}"
-        )
 
 
 # Default of the commands: the sampler that is saved in the preset.
