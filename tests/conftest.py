@@ -52,5 +52,5 @@ def small_docstrings(tmp_path_factory):
         patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))
         names = ["pydoc_data", "numpy"]
         patch.setattr(docstrings, "extract", lambda: extract(names))
-        docstrings.documents()
+        docstrings.load_examples()
         yield

@@ -1,5 +1,6 @@
 """The grammar of data arguments, for all kinds of records."""
 
+import functools
 import json
 import pathlib
 
@@ -63,16 +64,28 @@ def test_pairs_have_the_keys_of_the_preprocessor(folder):
 
 def test_files_and_corpora_can_be_mixed(folder):
     dataset = load_pairs(["docstrings:summaries", str(folder / "d.tsv")])
-    assert len(dataset) == len(docstrings.summary_pairs()) + 1
+    assert len(dataset) == len(docstrings.load_examples("summaries")) + 1
     assert texts(dataset, "decoder_text")[-1] == "six"
 
 
 @pytest.mark.parametrize(
     ("load", "source", "function"),
     [
-        (load_documents, "docstrings:", docstrings.documents),
-        (load_pairs, "docstrings:arguments", docstrings.argument_pairs),
-        (load_pairs, "docstrings:summaries", docstrings.summary_pairs),
+        (
+            load_documents,
+            "docstrings:",
+            functools.partial(docstrings.load_examples, ""),
+        ),
+        (
+            load_pairs,
+            "docstrings:arguments",
+            functools.partial(docstrings.load_examples, "arguments"),
+        ),
+        (
+            load_pairs,
+            "docstrings:summaries",
+            functools.partial(docstrings.load_examples, "summaries"),
+        ),
     ],
 )
 def test_the_embedded_corpus_by_name(load, source, function):

@@ -1,3 +1,4 @@
+import functools
 import os
 import re
 
@@ -22,21 +23,23 @@ def sources(function, split):
 
 
 def test_documents_of_the_splits_share_no_words():
-    train = {words(text) for text in texts(docstrings.documents(), "text")}
+    train = {
+        words(text) for text in texts(docstrings.load_examples(""), "text")
+    }
     held = [
         words(text)
-        for text in texts(docstrings.documents("validation"), "text")
+        for text in texts(docstrings.load_examples("", "validation"), "text")
     ]
     assert len(train) > 1000 and len(held) > 20
     assert not train.intersection(held)
-    assert len(train) == len(docstrings.documents())
+    assert len(train) == len(docstrings.load_examples(""))
 
 
 def test_no_summary_line_stands_in_both_splits():
     first = {
         split: {
             words(text.split("\n")[0])
-            for text in texts(docstrings.documents(split), "text")
+            for text in texts(docstrings.load_examples("", split), "text")
             if ". " not in text.split("\n")[0]
         }
         for split in ("train", "validation")
@@ -45,7 +48,11 @@ def test_no_summary_line_stands_in_both_splits():
 
 
 @pytest.mark.parametrize(
-    "function", [docstrings.argument_pairs, docstrings.summary_pairs]
+    "function",
+    [
+        functools.partial(docstrings.load_examples, "arguments"),
+        functools.partial(docstrings.load_examples, "summaries"),
+    ],
 )
 def test_sources_of_validation_pairs_are_new_words(function):
     train = {words(text) for text in sources(function, "train")}
@@ -57,15 +64,21 @@ def test_sources_of_validation_pairs_are_new_words(function):
 @pytest.mark.parametrize(
     ("function", "key"),
     [
-        (docstrings.argument_pairs, "encoder_text"),
-        (docstrings.summary_pairs, "decoder_text"),
+        (
+            functools.partial(docstrings.load_examples, "arguments"),
+            "encoder_text",
+        ),
+        (
+            functools.partial(docstrings.load_examples, "summaries"),
+            "decoder_text",
+        ),
     ],
 )
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_pairs_come_from_documents_of_their_split(function, key, split):
     corpus = " ".join(
         " ".join(words(text))
-        for text in texts(docstrings.documents(split), "text")
+        for text in texts(docstrings.load_examples("", split), "text")
     )
     found = [
         " ".join(words(text)) in corpus
@@ -78,7 +91,7 @@ def test_pairs_come_from_documents_of_their_split(function, key, split):
 def test_argument_names_are_identifiers_and_pairs_are_unique():
     pairs = [
         (record["encoder_text"], record["decoder_text"].decode())
-        for record in docstrings.argument_pairs().as_numpy_iterator()
+        for record in docstrings.load_examples("arguments").as_numpy_iterator()
     ]
     assert len(set(pairs)) == len(pairs) > 1000
     assert all(name.isidentifier() for _, name in pairs)
@@ -87,7 +100,11 @@ def test_argument_names_are_identifiers_and_pairs_are_unique():
 
 @pytest.mark.parametrize(
     "function",
-    [docstrings.documents, docstrings.argument_pairs, docstrings.summary_pairs],
+    [
+        functools.partial(docstrings.load_examples, ""),
+        functools.partial(docstrings.load_examples, "arguments"),
+        functools.partial(docstrings.load_examples, "summaries"),
+    ],
 )
 def test_unknown_splits_are_refused(function):
     with pytest.raises(ValueError, match=r"'train' or 'validation'.*'test'"):
@@ -122,7 +139,7 @@ def load_anew():
     """Loads the corpus as a new process does."""
     docstrings._corpus.cache_clear()
     docstrings._examples_by_split.cache_clear()
-    return texts(docstrings.documents(), "text")
+    return texts(docstrings.load_examples(""), "text")
 
 
 def test_the_second_time_comes_from_the_file(calls):

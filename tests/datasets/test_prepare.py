@@ -116,7 +116,7 @@ def test_a_full_disk():
     )
     error = process.communicate()[1].splitlines()[-1]
     assert process.returncode == 2
-    assert "disk is full: File too large" in error
+    assert "File too large" in error and "disk is full" in error
     assert left() == []
 
 
@@ -130,7 +130,7 @@ def test_a_run_that_is_ended(sign):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
-    while not [name for name in os.listdir(".") if name.endswith(".tmp")]:
+    while not [name for name in os.listdir(".") if name.endswith(".part")]:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     # Both workers have been started, and nothing is done.
@@ -145,9 +145,7 @@ def test_a_run_that_is_ended(sign):
     assert "shards" not in left()
     if sign == signal.SIGINT:
         assert process.returncode == 130 and "interrupted" in error
-        assert left() == []
-    else:
-        assert all(name.startswith(".shards.") for name in left())
+    assert all(name.startswith(".shards.") for name in left())
     again = run("--num_workers=1")
     assert again.wait() == 0
     assert left() == ["shards"]

@@ -12,6 +12,8 @@ import tensorflow_datasets as tfds
 from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import load_documents
 from unilmv2_tf.datasets import open_token_shards
+from unilmv2_tf.datasets import shard_plan
+from unilmv2_tf.datasets import shard_writing
 from unilmv2_tf.datasets.prepare import prepare
 from unilmv2_tf.datasets.shard_plan import plan_shards
 from unilmv2_tf.datasets.shard_writing import write_token_shards
@@ -61,10 +63,9 @@ def hashes(folder):
 
 
 def stored_rows(folder, split):
-    dataset = tfds.builder_from_directory(str(folder)).as_dataset(
-        split=split, read_config=tfds.ReadConfig(interleave_cycle_length=1)
-    )
-    return np.stack([row["token_ids"] for row in dataset.as_numpy_iterator()])
+    paths = sorted(glob.glob(f"{folder}/token_shards-{split}.tfrecord-*"))
+    rows = tf.data.TFRecordDataset(paths).as_numpy_iterator()
+    return np.stack([np.frombuffer(row, np.uint16) for row in rows])
 
 
 def test_rows_are_those_of_pack_documents(one_process, corpus, tokenizer):
@@ -187,7 +188,7 @@ def test_docstrings_keep_their_own_split(tmp_path, tokenizer):
         plan_shards("docstrings:"), tokenizer, tmp_path / "shards", 128
     )["splits"]
     for split in ("train", "validation"):
-        number = len(docstrings.documents(split))
+        number = len(docstrings.load_examples("", split))
         assert counted[split]["documents"] == number
 
 
@@ -255,6 +256,68 @@ def test_wrong_arguments(keywords, message, tmp_path, tokenizer, corpus):
     with pytest.raises(ValueError, match=message):
         write_token_shards(
             plan_shards(corpus), tokenizer, tmp_path / "shards", **keywords
+        )
+
+
+def test_an_interrupted_run_resumes(
+    one_process, corpus, tokenizer, tmp_path, monkeypatch
+):
+    made = []
+
+    def make(job, function=shard_writing._make_rows):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(job.path)
+        return function(job)
+
+    def write(share=0.05):
+        return write_token_shards(
+            plan_shards(corpus),
+            tokenizer,
+            tmp_path / "shards",
+            sequence_length=64,
+            validation_share=share,
+        )
+
+    monkeypatch.setattr(shard_writing, "_make_rows", make)
+    with pytest.raises(KeyboardInterrupt, match="resumes after them"):
+        write()
+    assert os.listdir(tmp_path) == [".shards.part"]
+    monkeypatch.undo()
+    kept = os.stat(made[0]).st_ino
+    write()
+    assert hashes(tmp_path / "shards") == hashes(one_process)
+    name = os.path.basename(made[0])
+    assert os.stat(tmp_path / "shards" / name).st_ino == kept
+    assert os.listdir(tmp_path) == ["shards"]
+
+
+def test_other_settings_begin_again(corpus, tokenizer, tmp_path):
+    part = tmp_path / ".shards.part"
+    part.mkdir()
+    (part / "settings.json").write_text("[]")
+    (part / "token_shards-train.tfrecord-00000-of-00003.json").write_text("3")
+    write_token_shards(
+        plan_shards(corpus), tokenizer, tmp_path / "shards", 64, 0
+    )
+    assert open_token_shards(tmp_path / "shards").num_rows("train") > 100
+
+
+def test_a_file_without_an_empty_line(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(shard_plan, "MAX_DOCUMENT_BYTES", 20_000)
+    path = tmp_path / "a.txt"
+    path.write_text("some words of a line\n" * 20_000)
+    with pytest.warns(UserWarning, match=r"a\.txt has no empty line.*sed G"):
+        plan = plan_shards(path)
+    # Cut between lines, so that several processes have work.
+    assert len(plan) == 4
+    counted = write_token_shards(plan, tokenizer, tmp_path / "shards", 64, 0)
+    assert counted["documents"] == 4
+    assert counted["tokens"] == 20_000 * len("somewordsofaline")
+    (tmp_path / "b.txt").write_text("one document\nof two lines")
+    with pytest.raises(ValueError, match="end at empty lines"):
+        write_token_shards(
+            plan_shards(tmp_path / "b.txt"), tokenizer, tmp_path / "other"
         )
 
 

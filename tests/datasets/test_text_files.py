@@ -45,7 +45,7 @@ def test_documents_are_separated_by_empty_lines(tmp_path):
     assert rows(path, "documents") == [("one\ntwo",), ("three",), ("four",)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(
         st.sampled_from(["", " ", "\t\v", "a", " b c ", "\ufeff", "é\u3000"]),
@@ -65,7 +65,7 @@ def test_documents_of_any_lines(tmp_path_factory, lines, end):
             load_documents(str(path))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -45,10 +45,9 @@ def test_no_such_folder(tmp_path):
         open_token_shards(tmp_path / "missing")
 
 
-@pytest.mark.parametrize("name", ["dataset_info.json", "metadata.json"])
-def test_another_folder(copy, name):
-    (copy / name).unlink()
-    with pytest.raises(ValueError, match=rf"{name}.*interrupted"):
+def test_another_folder(copy):
+    (copy / "metadata.json").unlink()
+    with pytest.raises(ValueError, match=r"metadata\.json.*interrupted"):
         open_token_shards(copy)
 
 

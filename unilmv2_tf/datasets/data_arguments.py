@@ -19,40 +19,22 @@ before training starts; other files are read into memory.
 
 import itertools
 import os
-import re
 
 import tensorflow as tf
 
-from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import record_files
 from unilmv2_tf.datasets import squad_files
 from unilmv2_tf.datasets import text_files
 from unilmv2_tf.datasets import tfds_data
 from unilmv2_tf.datasets.corpus.docstring_extraction import PACKAGES
 from unilmv2_tf.datasets.glue import find_glue_task
-from unilmv2_tf.datasets.splits import SPLITS
-from unilmv2_tf.datasets.splits import take_split
+from unilmv2_tf.datasets.source_reading import check_docstrings
+from unilmv2_tf.datasets.source_reading import list_sources
+from unilmv2_tf.datasets.source_reading import load_all
+from unilmv2_tf.datasets.source_reading import load_one
+from unilmv2_tf.datasets.source_reading import split_scheme
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
-_DOCUMENTS_AT_ONCE = 64
 Source = str | os.PathLike | list[str | os.PathLike]
-_TFDS_READERS = {
-    "documents": tfds_data.read_documents,
-    "pairs": tfds_data.read_pairs,
-    "labeled examples": tfds_data.read_labeled,
-    "questions": tfds_data.read_questions,
-}
-# By kind: from what follows `docstrings:` to a function of a split.
-_DOCSTRINGS = {
-    "documents": {"": docstrings.documents},
-    "pairs": {
-        "arguments": docstrings.argument_pairs,
-        "summaries": docstrings.summary_pairs,
-        "questions": docstrings.argument_questions,
-    },
-    "labeled examples": {"packages": docstrings.package_texts},
-    "questions": {"questions": docstrings.argument_questions},
-}
 
 
 def load_documents(source: Source, split: str | None = None) -> tf.data.Dataset:
@@ -92,8 +74,8 @@ def load_documents(source: Source, split: str | None = None) -> tf.data.Dataset:
     b'The first\\ndocument.'
     b'The second.'
     """
-    return _concatenate(
-        source, split, lambda one: _load_one(one, split, "documents")
+    return load_all(
+        source, split, lambda one: load_one(one, split, "documents")
     )
 
 
@@ -146,15 +128,15 @@ def load_pairs(
     def load(one):
         if _has_questions(one):
             # Split by passage, before passages are joined with answers.
-            questions = _load_one(
+            questions = load_one(
                 one, split, "questions", skip_misfits=skip_misfits
             )
             return squad_files.question_generation_pairs(one, questions)
-        return _load_one(
+        return load_one(
             one, split, "pairs", quoting=quoting, skip_misfits=skip_misfits
         )
 
-    return _concatenate(source, split, load)
+    return load_all(source, split, load)
 
 
 def load_labeled(
@@ -224,12 +206,10 @@ def load_labeled(
         return dataset
 
     options = dict(task=task, quoting=quoting, skip_misfits=skip_misfits)
-    return _concatenate(
+    return load_all(
         source,
         split,
-        lambda one: _load_one(
-            one, split, "labeled examples", finish, **options
-        ),
+        lambda one: load_one(one, split, "labeled examples", finish, **options),
     )
 
 
@@ -266,7 +246,7 @@ def label_names(
     >>> label_names("tfds:glue/stsb") is None
     True
     """
-    sources = _list_sources(source)
+    sources = list_sources(source)
     options = dict(task=task, quoting=quoting, skip_misfits=skip_misfits)
     found = [_label_names(one, options) for one in sources]
     if None in found:
@@ -315,153 +295,13 @@ def load_questions(
         Rajpurkar et al., "Know What You Don't Know: Unanswerable Questions
         for SQuAD" (2018).
     """
-    return _concatenate(
+    return load_all(
         source,
         split,
-        lambda one: _load_one(
+        lambda one: load_one(
             one, split, "questions", skip_misfits=skip_misfits
         ),
     )
-
-
-def _read_file(path, kind, options):
-    if kind == "documents":
-        return _documents_of_file(path)
-    if kind == "questions":
-        return squad_files.questions_dataset(
-            squad_files.read_squad_file(path, **options)
-        )
-    if kind == "pairs":
-        columns = record_files.read_pairs_file(path, **options)
-        return tf.data.Dataset.from_tensor_slices(columns)
-    columns = record_files.read_labeled_file(path, **options)
-    if "label" in columns:
-        labels = columns.pop("label")
-        return tf.data.Dataset.from_tensor_slices((columns, labels))
-    labels = tf.ragged.constant(columns.pop("labels"), tf.string, ragged_rank=1)
-    # Ragged slices become tensors, as load_labeled describes them.
-    return tf.data.Dataset.from_tensor_slices((columns, labels)).map(
-        lambda record, labels: (record, tf.identity(labels))
-    )
-
-
-def _documents_of_file(path):
-    # The first pass finds what is wrong, which inside a dataset would be
-    # reported late and as an error of TensorFlow.
-    count = sum(is_start for _, is_start in text_files.read_texts(path))
-    if not count:
-        raise ValueError(f"{path} is empty: it has no documents")
-
-    def batches():
-        documents = text_files.read_documents(path)
-        while batch := list(itertools.islice(documents, _DOCUMENTS_AT_ONCE)):
-            yield {"text": batch}
-
-    # A call of Python for each document would take 0.4 ms.
-    dataset = tf.data.Dataset.from_generator(
-        batches, output_signature={"text": tf.TensorSpec((None,), tf.string)}
-    )
-    return dataset.unbatch().apply(
-        tf.data.experimental.assert_cardinality(count)
-    )
-
-
-def _load_one(one, split, kind, finish=None, **options):
-    """Loads a source; `finish` is applied to it before it is split."""
-    scheme, name = split_scheme(one)
-    has_split = split is None
-    if scheme == "docstrings":
-        dataset = docstring_source(one, name, kind)(split or "train")
-        has_split = True
-    elif scheme == "tfds":
-        name, named = tfds_data.split_place(name)
-        builder = tfds_data.open_builder(name)
-        chosen, has_split = tfds_data.choose_split(name, builder, named, split)
-        dataset = _TFDS_READERS[kind](name, builder, chosen)
-    else:
-        paths = text_files.find_files(name)
-        for path in paths:
-            text_files.extension_of(path, kind)
-        dataset = _join(
-            paths, [_read_file(path, kind, options) for path in paths]
-        )
-    if finish is not None:
-        dataset = finish(one, dataset)
-    return dataset if has_split else take_split(one, dataset, split)
-
-
-def split_scheme(source):
-    """Splits a source into scheme and name; the scheme of a path is empty."""
-    if not isinstance(source, str | os.PathLike):
-        raise ValueError(
-            "`source` must be a string, a path or a list of them. "
-            f"Received: source={source!r} of type {type(source).__name__}"
-        )
-    source = os.fspath(source)
-    scheme = _SCHEME.fullmatch(source)
-    if not scheme or os.path.exists(source):
-        return "", source
-    if scheme[1] not in ("docstrings", "tfds"):
-        raise ValueError(
-            f"{source!r} begins with the unknown scheme '{scheme[1]}:'. Known: "
-            "docstrings: and docstrings:KIND (the embedded corpus), "
-            "tfds:NAME/CONFIG:SPLIT, and paths that end in .txt, .jsonl, .tsv "
-            "or .json"
-        )
-    return scheme[1], scheme[2]
-
-
-def docstring_source(source, name, kind="documents"):
-    """Returns the function of the embedded corpus for `docstrings:name`."""
-    if name not in _DOCSTRINGS[kind]:
-        known = [f"docstrings:{name}" for name in _DOCSTRINGS[kind]]
-        raise ValueError(
-            f"{source!r} holds no {kind}. In the embedded corpus these are in "
-            f"{', '.join(known)}"
-        )
-    return _DOCSTRINGS[kind][name]
-
-
-def _concatenate(source, split, load):
-    """Loads each source with a function and joins the datasets."""
-    if split is not None and split not in SPLITS:
-        raise ValueError(
-            "`split` must be 'train', 'validation' or None. "
-            f"Received: split={split!r}"
-        )
-    sources = _list_sources(source)
-    return _join(sources, [load(one) for one in sources])
-
-
-def _list_sources(source):
-    sources = list(source) if isinstance(source, list | tuple) else [source]
-    if not sources:
-        raise ValueError(
-            "`source` must name at least one file or corpus. Received: "
-            f"source={source!r}"
-        )
-    return sources
-
-
-def _join(names, datasets):
-    joined = datasets[0]
-    for name, dataset in zip(names[1:], datasets[1:]):
-        if dataset.element_spec != joined.element_spec:
-            raise ValueError(
-                "`source` must name sources of one kind of record. Received: "
-                f"{names[0]} with {_columns_of(joined)}, "
-                f"{name} with {_columns_of(dataset)}. Labels of files "
-                "can be made of one kind with --task classify or regress"
-            )
-        joined = joined.concatenate(dataset)
-    return joined
-
-
-def _columns_of(dataset):
-    spec = dataset.element_spec
-    record, *label = spec if isinstance(spec, tuple) else (spec,)
-    types = [f"labels of type {spec.dtype.name}" for spec in label]
-    return " and ".join([", ".join(record), *types])
 
 
 def _has_questions(source):
@@ -481,7 +321,7 @@ def _label_names(source, options):
         builder = tfds_data.open_builder(name)
         return tfds_data.find_labeled_columns(name, builder)[2]
     if scheme == "docstrings":
-        docstring_source(source, name, "labeled examples")
+        check_docstrings(source, name, "labeled examples")
         return list(PACKAGES)
     labels = set()
     for path in text_files.find_files(name):

@@ -77,11 +77,7 @@ def opening_prose(text, max_words=None):
 
 
 def by_split(documents, examples_of):
-    """Makes the examples of both splits, tuples of strings, each once.
-
-    `examples_of(document)` yields tuples whose first string is what a model
-    reads. Their order is mixed, because those of one document are similar.
-    """
+    """Makes the examples of both splits, tuples of strings, each once."""
     found = {split: {} for split in SPLITS}
     for document in documents:
         examples = found[split_of(document)]
@@ -130,12 +126,7 @@ def package_texts_of(document):
 
 
 def argument_questions_of(document):
-    """Yields answer, question and passage for the arguments of a document.
-
-    The answer is the description of an argument; the passage is the document
-    around it, of 150 estimated WordPieces at most. Arguments that are
-    documented twice are left out.
-    """
+    """Yields answer, question and passage for the arguments of a document."""
     if not document["arguments"]:
         return
     *_, owner, function = ["", *document["name"].split(".")]
@@ -162,11 +153,7 @@ def argument_questions_of(document):
 
 
 def _lines_around(item, num_pieces, share_before):
-    """Returns a slice of as many lines around one as may be in a passage.
-
-    How many come before it varies, in thousandths of what is left, so that no
-    position of an answer is more likely than others.
-    """
+    """Returns a slice of as many lines around one as may be in a passage."""
     first, end = item, item + 1
     spare = _MAX_PIECES - num_pieces[item]
     before = spare * share_before // 1000

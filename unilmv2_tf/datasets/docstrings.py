@@ -36,60 +36,49 @@ from unilmv2_tf.filesystem import replacing
 _FORMAT = 2
 
 
-def documents(split="train"):
-    """Loads docstrings as plain text, `{"text"}`."""
-    texts = _strings(_examples("documents", split))
-    return tf.data.Dataset.from_tensor_slices({"text": texts})
+# By what follows `docstrings:`; documents themselves need no function.
+_EXAMPLES_OF = {
+    "": None,
+    # A small model learns it within minutes.
+    "arguments": docstring_examples.argument_pairs_of,
+    # Small models do not beat the first words of the body.
+    "summaries": docstring_examples.summary_pairs_of,
+    # Many docstrings of TensorFlow were copied from Keras: no model gets all.
+    "packages": docstring_examples.package_texts_of,
+    # Looking up the name finds most answers.
+    "questions": docstring_examples.argument_questions_of,
+}
 
 
-def argument_pairs(split="train"):
-    """Loads descriptions of arguments with the names of the arguments.
-
-    A task that a small model learns within minutes:
-    "Integer, the size of the vocabulary." -> "vocabulary_size".
-    """
-    return _pairs_dataset("argument_pairs", split)
-
-
-def summary_pairs(split="train"):
-    """Loads bodies of docstrings with their summary lines.
-
-    A hard task: small models trained from scratch for minutes do not beat
-    the first words of the body.
-    """
-    return _pairs_dataset("summary_pairs", split)
-
-
-def package_texts(split="train"):
-    """Loads docstrings with the packages they come from, nine classes.
-
-    The text is at most 64 words before the first section, because sections
-    show the style of a package, without the names of packages and their short
-    forms (np, tf). Many docstrings of TensorFlow were copied from Keras, so
-    that no model gets all right.
-    """
-    texts, packages = _columns("package_texts", split)
-    return tf.data.Dataset.from_tensor_slices(({"text": texts}, packages))
-
-
-def argument_questions(split="train"):
-    """Loads questions about arguments, answered by spans of docstrings.
-
-    "What is the argument axis of sum?" is answered by the description of the
-    argument. Looking up the name finds most answers: the task shows that span
-    selection works, not that a model understands.
-    """
-    examples = _examples("argument_questions", split)
-    return questions_dataset(
-        [docstring_examples.question_record(*example) for example in examples]
+def load_examples(name="", split="train"):
+    """Loads the examples that `docstrings:NAME` stands for."""
+    if split not in SPLITS:
+        raise ValueError(
+            "`split` must be 'train' or 'validation': the embedded corpus has "
+            f"no other. Received: split={split!r}"
+        )
+    examples = _examples_by_split(cache_path(), name)[split]
+    if name == "questions":
+        return questions_dataset(
+            [docstring_examples.question_record(*x) for x in examples]
+        )
+    # With the type, which TensorFlow cannot tell from an empty list.
+    if not name:
+        columns = {"text": tf.constant(examples, tf.string)}
+        return tf.data.Dataset.from_tensor_slices(columns)
+    sources, targets = (
+        tf.constant([example[i] for example in examples], tf.string)
+        for i in range(2)
     )
+    if name == "packages":
+        columns = {"text": sources}, targets
+    else:
+        columns = {"encoder_text": sources, "decoder_text": targets}
+    return tf.data.Dataset.from_tensor_slices(columns)
 
 
 def cache_path():
-    """Returns the cache file for the packages as they are installed now.
-
-    Its name has a digest of their versions: an upgrade makes a new file.
-    """
+    """Returns the cache file for the packages as they are installed now."""
     folder = os.environ.get("UNILMV2_CACHE")
     folder = folder or os.path.join("~", ".cache", "unilmv2_tf")
     key = json.dumps([_FORMAT, package_versions()])
@@ -100,28 +89,11 @@ def cache_path():
     )
 
 
-_EXAMPLES_OF = {
-    "argument_pairs": docstring_examples.argument_pairs_of,
-    "summary_pairs": docstring_examples.summary_pairs_of,
-    "package_texts": docstring_examples.package_texts_of,
-    "argument_questions": docstring_examples.argument_questions_of,
-}
-
-
-def _examples(kind, split):
-    if split not in SPLITS:
-        raise ValueError(
-            "`split` must be 'train' or 'validation': the embedded corpus has "
-            f"no other. Received: split={split!r}"
-        )
-    return _examples_by_split(cache_path(), kind)[split]
-
-
-@functools.lru_cache(maxsize=len(_EXAMPLES_OF) + 1)
-def _examples_by_split(path, kind):
+@functools.lru_cache(maxsize=len(_EXAMPLES_OF))
+def _examples_by_split(path, name):
     corpus = _corpus(path)
-    if kind != "documents":
-        return by_split(corpus, _EXAMPLES_OF[kind])
+    if name:
+        return by_split(corpus, _EXAMPLES_OF[name])
     texts = {split: [] for split in SPLITS}
     for document in corpus:
         texts[docstring_examples.split_of(document)].append(document["text"])
@@ -162,20 +134,3 @@ def unique_documents(corpus):
     for document in corpus:
         kept.setdefault(digest(normalize(document["text"])), document)
     return [kept[key] for key in sorted(kept)]
-
-
-def _pairs_dataset(kind, split):
-    sources, targets = _columns(kind, split)
-    return tf.data.Dataset.from_tensor_slices(
-        {"encoder_text": sources, "decoder_text": targets}
-    )
-
-
-def _columns(kind, split):
-    examples = _examples(kind, split)
-    return [_strings([example[i] for example in examples]) for i in range(2)]
-
-
-def _strings(texts):
-    # With the type, which TensorFlow cannot tell from an empty list.
-    return tf.constant(texts, tf.string)

@@ -112,11 +112,7 @@ GLUE_TASKS = {f"{task.dataset}/{task.name}": task for task in _TASKS}
 
 
 def find_glue_task(source):
-    """Returns the `GlueTask` of a source, or `None` if it is of none.
-
-    >>> find_glue_task("tfds:glue/cola:test").primary_metric
-    'matthews'
-    """
+    """Returns the `GlueTask` of a source, or `None` if it is of none."""
     if not isinstance(source, str) or not source.startswith("tfds:"):
         return None
     # A version may follow the configuration: glue/cola/2.0.0.

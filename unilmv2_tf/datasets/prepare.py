@@ -83,7 +83,7 @@ def prepare(
             runner=runner,
             runner_options=runner_options,
             overwrite=overwrite,
-            on_shard=lambda job, rows: progress.advance(),
+            on_shard=progress.advance,
         )
     for split, counts in statistics["splits"].items():
         print(

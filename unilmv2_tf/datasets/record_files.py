@@ -84,11 +84,7 @@ def read_pairs_file(path, quoting=None, skip_misfits=False):
 
 
 def read_labeled_file(path, task=None, quoting=None, skip_misfits=False):
-    """Reads a file into a dict of columns, lists.
-
-    The columns are `text`, or `text_a` and `text_b`, strings, and `label`,
-    strings (classes) or floats (values), or `labels`, lists of strings.
-    """
+    """Reads a file into a dict of columns, lists."""
     num_texts = []
 
     def check(parsed):

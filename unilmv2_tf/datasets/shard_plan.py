@@ -8,19 +8,23 @@ import dataclasses
 import functools
 import itertools
 import os
+import warnings
 from collections.abc import Callable
 
 from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import text_files
 from unilmv2_tf.datasets import tfds_data
-from unilmv2_tf.datasets.data_arguments import docstring_source
-from unilmv2_tf.datasets.data_arguments import split_scheme
+from unilmv2_tf.datasets.source_reading import check_docstrings
+from unilmv2_tf.datasets.source_reading import split_scheme
 from unilmv2_tf.datasets.splits import HASHED_BYTES
 from unilmv2_tf.datasets.splits import SPLITS
 from unilmv2_tf.datasets.splits import is_held_out
 
 MIN_SHARD_BYTES = 1_000_000
 MAX_SHARD_BYTES = 64_000_000
+# Longer documents of text files are cut between lines: else one process would
+# make all of a file without an empty line.
+MAX_DOCUMENT_BYTES = 4_000_000
 # The number of shards, unless they would be too small or too large.
 NUM_SHARDS = 64
 BATCH_BYTES = 1_000_000
@@ -28,32 +32,33 @@ BATCH_BYTES = 1_000_000
 
 @dataclasses.dataclass(frozen=True)
 class DocumentRange:
-    """Successive documents of a source: bytes of a file, or examples.
-
-    `read(start, end)` yields `(text, is_start)`, see `text_files.read_texts`.
-    Only a range of a file has a `path`. A range of the embedded corpus has the
-    `split` to which its documents belong.
-    """
+    """Successive documents of a source: bytes of a file, or examples."""
 
     source: str
     start: int
     end: int
     num_bytes: int
+    # From start and end to `(text, is_start)`, as `text_files.read_texts`.
     read: Callable
+    # Of a file.
     path: str | None = None
+    # Of the embedded corpus, which has its own.
     split: str | None = None
 
-    def cut(self, num_bytes):
-        """Cuts a range into ranges of about `num_bytes`, between documents.
+    def description(self):
+        """What identifies the range, and the version of its file."""
+        version = os.stat(self.path).st_mtime_ns if self.path else self.split
+        return [self.source, self.start, self.end, self.num_bytes, version]
 
-        A longer document makes its range longer.
-        """
+    def cut(self, num_bytes):
+        """Cuts a range into ranges of about `num_bytes`, between documents."""
         if self.path:
             borders = [self.start]
             while borders[-1] + num_bytes < self.end:
                 position = borders[-1] + num_bytes
+                limit = position + MAX_DOCUMENT_BYTES
                 borders.append(
-                    text_files.document_boundary(self.path, position)
+                    text_files.document_boundary(self.path, position, limit)
                 )
             if borders[-1] < self.end:
                 borders.append(self.end)
@@ -73,11 +78,7 @@ class DocumentRange:
 
 
 def plan_shards(sources, data_dir=None, text_key="text"):
-    """Plans the shards of training rows: a list of tuples of `DocumentRange`.
-
-    A shard has a 64th of the corpus, but at least 1 MB and at most 64 MB unless
-    a document is longer. See `prepare` for the arguments.
-    """
+    """Plans the shards of training rows, tuples of `DocumentRange`."""
     sources = sources if isinstance(sources, list | tuple) else [sources]
     if not sources:
         raise ValueError(
@@ -105,15 +106,7 @@ def num_bytes_of(shard):
 
 
 def read_batches(shard, split, validation_share):
-    """Reads the documents of a shard that belong to a split.
-
-    The split is that of `hold_out`; the embedded corpus has its own.
-
-    Yields:
-        Tuples of a source, a list of texts (bytes, about 1 MB in all) and a
-        list of bools: whether a text begins a document, or continues the one
-        before, which was too long for one text.
-    """
+    """Yields source, texts and whether each begins a document, of a split."""
     for part in shard:
         if part.split not in (None, split):
             continue
@@ -166,27 +159,37 @@ def _ranges_of(source, data_dir, text_key):
             for split, start, end, num_bytes in found
         ]  # fmt: skip
     if scheme == "docstrings":
-        docstring_source(source, name)
+        check_docstrings(source, name)
         return [_docstring_range(source, split) for split in SPLITS]
     ranges = []
     for path in text_files.find_files(name):
         text_files.extension_of(path, "documents")
         text_files.open_file(path).close()
         size = os.path.getsize(path)
+        if size > MIN_SHARD_BYTES and path.lower().endswith(".txt"):
+            if text_files.document_boundary(path, 1) == size:
+                warnings.warn(
+                    f"{path} has no empty line, where documents of text files "
+                    "end: it is one document. If every line is one, name the "
+                    "file .tsv, or put empty lines between them: sed G",
+                    stacklevel=2,
+                )
         read = functools.partial(text_files.read_texts, path)
         ranges.append(DocumentRange(str(source), 0, size, size, read, path))
     return ranges
 
 
 def _docstring_range(source, split):
-    records = docstrings.documents(split).as_numpy_iterator()
+    records = docstrings.load_examples("", split).as_numpy_iterator()
     sizes = [len(record["text"]) for record in records]
     read = functools.partial(_read_docstrings, split)
     return DocumentRange(source, 0, len(sizes), sum(sizes), read, split=split)
 
 
 def _read_docstrings(split, start, end):
-    documents = docstrings.documents(split).skip(start).take(end - start)
+    documents = (
+        docstrings.load_examples("", split).skip(start).take(end - start)
+    )
     return _texts_of(documents)
 
 

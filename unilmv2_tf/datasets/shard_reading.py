@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from unilmv2_tf.datasets.token_shards import TokenShards
 from unilmv2_tf.datasets.token_shards import open_token_shards
-from unilmv2_tf.datasets.token_shards import record_bytes
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing.random_bits import mix
 
@@ -113,12 +112,7 @@ def evaluation_batches(
     batch_size: int,
     num_rows: int | None = None,
 ) -> tf.data.Dataset:
-    """Reads token shards as batches that are the same in every pass.
-
-    Rows come in the order of the shards, at most `num_rows`, with the masks of
-    epoch 0. The last batch is filled up with empty rows whose weights are 0.
-    See `masked_batches`.
-    """
+    """Reads token shards as batches that are the same in every pass."""
     shards, available = _opened(shards, split, preprocessor)
     for name, number in (("batch_size", batch_size), ("num_rows", num_rows)):
         if number is not None and number < 1:
@@ -269,7 +263,7 @@ class _Chunks:
         per_shard = -(-self.shard_rows // chunk_rows)
         self.first_chunk = np.cumsum(per_shard) - per_shard
         self.num_chunks = int(per_shard.sum())
-        self.record_bytes = record_bytes(self.paths[0])
+        self.record_bytes = shards.record_bytes
 
     def place(self, numbers):
         """Returns shard, first row and size of chunks, int64."""
@@ -318,12 +312,7 @@ class _Chunks:
         return records.take(size).batch(size).map(decode)
 
     def _token_ids(self, records):
-        features = tf.io.parse_example(
-            records, {"token_ids": tf.io.FixedLenFeature([], tf.string)}
-        )
-        token_ids = tf.io.decode_raw(
-            features["token_ids"], tf.as_dtype(self.shards.dtype)
-        )
+        token_ids = tf.io.decode_raw(records, tf.as_dtype(self.shards.dtype))
         length = self.shards.sequence_length
         token_ids = tf.cast(tf.ensure_shape(token_ids, [None, length]), "int32")
         vocabulary_size = len(self.shards.vocabulary)
@@ -365,22 +354,17 @@ def _opened(shards, split, preprocessor):
         )
     received = list(preprocessor.tokenizer.get_vocabulary())
     expected = list(shards.vocabulary)
-    if received != expected:
-        pairs = itertools.zip_longest(
-            expected, received, fillvalue="(no token)"
-        )
-        token_id, (theirs, ours) = next(
-            (token_id, pair)
-            for token_id, pair in enumerate(pairs)
-            if pair[0] != pair[1]
-        )
-        raise ValueError(
-            "`preprocessor.tokenizer` must have the vocabulary of the token "
-            f"shards, {len(expected)} tokens. Received: {len(received)} "
-            f"tokens, the first difference at id {token_id}, {ours!r} instead "
-            f"of {theirs!r}; rows in {shards.folder}. Their own tokenizer is "
-            "`open_token_shards(folder).tokenizer()`."
-        )
+    pairs = itertools.zip_longest(expected, received, fillvalue="(no token)")
+    for token_id, (theirs, ours) in enumerate(pairs):
+        if theirs != ours:
+            raise ValueError(
+                "`preprocessor.tokenizer` must have the vocabulary of the "
+                f"token shards, {len(expected)} tokens. Received: "
+                f"{len(received)} tokens, the first difference at id "
+                f"{token_id}, {ours!r} instead of {theirs!r}; rows in "
+                f"{shards.folder}. Their own tokenizer is "
+                "`open_token_shards(folder).tokenizer()`."
+            )
     num_rows = shards.num_rows(split)
     if num_rows == 0:
         raise ValueError(

@@ -1,36 +1,30 @@
 """Writes a folder of token shards: a corpus as rows of token ids.
 
-Each shard is made in one process, by local workers or an Apache Beam runner;
-TFDS writes the files. The folder appears complete or not at all.
+Each shard is made and written in one process, by local workers or an Apache
+Beam runner. The folder appears complete or not at all; an interrupted run keeps
+its finished shards in `.NAME.part`, and the same call resumes after them.
 """
 
 import collections
-import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
 import functools
-import glob
-import io
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import tempfile
-import threading
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from unilmv2_tf.datasets import token_shards
 from unilmv2_tf.datasets.shard_plan import num_bytes_of
 from unilmv2_tf.datasets.shard_plan import read_batches
+from unilmv2_tf.datasets.shard_workers import workers
+from unilmv2_tf.datasets.token_shards import shard_name
 from unilmv2_tf.datasets.token_shards import token_dtype
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
-from unilmv2_tf.optional_imports import optional_import
 from unilmv2_tf.preprocessing.packing import pack_token_ids
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
@@ -40,6 +34,7 @@ SHARDS_PER_VALIDATION_SHARD = 8
 _ROWS_AT_ONCE = 4096
 # An underestimate, to check the free space.
 _BYTES_PER_TOKEN = 4
+_SETTINGS = "settings.json"
 _NO_DOCUMENT = (
     "The sources have no document: nothing was written. Check that they are "
     "the right ones"
@@ -48,18 +43,19 @@ _NO_DOCUMENT = (
 
 @dataclasses.dataclass(frozen=True)
 class ShardJob:
-    """What a process must know to make one shard.
-
-    Processes may be on machines that have only the file system in common: they
-    read `tokenizer_file` and write what they count to `statistics_file`.
-    """
+    """A shard to make, by a process that may share only the file system."""
 
     ranges: tuple
     split: str
     sequence_length: int
     validation_share: float
+    path: str
     tokenizer_file: str
-    statistics_file: str
+
+    @property
+    def statistics_file(self):
+        """What is counted; it exists once the shard is complete."""
+        return f"{self.path}.json"
 
 
 def write_token_shards(
@@ -72,41 +68,76 @@ def write_token_shards(
     runner=None,
     runner_options=(),
     overwrite=False,
-    on_shard=lambda job, rows: None,
+    on_shard=lambda: None,
 ):
-    """Writes the documents of a shard plan as rows of token ids.
-
-    See `prepare` for the arguments. Leftovers of a killed run are removed by
-    the next run with its output. `on_shard(job, rows)` is called after each
-    shard, unless a runner is used. Returns a dict of counts.
-    """
+    """Writes the documents of a shard plan, see `prepare`; returns counts."""
     _check_arguments(plan, sequence_length, validation_share, num_workers)
+    if runner_options and runner is None:
+        raise ValueError(
+            "`runner_options` need a `runner`, for example DirectRunner. "
+            f"Received: runner_options={list(runner_options)}"
+        )
     output = os.path.abspath(os.fspath(output))
-    beam_config = _beam_config(runner, runner_options)
     _check_output(output, overwrite)
-    with _locked(output), _readable_errors(output):
+    saved_tokenizer = {
+        "config": tokenizer.get_config(),
+        "vocabulary": tokenizer.get_vocabulary(),
+    }
+    with _locked(output):
         _check_space(output, plan, tokenizer)
         parent, name = os.path.split(output)
-        with tempfile.TemporaryDirectory(".tmp", f".{name}.", parent) as folder:
-            jobs = _plan_jobs(plan, folder, sequence_length, validation_share)
-            _save_tokenizer(tokenizer, jobs[0].tokenizer_file)
-            if runner is None:
-                with _worker_processes(jobs, num_workers, on_shard) as make:
-                    builder = _build(folder, jobs, make)
-            else:
-                builder = _build(folder, jobs, make_rows, **beam_config)
+        folder = os.path.join(parent, f".{name}.part")
+        jobs = _plan_jobs(plan, folder, sequence_length, validation_share)
+        ranges = [[part.description() for part in shard] for shard in plan]
+        settings = [ranges, saved_tokenizer, sequence_length, validation_share]
+        try:
+            _resume_or_clear(folder, settings)
+            write_text(jobs[0].tokenizer_file, json.dumps(saved_tokenizer))
+            with workers(
+                make_shard, min(num_workers, len(jobs)), runner, runner_options
+            ) as make:
+                for split in ("validation", "train"):
+                    part = [job for job in jobs if job.split == split]
+                    for _ in make(part):
+                        on_shard()
+                    # Before the training shards, which take longest.
+                    _check_documents(_count(part), validation_share)
             statistics = _count(jobs)
-            _check_documents(statistics, validation_share)
+            _describe(folder, jobs, statistics, saved_tokenizer)
             with replacing(output) as finished:
-                _finish(builder, statistics, finished)
+                os.rename(folder, finished)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                "interrupted; finished shards are kept, and the same command "
+                "resumes after them"
+            ) from None
+        except (ValueError, OSError) as error:
+            # Out of memory, fewer workers can go on with the shards.
+            if not isinstance(error, ChildProcessError):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     return statistics
 
 
-def make_rows(job):
-    """Makes the rows of a shard, and writes what was counted.
+def make_shard(job):
+    """Writes the rows of a shard, and then what was counted."""
+    if os.path.exists(job.statistics_file):
+        return
+    rows, counts = _make_rows(job)
+    try:
+        with replacing(job.path) as temporary:
+            with tf.io.TFRecordWriter(temporary) as writer:
+                for row in rows:
+                    writer.write(row.tobytes())
+    except tf.errors.OpError as error:
+        raise OSError(
+            f"{job.path} could not be written: {error.message}. If the disk is "
+            "full, make room, and run it again"
+        ) from None
+    write_text(job.statistics_file, json.dumps(counts))
 
-    Returns an array of token ids of shape `(rows, sequence_length)`.
-    """
+
+def _make_rows(job):
     tokenizer, tokenize, pack = _compiled(
         job.tokenizer_file, job.sequence_length
     )
@@ -142,8 +173,7 @@ def make_rows(job):
         "padding": int(np.sum(rows == tokenizer.pad_token_id)),
         "sources": sources,
     }
-    write_text(job.statistics_file, json.dumps(counts))
-    return rows
+    return rows, counts
 
 
 @functools.lru_cache(maxsize=1)
@@ -170,131 +200,16 @@ def _compiled(tokenizer_file, sequence_length):
     return tokenizer, tokenize, pack
 
 
-def _save_tokenizer(tokenizer, path):
-    content = {
-        "config": tokenizer.get_config(),
-        "vocabulary": tokenizer.get_vocabulary(),
-    }
-    write_text(path, json.dumps(content))
-
-
-class _TokenShardsBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """Rows `[CLS] S1 [SEP] S2 [SEP]` of token ids; `shards` by split."""
-
-    name = token_shards.NAME
-    VERSION = tfds.core.Version("1.0.0")
-
-    def __init__(self, *, shards, sequence_length, tokenizer, **kwargs):
-        self._shards = shards
-        self._sequence_length = sequence_length
-        self._tokenizer = tokenizer
-        super().__init__(**kwargs)
-
-    def _info(self):
-        token_ids = tfds.features.Tensor(
-            shape=(self._sequence_length,),
-            dtype=token_dtype(len(self._tokenizer["vocabulary"])),
-            encoding="bytes",
-        )
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="Rows of token ids, made by `unilmv2 prepare`.",
-            features=tfds.features.FeaturesDict({"token_ids": token_ids}),
-            metadata=tfds.core.MetadataDict(
-                format=token_shards.FORMAT,
-                sequence_length=self._sequence_length,
-                tokenizer=self._tokenizer,
-            ),
-        )
-
-    def _shard_iterators_per_split(self, dl_manager):
-        return self._shards
-
-
-def _build(folder, jobs, make, **beam_config):
-    """Writes all shards with TFDS; `make` makes the rows of a job."""
-    tfds.disable_progress_bar()
-    shards = collections.defaultdict(list)
-    for job in jobs:
-        shards[job.split].append(functools.partial(_examples, make, job))
-    with open(jobs[0].tokenizer_file, encoding="utf-8") as file:
-        saved_tokenizer = json.load(file)
-    builder = _TokenShardsBuilder(
-        shards=dict(shards),
-        sequence_length=jobs[0].sequence_length,
-        tokenizer=saved_tokenizer,
-        data_dir=os.path.join(folder, "tfds"),
-    )
-    # It announces a download.
-    with contextlib.redirect_stdout(io.StringIO()):
-        builder.download_and_prepare(
-            download_dir=os.path.join(folder, "downloads"),
-            download_config=tfds.download.DownloadConfig(
-                try_download_gcs=False, **beam_config
-            ),
-        )
-    return builder
-
-
-def _examples(make, job):
-    for key, row in enumerate(make(job)):
-        yield key, {"token_ids": row}
-
-
-@contextlib.contextmanager
-def _worker_processes(jobs, num_workers, on_shard):
-    """Gives a function that makes the rows of jobs, called in their order."""
-    num_workers = min(num_workers, len(jobs))
-    context = multiprocessing.get_context("spawn")
-    stop, alive = context.Pipe(duplex=False)
-    executor = concurrent.futures.ProcessPoolExecutor(
-        num_workers, context, _start_worker, (stop,)
-    )
-    waiting = collections.deque(jobs)
-    futures = collections.deque()
-
-    def next_rows():
-        try:
-            # Bounded, so that memory does not grow with the corpus.
-            while waiting and len(futures) < 2 * num_workers:
-                futures.append(executor.submit(make_rows, waiting.popleft()))
-            return futures.popleft().result()
-        except concurrent.futures.process.BrokenProcessPool:
-            raise ChildProcessError(
-                "A process that makes shards was killed, probably because "
-                "memory ran out: take fewer with --num_workers"
-            ) from None
-
-    def make(job):
-        rows = make_rows(job) if num_workers == 1 else next_rows()
-        on_shard(job, rows)
-        return rows
-
-    try:
-        yield make
-    except BaseException:
-        # Ends the processes in the middle of their work.
-        alive.close()
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
-        alive.close()
-
-
-def _start_worker(stop):
-    # The user interrupts the main process, which ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-
-    def wait():
-        try:
-            stop.recv()
-        # The main process closed its end of the pipe, or was killed.
-        except (EOFError, OSError):
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+def _resume_or_clear(folder, settings):
+    """Keeps the shards of an interrupted run with the same settings."""
+    path = os.path.join(folder, _SETTINGS)
+    text = json.dumps(settings)
+    with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
+        if file.read() == text:
+            return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    write_text(path, text)
 
 
 def _plan_jobs(plan, folder, sequence_length, validation_share):
@@ -314,8 +229,8 @@ def _plan_jobs(plan, folder, sequence_length, validation_share):
             split=split,
             sequence_length=sequence_length,
             validation_share=validation_share,
+            path=os.path.join(folder, shard_name(split, number, len(shards))),
             tokenizer_file=os.path.join(folder, "tokenizer.json"),
-            statistics_file=os.path.join(folder, f"{split}-{number}.json"),
         )
         for split, shards in groups.items()
         for number, ranges in enumerate(shards)
@@ -327,8 +242,7 @@ def _count(jobs):
     totals = collections.defaultdict(collections.Counter)
     sources = collections.defaultdict(collections.Counter)
     for job in jobs:
-        with open(job.statistics_file, encoding="utf-8") as file:
-            counts = json.load(file)
+        counts = _counts_of(job)
         for source, of_source in counts.pop("sources").items():
             sources[source].update(of_source)
         for total in (totals[job.split], totals["all"]):
@@ -340,28 +254,39 @@ def _count(jobs):
         total["tokens_per_row"] = tokens / max(rows, 1)
         total["padding_share"] = total.pop("padding") / max(size, 1)
     return {
-        **totals.pop("all"),
+        **totals.pop("all", {}),
         "bytes": sum(counts["bytes"] for counts in sources.values()),
         "splits": {split: dict(totals[split]) for split in sorted(totals)},
         "sources": {source: dict(x) for source, x in sources.items()},
     }
 
 
-def _finish(builder, statistics, finished):
-    """Moves a finished dataset, with its statistics, to its folder."""
-    builder.info.metadata["statistics"] = statistics
-    builder.info.metadata.save_metadata(builder.data_path)
-    write_text(
-        builder.data_path / token_shards.STATISTICS,
-        json.dumps(statistics, indent=2) + "\n",
-    )
-    # A Beam runner leaves the lengths of shards, which the dataset's
-    # description has as well.
-    for path in glob.glob(
-        f"{glob.escape(builder.data_dir)}/*.shard_infos.json"
+def _counts_of(job):
+    with open(job.statistics_file, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _describe(folder, jobs, statistics, tokenizer):
+    """Writes the description, and removes what only the making needed."""
+    splits = collections.defaultdict(list)
+    for job in jobs:
+        splits[job.split].append(_counts_of(job)["rows"])
+        os.remove(job.statistics_file)
+    metadata = {
+        "format": token_shards.FORMAT,
+        "sequence_length": jobs[0].sequence_length,
+        "tokenizer": tokenizer,
+        "splits": splits,
+        "statistics": statistics,
+    }
+    for name, content in (
+        (token_shards.METADATA, metadata),
+        (token_shards.STATISTICS, statistics),
     ):
-        os.remove(path)
-    os.rename(builder.data_dir, finished)
+        text = json.dumps(content, indent=2) + "\n"
+        write_text(os.path.join(folder, name), text)
+    os.remove(os.path.join(folder, _SETTINGS))
+    os.remove(jobs[0].tokenizer_file)
 
 
 def _check_arguments(plan, sequence_length, validation_share, num_workers):
@@ -386,31 +311,16 @@ def _check_arguments(plan, sequence_length, validation_share, num_workers):
 
 
 def _check_documents(statistics, validation_share):
-    if not statistics["documents"]:
-        raise ValueError(_NO_DOCUMENT)
     for split, counted in statistics["splits"].items():
         if not counted["rows"]:
+            if not validation_share:
+                raise ValueError(_NO_DOCUMENT)
             raise ValueError(
-                f"No document is left for {split}: there are "
-                f"{statistics['documents']} with validation_share="
+                f"There is no document left for {split}, with validation_share="
                 f"{validation_share}. Give more documents, another share, or 0 "
-                "for no validation split"
+                "for no validation split. Documents of text files end at empty "
+                "lines"
             )
-
-
-def _beam_config(runner, options):
-    if runner is None:
-        if options:
-            raise ValueError(
-                "`runner_options` need a `runner`, for example DirectRunner. "
-                f"Received: runner_options={list(options)}"
-            )
-        return {}
-    beam = optional_import("apache_beam.options.pipeline_options", "beam")
-    return {
-        "beam_runner": runner,
-        "beam_options": beam.PipelineOptions(list(options)),
-    }
 
 
 def _check_output(output, overwrite):
@@ -432,7 +342,7 @@ def _check_output(output, overwrite):
 
 @contextlib.contextmanager
 def _locked(output):
-    """Excludes other runs, and removes what a killed one left behind."""
+    """Excludes other runs with the same output."""
     parent, name = os.path.split(output)
     os.makedirs(parent, exist_ok=True)
     path = os.path.join(parent, f".{name}.lock")
@@ -444,10 +354,6 @@ def _locked(output):
                 f"Another process is writing {output}: wait for it, or name "
                 "another folder"
             ) from None
-        for stale in glob.glob(
-            os.path.join(glob.escape(parent), f".{glob.escape(name)}.*.tmp")
-        ):
-            shutil.rmtree(stale, ignore_errors=True)
         try:
             yield
         finally:
@@ -465,26 +371,3 @@ def _check_space(output, plan, tokenizer):
             f"of {num_bytes / 1e9:.1f} GB of text take about "
             f"{needed / 1e9:.1f} GB: make room, or name a folder elsewhere"
         )
-
-
-@contextlib.contextmanager
-def _readable_errors(output):
-    """Replaces TensorFlow's errors of writing a file."""
-    try:
-        yield
-    except (tf.errors.OpError, OSError) as error:
-        reason = getattr(error, "message", None) or str(error)
-        is_full = any(
-            words in reason
-            for words in ("No space left", "File too large", "quota exceeded")
-        )
-        if is_full or isinstance(error, tf.errors.ResourceExhaustedError):
-            # Without the path of a temporary file.
-            reason = reason.splitlines()[0].rpartition("; ")[2]
-            raise OSError(
-                f"{output} could not be written, because the disk is full: "
-                f"{reason}. Make room and run it again; nothing was left behind"
-            ) from error
-        if isinstance(error, tf.errors.OpError):
-            raise OSError(f"{output} could not be written: {reason}") from error
-        raise

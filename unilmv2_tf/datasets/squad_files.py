@@ -37,12 +37,7 @@ _TYPE_NAMES = {list: "a list", int: "an integer", str: "a string"}
 
 
 def read_squad_file(path, with_answers=True, skip_misfits=False):
-    """Reads a file: a list of `(id, question, context, texts, starts)`.
-
-    `texts` and `starts` are the answers and their positions in the context in
-    code points, empty unless `with_answers`. An answer that is not at its
-    position is moved if it occurs once within 10 characters of it.
-    """
+    """Reads a file: a list of `(id, question, context, texts, starts)`."""
     extension_of(path, "questions")
     places, num_moved = {}, 0
 
@@ -116,11 +111,7 @@ def questions_dataset(records):
 
 
 def question_generation_pairs(source, questions):
-    """Makes pairs `context | answer -> question` of a dataset of questions.
-
-    Questions without an answer are left out with a warning. The answer is
-    last, so that `truncation_side="left"` keeps it in long passages.
-    """
+    """Makes pairs `context | answer -> question` of a dataset of questions."""
 
     def is_answered(record):
         return tf.size(record["answer_texts"]) > 0

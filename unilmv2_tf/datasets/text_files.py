@@ -9,6 +9,7 @@ import codecs
 import contextlib
 import glob
 import json
+import math
 import os
 import stat
 import warnings
@@ -136,10 +137,7 @@ def numbered_lines(path):
 
 def fitting_records(path, kind, records, parse, skip_misfits=False):
     """Parses records, pairs of a line number (or a place) and what `parse`
-    takes. Those that raise a ValueError are named in one, or left out.
-
-    Returns a list of pairs of number and parsed record.
-    """
+    takes. Those that raise a ValueError are named in one, or left out."""
     fitting, misfits = [], []
     for place, record in records:
         try:
@@ -185,11 +183,7 @@ def line_place(path, position):
 
 
 def _read_lines(path, start=0, end=None, max_bytes=-1):
-    """Yields position and bytes of the lines that begin in a range.
-
-    Lines longer than `max_bytes` come in pieces, cut at white space if possible
-    and never inside a character.
-    """
+    """Yields position and bytes of the lines that begin in a range."""
     with open_file(path) as file:
         file.seek(start)
         while (end is None or start < end) and (
@@ -219,11 +213,7 @@ def _cut_place(text, begin, end):
 
 
 def read_texts(path, start=0, end=None):
-    """Yields the documents of a range of a file as `(bytes, is_start)`.
-
-    Documents longer than `MAX_TEXT_BYTES` come in several texts, the first of
-    which has `is_start` set. Ranges begin and end at `document_boundary`.
-    """
+    """Yields the documents of a range of a file as `(bytes, is_start)`."""
     extension = extension_of(path, "documents")
     if extension == ".txt":
         yield from _read_paragraphs(path, start, end)
@@ -278,7 +268,7 @@ def cut_text(text):
         place = end
 
 
-def document_boundary(path, position):
+def document_boundary(path, position, limit=math.inf):
     """Returns the first boundary of documents at or after a position > 0."""
     is_text = extension_of(path, "documents") == ".txt"
     is_line_start = False
@@ -288,7 +278,8 @@ def document_boundary(path, position):
         position = start + len(line)
         is_line_end = line.endswith(b"\n")
         is_separator = is_line_start and _is_blank_line(line)
-        if is_line_end and (is_separator or not is_text):
+        is_boundary = is_separator or not is_text or position > limit
+        if is_line_end and is_boundary:
             break
         is_line_start = is_line_end
     return position

@@ -44,17 +44,7 @@ def split_place(place):
 
 
 def choose_split(name, builder, named, split):
-    """Chooses which of its own splits of a dataset to read for a split.
-
-    `named` is the TFDS split that the user named, or `""`. Returns a TFDS
-    split, and whether it is all of `split`: else that has to be held out of it.
-
-    >>> builder = open_builder("glue/mnli")
-    >>> choose_split("glue/mnli", builder, "", "validation")
-    ('validation_matched', True)
-    >>> choose_split("glue/mnli", builder, "train[:1%]", "validation")
-    ('train[:1%]', False)
-    """
+    """Chooses which of its own splits of a dataset to read for a split."""
     if named:
         return named, split is None
     task = find_glue_task(f"tfds:{name}")
@@ -112,11 +102,7 @@ def read_examples(name, builder, split, keys):
 
 
 def find_ranges(place, data_dir=None, text_key="text"):
-    """Returns the ranges of examples that `NAME:SPLIT` stands for.
-
-    The split may be a slice or a sum, as in `train[:10%]+test`. A range is a
-    tuple: split, first example, end, estimated bytes.
-    """
+    """Returns the ranges of examples that `NAME:SPLIT` stands for."""
     name, split = split_place(place)
     builder = open_builder(name, data_dir)
     splits = builder.info.splits
@@ -188,12 +174,7 @@ def read_pairs(name, builder, split):
 
 
 def find_labeled_columns(name, builder):
-    """Finds the texts and the label of a dataset's examples.
-
-    Those of GLUE are in its table. Of others, the supervised keys are taken,
-    or else the only class label and the only one or two texts. Returns text
-    keys, label key and class names (`None` for regression).
-    """
+    """Finds the texts and the label of a dataset's examples."""
     import tensorflow_datasets as tfds
 
     task = find_glue_task(f"tfds:{name}")
@@ -226,10 +207,7 @@ def find_labeled_columns(name, builder):
 
 
 def read_labeled(name, builder, split):
-    """Reads pairs of a record and its label, as `load_labeled` returns them.
-
-    Records have an `id` where the dataset has one (`idx`).
-    """
+    """Reads pairs of a record and its label, as `load_labeled` returns them."""
     texts, label_key, names = find_labeled_columns(name, builder)
     has_id = _ID_FEATURE in builder.info.features
     keys = [*texts, label_key, *([_ID_FEATURE] if has_id else [])]

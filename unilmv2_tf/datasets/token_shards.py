@@ -1,21 +1,20 @@
 """A folder of token shards, as `unilmv2 prepare` writes it."""
 
 import dataclasses
+import itertools
 import json
 import os
-import struct
 
 import numpy as np
 
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 
 # To be raised when the format changes so that older code would misread it.
-FORMAT = 2
-# The name of the dataset in TFDS, and so of the files.
-NAME = "token_shards"
+FORMAT = 3
 STATISTICS = "statistics.json"
-INFO = "dataset_info.json"
 METADATA = "metadata.json"
+# A TFRecord: 8 bytes of length and their checksum of 4, data, checksum.
+_RECORD_OVERHEAD = 8 + 4 + 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +37,12 @@ class TokenShards:
         """Returns the tokenizer that made the rows."""
         config = {**self.tokenizer_config, "vocabulary": list(self.vocabulary)}
         return UniLMv2Tokenizer.from_config(config)
+
+    @property
+    def record_bytes(self):
+        """The size of a row in its file."""
+        row_bytes = self.sequence_length * np.dtype(self.dtype).itemsize
+        return row_bytes + _RECORD_OVERHEAD
 
     def num_rows(self, split: str) -> int:
         """Returns the number of rows of a split."""
@@ -79,51 +84,40 @@ def open_token_shards(folder: str | os.PathLike) -> TokenShards:
             f"There is no folder {folder!r}. Give the folder that `unilmv2 "
             "prepare` wrote"
         )
-    info = _read_json(folder, INFO)
     metadata = _read_json(folder, METADATA)
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{folder} has token shards of format {metadata.get('format')!r}, "
             f"this version reads format {FORMAT}: run `unilmv2 prepare` again"
         )
-    shards = {
-        split["name"]: [
-            (
-                os.path.join(
-                    folder,
-                    f"{NAME}-{split['name']}.tfrecord-{number:05d}-of-"
-                    f"{len(split['shardLengths']):05d}",
-                ),
-                int(num_rows),
-            )
-            for number, num_rows in enumerate(split["shardLengths"])
-        ]
-        for split in info["splits"]
-    }
-    _check_sizes([shard for split in shards.values() for shard in split])
     vocabulary = metadata["tokenizer"]["vocabulary"]
-    return TokenShards(
+    shards = TokenShards(
         folder=folder,
         sequence_length=metadata["sequence_length"],
         vocabulary=vocabulary,
         tokenizer_config=metadata["tokenizer"]["config"],
-        statistics=metadata.get("statistics", {}),
-        shards=shards,
+        statistics=metadata["statistics"],
+        shards={
+            split: [
+                (os.path.join(folder, shard_name(split, i, len(rows))), number)
+                for i, number in enumerate(rows)
+            ]
+            for split, rows in metadata["splits"].items()
+        },
         dtype=token_dtype(len(vocabulary)),
     )
+    _check_sizes(shards)
+    return shards
+
+
+def shard_name(split, number, num_shards):
+    """Returns the file name of a shard."""
+    return f"token_shards-{split}.tfrecord-{number:05d}-of-{num_shards:05d}"
 
 
 def token_dtype(vocabulary_size):
     """Returns the type in which token ids are stored."""
     return np.uint16 if vocabulary_size <= 2**16 else np.int32
-
-
-def record_bytes(path):
-    """Returns the size of the records of a shard, which all have one size."""
-    with open(path, "rb") as file:
-        header = file.read(8).ljust(8, b"\0")
-    # A TFRecord: 8 bytes of length and their checksum of 4, data, checksum.
-    return 8 + 4 + struct.unpack("<Q", header)[0] + 4
 
 
 def _read_json(folder, name):
@@ -143,8 +137,7 @@ def _read_json(folder, name):
 
 
 def _check_sizes(shards):
-    row_bytes = None
-    for path, num_rows in shards:
+    for path, num_rows in itertools.chain(*shards.shards.values()):
         try:
             size = os.path.getsize(path)
         except FileNotFoundError:
@@ -152,9 +145,7 @@ def _check_sizes(shards):
                 f"{path} is missing: the folder was not copied as a whole. "
                 "Copy it again, or run `unilmv2 prepare` again"
             ) from None
-        if num_rows and size and row_bytes is None:
-            row_bytes = record_bytes(path)
-        expected = num_rows * (row_bytes or 1)
+        expected = num_rows * shards.record_bytes
         if size != expected:
             raise ValueError(
                 f"{path} is damaged: it has {size:,} bytes, its {num_rows:,} "

@@ -104,11 +104,7 @@ def prose_lines(docstring):
 
 
 def clean_document(docstring):
-    """Returns a docstring as plain paragraphs.
-
-    Code (doctests, fenced and literal blocks), tables and markup are removed;
-    wrapped lines are joined; list items and arguments keep their lines.
-    """
+    """Returns a docstring as plain paragraphs."""
     paragraphs, paragraph = [], []
     for line in [*prose_lines(docstring), ""]:
         if line.strip():
@@ -173,13 +169,7 @@ def _after_block(lines, position, indent):
 
 
 def argument_descriptions(docstring):
-    """Returns the arguments of a docstring: a list of name and description.
-
-    Google and Keras sections (`Args:`), NumPy sections (`Parameters` over a
-    rule) and Sphinx fields (`:param x:`) are parsed. A description is the first
-    paragraph up to a list, cut to the sentences that fit 48 words; those of
-    less than three words, or mostly of symbols, are left out.
-    """
+    """Returns the arguments of a docstring: a list of name and description."""
     if not _HINT.search(docstring):
         return []
     lines = prose_lines(_mark_numpy_sections(docstring))

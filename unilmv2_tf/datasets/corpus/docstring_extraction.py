@@ -3,18 +3,14 @@
 import ast
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import re
-import subprocess
-import sys
 import sysconfig
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 
-from .docstring_cleaning import argument_descriptions
-from .docstring_cleaning import clean_document
+from unilmv2_tf.datasets.corpus.docstring_cleaning import argument_descriptions
+from unilmv2_tf.datasets.corpus.docstring_cleaning import clean_document
 
 # Distribution names, for the versions in the key of the cache.
 DISTRIBUTIONS = {
@@ -36,7 +32,6 @@ _SKIPPED_FOLDERS = frozenset(
 )
 _TEST_FILE = re.compile(r"(test_.*|.*_tests?)\.py")
 MIN_WORDS = 5
-_FILES_PER_JOB = 100
 _DOCUMENTED = (
     ast.Module,
     ast.ClassDef,
@@ -45,18 +40,10 @@ _DOCUMENTED = (
 )
 # The attributes of statements that hold statements.
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-# Run by bare Python processes; they import nothing but this folder.
-_WORKER = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from corpus.docstring_extraction import work; work()"
-)
 
 
 def package_root(package):
-    """Returns the folder of a package's sources, or `None` if it has none.
-
-    The package is found without importing it.
-    """
+    """Returns the folder of a package's sources, or `None` if it has none."""
     if package == STANDARD_LIBRARY:
         root = sysconfig.get_path("stdlib")
     else:
@@ -70,10 +57,7 @@ def package_root(package):
 
 
 def source_files(package):
-    """Returns the sorted Python files of a package that have documentation.
-
-    Tests, vendored copies and editor or converter tools are left out.
-    """
+    """Returns the sorted Python files of a package that have documentation."""
     root = package_root(package)
     if root is None:
         return []
@@ -94,10 +78,7 @@ def source_files(package):
 
 
 def package_versions():
-    """Returns the versions of the installed packages of the corpus.
-
-    The standard library has the version of the interpreter.
-    """
+    """Returns the versions of the installed packages of the corpus."""
     versions = {}
     for package in PACKAGES:
         if package_root(package) is None:
@@ -115,10 +96,7 @@ def package_versions():
 
 
 def docstrings_of_source(source, module=""):
-    """Returns pairs of dotted name and raw docstring of a Python source.
-
-    NumPy and SciPy document C code by calls of `add_newdoc`; these count too.
-    """
+    """Returns pairs of dotted name and raw docstring of a Python source."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -131,11 +109,7 @@ def docstrings_of_source(source, module=""):
 
 
 def documents_of_file(package, path):
-    """Returns the documents of a file of a package.
-
-    They are dicts of `package`, `name`, `text` and `arguments` (pairs of name
-    and description).
-    """
+    """Returns the documents of a file of a package."""
     try:
         with open(path, "rb") as file:
             source = file.read()
@@ -162,50 +136,14 @@ def documents_of_file(package, path):
     return documents
 
 
-def extract(packages=PACKAGES, workers=None):
-    """Returns the documents of packages, in a fixed order.
-
-    `workers` is the number of processes (0: none besides this one; default:
-    the number of cores, at most 8).
-    """
-    files = [(name, path) for name in packages for path in source_files(name)]
-    jobs = [
-        files[start : start + _FILES_PER_JOB]
-        for start in range(0, len(files), _FILES_PER_JOB)
+def extract(packages=PACKAGES):
+    """Returns the documents of packages, in a fixed order."""
+    return [
+        document
+        for package in packages
+        for path in source_files(package)
+        for document in documents_of_file(package, path)
     ]
-    if workers is None:
-        workers = min(os.cpu_count() or 1, 8)
-    # A frozen program has no interpreter to start.
-    if not sys.executable or getattr(sys, "frozen", False):
-        workers = 0
-    run = _run_here if workers == 0 else _run_in_process
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        return [document for found in pool.map(run, jobs) for document in found]
-
-
-def work():
-    """Reads a JSON list of `[package, path]` and writes that of documents."""
-    job = json.loads(sys.stdin.buffer.read())
-    answer = json.dumps(_run_here(job))
-    sys.stdout.buffer.write(answer.encode("ascii"))
-
-
-def _run_here(job):
-    documents = []
-    for package, path in job:
-        documents += documents_of_file(package, path)
-    return documents
-
-
-def _run_in_process(job):
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    process = subprocess.run(
-        [sys.executable, "-I", "-c", _WORKER, folder],
-        input=json.dumps(job).encode("ascii"),
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return json.loads(process.stdout)
 
 
 def _visit(node, name, found):
