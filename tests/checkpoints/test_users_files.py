@@ -532,3 +532,103 @@ def test_padding_of_exported_configurations(tmp_path):
     save_checkpoint(backbone, tmp_path / "out", tokenizer=other)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["pad_token_id"] == 2
+
+
+# === Tokenizers ===
+
+
+def ids(tokenizer, text):
+    return np.array(tokenizer(text)).tolist()
+
+
+def tokenizer_of(preset):
+    return UniLMv2Tokenizer.from_preset(str(preset))
+
+
+def test_vocabularies_of_a_tokenizer_json(convert, folder, plain):
+    case = CASES / "08_tokenizer_files" / "tokenizer_json"
+    status, _, out = convert(case)
+    assert status == 0
+    tokenizer = tokenizer_of(out)
+    assert tokenizer.vocabulary_size() == 44
+    assert ids(tokenizer, "The FOX") == [5, 8]
+    # Other normalizers of BERT's, and other tokenizers.
+    content = json.loads((case / "tokenizer.json").read_text())
+    steps = [{"type": "NFD"}, {"type": "Lowercase"}, {"type": "StripAccents"}]
+    path = folder(plain)
+    (path / "vocab.txt").unlink()
+    for normalizer, expected in (
+        (None, [1, 1]),
+        ({"type": "Sequence", "normalizers": steps}, [5, 8]),
+        ({"type": "Sequence", "normalizers": steps[:2]}, [5, 1]),
+    ):
+        changed = {**content, "normalizer": normalizer}
+        (path / "tokenizer.json").write_text(json.dumps(changed))
+        status, _, out = convert(path)
+        assert status == 0
+        assert ids(tokenizer_of(out), "The FÓX") == expected
+    for change, name in (
+        ({"model": {**content["model"], "type": "BPE"}}, "BPE"),
+        ({"model": {**content["model"], "type": "Unigram"}}, "Unigram"),
+        ({"normalizer": {"type": "NFKC"}}, "NFKC"),
+        ({"pre_tokenizer": {"type": "Metaspace"}}, "Metaspace"),
+    ):
+        (path / "tokenizer.json").write_text(json.dumps({**content, **change}))
+        status, text, _ = convert(path)
+        assert status == 2 and name in text
+
+
+@pytest.mark.parametrize("place", ["added", "decoder", "json"])
+def test_added_tokens(place, convert, tmp_path):
+    case = CASES / "08_tokenizer_files" / "added_tokens"
+    source = shutil.copytree(case, tmp_path / "source")
+    added = json.loads((source / "added_tokens.json").read_text())
+    assert added == {"[E1]": 44, "[/E1]": 45}
+    tokens = [{"id": 2, "content": "[CLS]"}]
+    tokens += [{"id": index, "content": name} for name, index in added.items()]
+    if place != "added":
+        (source / "added_tokens.json").unlink()
+    if place == "decoder":
+        content = {
+            "do_lower_case": True,
+            "added_tokens_decoder": {str(each["id"]): each for each in tokens},
+        }
+        (source / "tokenizer_config.json").write_text(json.dumps(content))
+    if place == "json":
+        other = CASES / "08_tokenizer_files" / "tokenizer_json"
+        content = json.loads((other / "tokenizer.json").read_text())
+        content["added_tokens"] = tokens
+        (source / "tokenizer.json").write_text(json.dumps(content))
+    status, _, out = convert(source)
+    assert status == 0
+    tokenizer = tokenizer_of(out)
+    assert ids(tokenizer, "[E1] fox [/E1] [CLS]")[:3] == [44, 8, 45]
+    assert 2 not in ids(tokenizer, "[CLS]")
+    shutil.move(out, f"{out}_first")
+    status, _, out = convert(f"{out}_first")
+    assert status == 0
+    assert (out / "vocab.txt").read_bytes() == (case / "vocab.txt").read_bytes()
+    assert json.loads((out / "added_tokens.json").read_text()) == added
+    transformers = pytest.importorskip("transformers")
+    theirs = transformers.BertTokenizer.from_pretrained(out)
+    encoded = theirs("[E1] fox [/E1]", add_special_tokens=False)
+    assert encoded["input_ids"] == [44, 8, 45]
+
+
+def test_added_tokens_beyond_the_model_are_refused(convert, tmp_path):
+    case = CASES / "08_tokenizer_files" / "added_tokens"
+    source = shutil.copytree(case, tmp_path / "source")
+    (source / "added_tokens.json").write_text('{"[E1]": 46}')
+    status, text, _ = convert(source)
+    assert status == 2 and "47 tokens, but the model has 46" in text
+
+
+def test_odd_vocabularies_go_in_and_out(convert):
+    """One token is U+2028, another one is there twice."""
+    case = CASES / "07_vocabularies" / "model"
+    status, _, out = convert(case)
+    assert status == 0
+    assert ids(tokenizer_of(out), "fox dog") == [6, 9]
+    shutil.move(out, f"{out}_first")
+    status, _, out = convert(f"{out}_first")
+    assert (out / "vocab.txt").read_bytes() == (case / "vocab.txt").read_bytes()
