@@ -164,22 +164,18 @@ def foreign_head(config, arrays):
     return ""
 
 
-def _default_labels(count):
-    return [f"LABEL_{number}" for number in range(count)]
-
-
 def label_names(config):
     """The names of classes; empty where Hugging Face's defaults stand."""
     labels = config.get("id2label") or {}
-    numbers_from_0 = [str(number) for number in range(len(labels))]
-    if not isinstance(labels, dict) or {*map(str, labels)} != {*numbers_from_0}:
+    numbers = [str(number) for number in range(len(labels))]
+    if not isinstance(labels, dict) or {*map(str, labels)} != {*numbers}:
         raise ValueError(
             "'id2label' must give a name to each number from 0. Received: "
             f"{labels!r:.80}"
         )
     by_number = {str(number): str(name) for number, name in labels.items()}
-    names = [by_number[number] for number in numbers_from_0]
-    return [] if names == _default_labels(len(names)) else names
+    names = [by_number[number] for number in numbers]
+    return [] if names == [f"LABEL_{number}" for number in numbers] else names
 
 
 # === Model -> configuration ===
@@ -217,7 +213,9 @@ def model_config(model, tokenizer=None):
     if isinstance(model, models.UniLMv2Seq2SeqLM):
         config |= {key: getattr(model, name) for key, name in _SEGMENTS.items()}
     if isinstance(model, models.UniLMv2TextClassifier):
-        names = model.label_names or _default_labels(model.num_classes)
+        names = model.label_names or [
+            f"LABEL_{number}" for number in range(model.num_classes)
+        ]
         config["id2label"] = {str(n): name for n, name in enumerate(names)}
         config["label2id"] = {name: n for n, name in enumerate(names)}
         if model.multi_label:
@@ -249,13 +247,33 @@ def complete_config(config, arrays, path):
     """Fills what a configuration, `None` if there is none, leaves open."""
     sizes = _sizes_of_tensors(arrays)
     _check_is_bert(path, arrays, {**sizes, **(config or {})})
-    if config is None:
-        name = published_name(path)
-        if name.startswith("unilm2"):
-            _check_sizes({"rel_pos_bins": 32}, sizes, f"By its name, {path}")
-        return _with_usual_values(sizes, warn=not name)
-    _check_sizes(config, sizes, "The configuration")
-    return {**sizes, **config}
+    if config is not None:
+        _check_sizes(config, sizes, "The configuration")
+        return {**sizes, **config}
+    assumed = {"layer_norm_eps": 1e-12}
+    if "rel_pos_bins" in sizes:
+        assumed["max_rel_pos"] = 128
+    else:
+        hidden = sizes.get("hidden_size")
+        if hidden not in _USUAL_HEADS:
+            raise ValueError(
+                "The number of attention heads follows from no tensor of "
+                f"BERT, and hidden_size {hidden} is not that of a well-known "
+                'model. Pass a configuration with "num_attention_heads", '
+                "config=."
+            )
+        assumed["num_attention_heads"] = _USUAL_HEADS[hidden]
+    name = published_name(path)
+    if name.startswith("unilm2"):
+        _check_sizes({"rel_pos_bins": 32}, sizes, f"By its name, {path}")
+    if not name:
+        warnings.warn(
+            f"There is no configuration, and no tensor tells {assumed}: these "
+            "values are assumed, as well-known models of these sizes have "
+            "them. If they are wrong, the model is wrong: pass one.",
+            stacklevel=3,
+        )
+    return {**sizes, **assumed}
 
 
 def _sizes_of_tensors(arrays):
@@ -290,30 +308,6 @@ def _check_sizes(config, sizes, origin):
             "bert.encoder.rel_pos_bias.weight). Pass the configuration of the "
             "file, config=."
         )
-
-
-def _with_usual_values(sizes, warn):
-    assumed = {"layer_norm_eps": 1e-12}
-    if "rel_pos_bins" in sizes:
-        assumed["max_rel_pos"] = 128
-    if "num_attention_heads" not in sizes:
-        hidden = sizes.get("hidden_size")
-        if hidden not in _USUAL_HEADS:
-            raise ValueError(
-                "The number of attention heads follows from no tensor of "
-                f"BERT, and hidden_size {hidden} is not that of a well-known "
-                'model. Pass a configuration with "num_attention_heads", '
-                "config=."
-            )
-        assumed["num_attention_heads"] = _USUAL_HEADS[hidden]
-    if warn:
-        warnings.warn(
-            f"There is no configuration, and no tensor tells {assumed}: these "
-            "values are assumed, as well-known models of these sizes have "
-            "them. If they are wrong, the model is wrong: pass one.",
-            stacklevel=3,
-        )
-    return {**sizes, **assumed}
 
 
 def _check_is_bert(path, names, config):

@@ -92,7 +92,12 @@ def convert(
                 for placement in placements
                 if not placement.is_used and target == "preset"
             }
-            origin = _origin(source, checkpoint)
+            origin = {
+                "checkpoint": os.path.basename(os.path.normpath(source)),
+                "kind": checkpoint.kind,
+            }
+            if os.path.isfile(checkpoint.path):
+                origin["SHA-256"] = file_checksum(checkpoint.path)
         if target == "preset":
             _write_preset(
                 output, model, tokenizer, left_out, placements, origin
@@ -155,16 +160,6 @@ def _build(checkpoint, tokenizer, positions, position_method):
         length = positions or checkpoint.config["max_position_embeddings"]
         kwargs["preprocessor"] = cls.default_preprocessor(tokenizer, length)
     return build_model(checkpoint, cls, positions, position_method, **kwargs)
-
-
-def _origin(source, checkpoint):
-    origin = {
-        "checkpoint": os.path.basename(os.path.normpath(source)),
-        "kind": checkpoint.kind,
-    }
-    if os.path.isfile(checkpoint.path):
-        origin["SHA-256"] = file_checksum(checkpoint.path)
-    return origin
 
 
 def _write_preset(folder, model, tokenizer, left_out, placements, origin):

@@ -47,7 +47,7 @@ def read_keras_hub_preset(source, config=None):
     """Reads a BERT preset of KerasHub's: a folder or a handle."""
     preset = os.fspath(source)
     name = registered_name(preset)
-    if name not in (None, "keras_hub>BertBackbone"):
+    if name not in ("", "keras_hub>BertBackbone"):
         raise ValueError(
             "A KerasHub preset must be a BERT to be converted. Received: "
             f"{preset!r} of the class {name}. A preset of this package needs "

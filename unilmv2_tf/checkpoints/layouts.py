@@ -153,7 +153,7 @@ _PROJECTIONS = ("query", "key", "value")
 
 
 class CommonWeights(NamedTuple):
-    """Arrays by common name, and the names that they have in the file."""
+    """Arrays and their names in the file, both by common name."""
 
     arrays: dict
     sources: dict
@@ -371,15 +371,8 @@ _GOOGLE_CLASSIFIER = {
 _KERAS_NUMBERED = re.compile(
     r".*?(?:transformer_|transformer/|encoder/)layer_(\d+)/(.+)"
 )
-_KERAS_SUFFIXES = {
-    "embeddings": "weight",
-    "kernel": "weight",
-    "output_weights": "weight",
-    "gamma": "weight",
-    "beta": "bias",
-    "bias": "bias",
-    "output_bias": "bias",
-}
+_KERAS_WEIGHTS = ("embeddings", "kernel", "output_weights", "gamma")
+_KERAS_BIASES = ("beta", "bias", "output_bias")
 
 
 def from_keras_name(path):
@@ -388,16 +381,17 @@ def from_keras_name(path):
     if path in _GOOGLE_CLASSIFIER:
         return _GOOGLE_CLASSIFIER[path]
     layer, _, last = path.rpartition("/")
-    if last not in _KERAS_SUFFIXES:
+    if last not in _KERAS_WEIGHTS + _KERAS_BIASES:
         # Google's embeddings are variables without a layer.
         layer = path
+    suffix = "bias" if last in _KERAS_BIASES else "weight"
     start = ""
     if match := _KERAS_NUMBERED.fullmatch(layer):
         start, layer = f"encoder.layer.{match[1]}.", match[2]
     while layer:
         name = _KERAS_LAYERS.get(layer, layer.replace("/", "."))
         if name in _COMMON_LAYERS:
-            return f"{start}{name}.{_KERAS_SUFFIXES.get(last, 'weight')}"
+            return f"{start}{name}.{suffix}"
         # The name of the model stands in front.
         layer = "" if start else layer.partition("/")[2]
     return None

@@ -96,33 +96,27 @@ class _WeightsUnpickler(pickle._Unpickler):
 
 def _state_dicts(content, where="", beside=()):
     """Yields where tensors are, the tensors, and what else is there."""
-    entries = list(dict.items(content))
     tensors = {
         name: value
-        for name, value in entries
-        if isinstance(name, str) and isinstance(value, _Tensor)
+        for name, value in dict.items(content)
+        if isinstance(value, _Tensor)
     }
     if tensors:
-        others = [name for name, _ in entries if name not in tensors]
-        yield where, tensors, [*beside, *others]
-    for name, value in entries:
+        yield where, tensors, [*beside, *(content.keys() - tensors.keys())]
+    for name, value in dict.items(content):
         if isinstance(value, dict):
-            others = [other for other, _ in entries if other != name]
-            yield from _state_dicts(
-                value, f"{where}[{name!r}]", [*beside, *others]
-            )
+            others = [*beside, *(content.keys() - {name})]
+            yield from _state_dicts(value, f"{where}[{name!r}]", others)
 
 
 def _find_tensors(content):
     """The weights in a state dict, or in a training checkpoint around one."""
     found = [*_state_dicts(content)] if isinstance(content, dict) else []
-    if len(found) > 1:
-        # An optimizer has tensors as well.
-        found = [
-            each
-            for each in found
-            if any(name.endswith("word_embeddings.weight") for name in each[1])
-        ] or found
+    # An optimizer has tensors as well.
+    models = [
+        each for each in found if "word_embeddings.weight" in str([*each[1]])
+    ]
+    found = models or found
     if len(found) != 1:
         places = [where or "no key" for where, *_ in found[:8]]
         received = f"{len(found)} of them, under {', '.join(places)}"
@@ -135,11 +129,11 @@ def _find_tensors(content):
         )
     where, tensors, beside = found[0]
     if beside:
-        place = f" under checkpoint{where}" if where else ""
         more = ", ..." if len(beside) > 8 else ""
         warnings.warn(
-            f"The file holds {len(tensors)} tensors{place}; beside them, and "
-            f"not read: {', '.join(map(str, beside[:8]))}{more}",
+            f"The file holds {len(tensors)} tensors, checkpoint{where}; beside "
+            "them, and not read: "
+            f"{', '.join(sorted(map(str, beside))[:8])}{more}",
             stacklevel=5,
         )
     return tensors

@@ -76,17 +76,17 @@ def read_config(config, beside=None):
 
 
 def registered_name(path):
-    """The class in the `config.json` of a Keras preset, or `None`."""
+    """The class in the `config.json` of a Keras preset, or an empty string."""
     try:
         content = read_config(pathlib.Path(path) / CONFIG_NAME)
     except (OSError, ValueError):
-        return None
-    return content.get("registered_name")
+        return ""
+    return content.get("registered_name", "")
 
 
 def is_own_preset(path):
     """Whether a path is a preset folder of this package."""
-    return (registered_name(path) or "").startswith("unilmv2_tf>")
+    return registered_name(path).startswith("unilmv2_tf>")
 
 
 # === PyTorch and safetensors ===
@@ -121,20 +121,20 @@ def _find_weights(path):
         )
     if not path.is_dir():
         return path
-    for name in WEIGHT_NAMES:
-        for found in (path / name, path / f"{name}{_INDEX_SUFFIX}"):
-            if found.exists():
-                return found
+    indices = [f"{name}{_INDEX_SUFFIX}" for name in WEIGHT_NAMES]
+    for name in (WEIGHT_NAMES[0], indices[0], WEIGHT_NAMES[1], indices[1]):
+        if (path / name).exists():
+            return path / name
     suffixes = (".safetensors", *_PYTORCH_SUFFIXES)
-    named = [entry for entry in path.iterdir() if entry.suffix in suffixes]
-    if len(named) != 1:
-        found = sorted(entry.name for entry in path.iterdir())[:8]
-        raise FileNotFoundError(
-            f"A folder must hold {' or '.join(WEIGHT_NAMES)}, or the index of "
-            f"its shards. Received: {str(path)!r} with {found}. Pass the file "
-            "itself if it has another name."
-        )
-    return named[0]
+    found = [entry for entry in path.iterdir() if entry.suffix in suffixes]
+    if len(found) == 1:
+        return found[0]
+    names = sorted(entry.name for entry in path.iterdir())[:8]
+    raise FileNotFoundError(
+        f"A folder must hold {' or '.join(WEIGHT_NAMES)}, or the index of its "
+        f"shards. Received: {str(path)!r} with {names}. Pass the file itself "
+        "if it has another name."
+    )
 
 
 def read_tensors(path):
@@ -294,7 +294,7 @@ def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
         beside = pathlib.Path(path).with_name(TOKENIZER_JSON_NAME)
         if vocabulary is None and not settings and beside.exists():
             _, settings, added = read_vocabulary(beside)
-        settings, added = _settings_beside(source, settings, added)
+        _add_settings_beside(source, settings, added)
         added = {
             token: index
             for token, index in added.items()
@@ -333,22 +333,19 @@ def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
     return UniLMv2Tokenizer(tokens, **settings)
 
 
-def _settings_beside(source, settings, added):
+def _add_settings_beside(source, settings, added):
     """Adds what the files of a tokenizer beside the weights say."""
     path = pathlib.Path(source).expanduser()
     folder = path if path.is_dir() else path.parent
     if (folder / ADDED_TOKENS_NAME).exists():
-        added = {**added, **read_config(folder / ADDED_TOKENS_NAME)}
+        added |= read_config(folder / ADDED_TOKENS_NAME)
     if (folder / TOKENIZER_NAME).exists():
         content = read_config(folder / TOKENIZER_NAME)
-        settings = settings | {
-            argument: content[key]
-            for key, argument in TOKENIZER_SETTINGS.items()
-            if isinstance(content.get(key), bool)
-        }
+        for key, argument in TOKENIZER_SETTINGS.items():
+            if isinstance(content.get(key), bool):
+                settings[argument] = content[key]
         for index, token in content.get("added_tokens_decoder", {}).items():
-            added = {**added, token["content"]: int(index)}
+            added[token["content"]] = int(index)
     name = published_name(path) or path.name.lower()
     if "lowercase" not in settings and "cased" in name:
         settings["lowercase"] = "uncased" in name
-    return settings, added
