@@ -99,7 +99,7 @@ def _state_dicts(content, where="", beside=()):
     tensors = {
         name: value
         for name, value in dict.items(content)
-        if isinstance(value, _Tensor)
+        if isinstance(value, _Tensor) and isinstance(name, str)
     }
     if tensors:
         yield where, tensors, [*beside, *(content.keys() - tensors.keys())]
