@@ -121,7 +121,8 @@ def _find_tensors(content):
         places = [where or "no key" for where, *_ in found[:8]]
         received = f"{len(found)} of them, under {', '.join(places)}"
         if not found:
-            received = f"no tensors in {content!r:.80}"
+            keys = [*content][:8] if isinstance(content, dict) else "no names"
+            received = f"a {type(content).__name__} with {keys}"
         raise ValueError(
             "A checkpoint must hold one dictionary from names to tensors. "
             f"Received: {received}. With PyTorch save just that dictionary, "
