@@ -14,6 +14,7 @@ from unilmv2_tf.preprocessing.seq_2_seq_lm_preprocessor import (
 from unilmv2_tf.preprocessing.text_classifier_preprocessor import (
     UniLMv2TextClassifierPreprocessor,
 )
+from unilmv2_tf.preprocessing.text_cleaning import join_word_pieces
 from unilmv2_tf.preprocessing.tokenizer import UniLMv2Tokenizer
 from unilmv2_tf.preprocessing.vocabulary import learn_vocabulary
 from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
@@ -26,6 +27,7 @@ __all__ = [
     "UniLMv2TextClassifierPreprocessor",
     "UniLMv2Tokenizer",
     "blockwise_masking",
+    "join_word_pieces",
     "learn_vocabulary",
     "load_vocabulary",
     "pack_documents",

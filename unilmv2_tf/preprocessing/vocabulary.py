@@ -1,15 +1,18 @@
 """WordPiece vocabularies: learned from text, written, read and checked."""
 
+import codecs
 import collections
 import itertools
+import json
 import os
+import warnings
 
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.preprocessing.tensorflow_graph import tf
-from unilmv2_tf.preprocessing.tensorflow_graph import tf_text
-from unilmv2_tf.preprocessing.tokenizer import check_no_duplicates
-from unilmv2_tf.preprocessing.tokenizer import normalize
-from unilmv2_tf.preprocessing.tokenizer import split_words
+from unilmv2_tf.preprocessing.text_cleaning import MAX_WORD_CHARACTERS
+from unilmv2_tf.preprocessing.text_cleaning import PIECE_MARK
+from unilmv2_tf.preprocessing.text_cleaning import normalize
+from unilmv2_tf.preprocessing.text_cleaning import split_words
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -20,8 +23,6 @@ _MIN_FREQUENCY = 2
 # allows it, and the share below which it is refused.
 _WANTED_COVERAGE = 0.99999
 _LEAST_COVERAGE = 0.99
-# KerasHub's tokenizer maps longer words to `[UNK]`.
-_MAX_WORD_BYTES = 100
 # The private use planes have a code point for each symbol of the alphabet.
 _FIRST_CODE = 0xF0000
 _CODES = 0x1FFFE
@@ -92,12 +93,16 @@ def save_vocabulary(vocabulary, path):
         ValueError: if the vocabulary is not valid.
     """
     vocabulary = list(vocabulary)
-    _check(vocabulary, "`vocabulary`")
+    check_vocabulary(vocabulary)
     write_text(path, "".join(token + "\n" for token in vocabulary))
 
 
 def load_vocabulary(path) -> list[str]:
-    """Reads a vocabulary, one token a line, and checks it.
+    """Reads a vocabulary, one token a line; the id of a token is its line.
+
+    White space is kept, as a token or at its end, and so are empty lines, which
+    are tokens that no text has. A warning names a token in two lines: text gets
+    the last one's id.
 
     Args:
         path: string or path.
@@ -107,8 +112,7 @@ def load_vocabulary(path) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not UTF-8, has an empty line, holds a token
-            twice or lacks a special token.
+        ValueError: if the file is JSON or not UTF-8, or lacks a special token.
     """
     path = os.fspath(path)
     if not os.path.exists(path):
@@ -118,40 +122,66 @@ def load_vocabulary(path) -> list[str]:
         )
     vocabulary = []
     with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                token = line.decode("utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}:{number}: not valid UTF-8: byte "
-                    f"{error.start + 1} of the line is "
-                    f"0x{line[error.start]:02x}"
-                ) from None
-            vocabulary.append(token)
-    _check(vocabulary, path)
+        content = file.read().removeprefix(codecs.BOM_UTF8)
+    # Other separators, such as U+2028, are tokens of some vocabularies.
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1):
+        try:
+            vocabulary.append(line.decode("utf-8").rstrip("\r"))
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path}:{number}: not valid UTF-8: byte {error.start + 1} of "
+                f"the line is 0x{line[error.start]:02x}"
+            ) from None
+    if content.lstrip()[:1] in (b"{", b"[") and _is_json(content):
+        raise ValueError(
+            f"{path} is JSON, and a vocabulary is text with one token a line. "
+            "If it holds ids by token, write the tokens in the order of their "
+            "ids; if it is a tokenizer.json, convert the checkpoint's folder "
+            "that has it under this name"
+        )
+    check_vocabulary(vocabulary, path)
     return vocabulary
 
 
-def _check(vocabulary, name):
+def _is_json(content):
+    try:
+        return isinstance(json.loads(content), dict | list)
+    except ValueError:
+        return False
+
+
+def check_vocabulary(vocabulary, name="`vocabulary`"):
+    """Raises for what is no vocabulary; warns of tokens that occur twice."""
+    last, twice = {}, []
     for number, token in enumerate(vocabulary, start=1):
         if not isinstance(token, str):
             raise ValueError(
                 f"{name}: tokens must be strings, token {number} is of type "
                 f"{type(token).__name__}"
             )
-        if not token.strip() or "\n" in token or "\r" in token:
+        if "\n" in token or "\r" in token:
             raise ValueError(
-                f"{name}: line {number} is {token!r}: a token must not be "
-                "empty or hold a line break. Remove the line, unless the model "
-                "was trained with it."
+                f"{name}: a token must not hold a line break. Received: "
+                f"{token!r} in line {number}. Vocabularies have one token a "
+                "line, which ends in \\n or \\r\\n"
             )
-    check_no_duplicates(vocabulary, name)
-    missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
+        if token and token in last:
+            twice.append((token, last[token], number))
+        last[token] = number
+    missing = [token for token in SPECIAL_TOKENS if token not in last]
     if missing:
         raise ValueError(
             f"{name}: the special token{'s' if len(missing) > 1 else ''} "
             f"{', '.join(missing)} must be in a vocabulary. Is this a "
             "WordPiece vocabulary, as BERT's vocab.txt?"
+        )
+    if twice:
+        token, first, second = twice[0]
+        more = f", and {len(twice) - 1} more" if len(twice) > 1 else ""
+        warnings.warn(
+            f"{name} holds {token!r} in lines {first} and {second}{more}: text "
+            "gets the id of the last line.",
+            stacklevel=3,
         )
 
 
@@ -159,9 +189,11 @@ def _count_words(documents, lowercase, strip_accents):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def split(texts):
-        words, _ = split_words(normalize(texts, strip_accents))
-        words = words.flat_values
-        return tf_text.case_fold_utf8(words) if lowercase else words
+        # Lists of WordPieces become texts.
+        for pattern in (f" {PIECE_MARK}##", PIECE_MARK):
+            texts = tf.strings.regex_replace(texts, pattern, "")
+        words, _, _ = split_words(normalize(texts, lowercase, strip_accents))
+        return words.flat_values
 
     counts = collections.Counter()
     for texts in _batches(documents):
@@ -169,13 +201,8 @@ def _count_words(documents, lowercase, strip_accents):
     words = {}
     for word, count in counts.items():
         text = word.decode("utf-8", "replace")
-        # A vocabulary cannot hold words that are too long for the tokenizer,
-        # that got a space by case folding, or that look like suffixes.
-        if (
-            len(word) <= _MAX_WORD_BYTES
-            and text.split() == [text]
-            and not text.startswith("##")
-        ):
+        # Longer words are unknown to the tokenizer.
+        if len(text) <= MAX_WORD_CHARACTERS:
             words[text] = count
     return words
 
