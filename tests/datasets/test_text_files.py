@@ -1,10 +1,9 @@
 import json
 import os
+import pathlib
 import re
 import tracemalloc
 
-import keras_hub
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings
@@ -13,7 +12,9 @@ from hypothesis import strategies as st
 from unilmv2_tf.datasets import load_documents
 from unilmv2_tf.datasets import load_pairs
 from unilmv2_tf.datasets import text_files
+from unilmv2_tf.preprocessing import join_word_pieces
 
+CASES = pathlib.Path(__file__).parents[1] / "data" / "cases"
 LOADERS = {"documents": load_documents, "pairs": load_pairs}
 
 
@@ -69,7 +70,7 @@ def test_documents_of_any_lines(tmp_path_factory, lines, end):
 @given(
     st.lists(
         st.tuples(
-            st.text(min_size=1).filter(lambda text: text.strip(" \t\n\r\v\f")),
+            st.text(min_size=1).filter(lambda text: not text_files.is_blank(text)),
             st.lists(
                 st.sampled_from(["un", "##like", "##ly", ".", "é"]), min_size=1
             ),
@@ -88,7 +89,7 @@ def test_json_lines_come_back_as_they_were_written(
         for one, two in pairs
     ]
     path.write_text("\n\n".join(lines) + "\r\n", encoding="utf-8", newline="")
-    expected = [(one, " ".join(two).replace(" ##", "")) for one, two in pairs]
+    expected = [(one, join_word_pieces(two)) for one, two in pairs]
     assert rows(path, "pairs") == expected
 
 
@@ -104,7 +105,10 @@ def test_tsv_columns(tmp_path):
 def test_json_documents_of_text_or_pieces(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": ["play", "##ed"]}\n{"text": "two\\nlines"}\n')
-    assert rows(path, "documents") == [("played",), ("two\nlines",)]
+    assert rows(path, "documents") == [
+        (join_word_pieces(["play", "##ed"]),),
+        ("two\nlines",),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -158,14 +162,13 @@ def test_checking_keeps_nothing_of_the_file(tmp_path):
     assert peak < 1_000_000
 
 
-def test_joined_pieces_are_tokenized_to_the_same_pieces():
-    vocabulary = ["[PAD]", "[UNK]", "un", "##fold", "##s", ".", "it", "'", "s"]
-    tokenizer = keras_hub.tokenizers.WordPieceTokenizer(
-        vocabulary, oov_token="[UNK]"
-    )
-    pieces = ["it", "'", "s", "un", "##fold", "##s", ".", "."]
-    ids = np.array(tokenizer(text_files.join_word_pieces(pieces)))
-    assert [vocabulary[token] for token in ids] == pieces
+def test_texts_without_a_token_are_empty():
+    path = CASES / "10_word_pieces" / "empty_targets.jsonl"
+    with pytest.raises(ValueError, match="jsonl:7: 'tgt' is empty"):
+        load_pairs(str(path))
+    for text in ("\u200b", "\u3000 \xa0", "\x00", "\ue000", "\u0301"):
+        assert text_files.is_blank(text)
+    assert not text_files.is_blank("\u200b\u3001")
 
 
 def test_broken_links_and_pipes(tmp_path):

@@ -116,10 +116,10 @@ def load_pairs(
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = os.path.join(folder.name, "one.jsonl")
     >>> with open(path, "w") as file:
-    ...     _ = file.write('{"src": ["un", "##like", "ly"], "tgt": "odd"}')
+    ...     _ = file.write('{"src": "unlikely", "tgt": "odd"}')
     >>> for record in load_pairs(path).as_numpy_iterator():
     ...     print(record["encoder_text"], record["decoder_text"])
-    b'unlike ly' b'odd'
+    b'unlikely' b'odd'
 
     Reference:
         Bao et al., 2020, section 3.4 (summaries, question generation).

@@ -2,7 +2,7 @@
 
 Files are UTF-8. Blank lines between records, byte order marks and Windows line
 ends are accepted everywhere. Texts in JSON Lines are strings, or lists of
-WordPieces, which are joined.
+WordPieces, which become texts of `join_word_pieces`.
 """
 
 import codecs
@@ -13,6 +13,9 @@ import math
 import os
 import stat
 import warnings
+
+from unilmv2_tf.preprocessing.text_cleaning import is_blank
+from unilmv2_tf.preprocessing.text_cleaning import join_word_pieces
 
 EXTENSIONS = {
     "documents": (".txt", ".jsonl", ".tsv"),
@@ -86,11 +89,6 @@ def extension_of(path, kind):
         f"{path} has the unknown extension {extension!r}. Files of {kind} end "
         f"in {known}"
     )
-
-
-def is_blank(text):
-    """Returns whether a text consists of white space only."""
-    return not text.strip(SPACE.decode("ascii"))
 
 
 def _is_blank_line(line):
@@ -343,7 +341,7 @@ def check_keys(record, keys, kind, example):
 
 
 def text_of(record, key, may_be_empty=False):
-    """Returns the text under a key of a JSON object, WordPieces joined."""
+    """Returns the text under a key of a JSON object, see `join_word_pieces`."""
     text = record[key]
     if isinstance(text, list) and all(isinstance(x, str) for x in text):
         text = join_word_pieces(text)
@@ -356,11 +354,6 @@ def text_of(record, key, may_be_empty=False):
         raise ValueError(f"{key!r} is empty")
     check_encodable(text, key)
     return text
-
-
-def join_word_pieces(pieces):
-    """Joins WordPieces to a text that is tokenized to the same pieces."""
-    return " ".join(pieces).replace(" ##", "")
 
 
 def check_encodable(text, key):

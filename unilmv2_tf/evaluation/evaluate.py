@@ -26,6 +26,7 @@ def evaluate(
     label_names: list[str] | None = None,
     quoting: bool | None = None,
     skip_misfits: bool = False,
+    special_tokens_in_strings: bool | None = None,
     sampler_args: SamplerArgs = PRESET_SAMPLER,
 ) -> dict[str, float]:
     """Scores a fine-tuned model on labeled data, and prints the scores.
@@ -60,10 +61,13 @@ def evaluate(
             write them; by default such files are refused.
         skip_misfits: Leave out records of files that do not fit; by default
             they are an error.
+        special_tokens_in_strings: Whether special tokens such as [SEP] in
+            texts are single tokens. Defaults to what the preset says.
         sampler_args: Options of the sampler of generated texts.
     """
     # TensorFlow takes seconds to import, and help should appear at once.
     from unilmv2_tf.evaluation.examples import evaluation_split
+    from unilmv2_tf.evaluation.examples import input_texts
     from unilmv2_tf.evaluation.examples import read_labeled
     from unilmv2_tf.evaluation.examples import read_pairs
     from unilmv2_tf.evaluation.examples import read_questions
@@ -76,11 +80,12 @@ def evaluate(
     from unilmv2_tf.models import UniLMv2Seq2SeqLM
     from unilmv2_tf.models import UniLMv2TextClassifier
     from unilmv2_tf.models.task import load_task
+    from unilmv2_tf.preprocessing.tokenizer import note_special_tokens
 
     if metrics is not None:
         # Reports wrong names, and missing libraries, before hours of work.
         score_texts(["a"], ["a"], metrics)
-    model = load_task(preset)
+    model = load_task(preset, special_tokens_in_strings)
     split = evaluation_split(data)
     read = {"quoting": quoting, "skip_misfits": skip_misfits}
     notes, baseline_scores, num_left_out = {}, {}, 0
@@ -140,6 +145,9 @@ def evaluate(
             f"{type(model).__name__}"
         )
 
+    note_special_tokens(
+        model.preprocessor.tokenizer, input_texts(examples), "examples"
+    )
     if num_left_out:
         print(f"pairs without a target, left out: {num_left_out:,}")
     for name, value in scores.items():
@@ -167,12 +175,12 @@ def evaluate(
 
 def fit_baselines(source):
     """The baselines of text generation by name, fitted on pairs of texts."""
-    from unilmv2_tf.evaluation.examples import decoded
     from unilmv2_tf.evaluation.examples import read_pairs
+    from unilmv2_tf.evaluation.examples import readable
 
     known = read_pairs(source)
     texts = list(
-        zip(decoded(known["encoder_text"]), decoded(known["decoder_text"]))
+        zip(readable(known["encoder_text"]), readable(known["decoder_text"]))
     )
     return {
         "first words": LeadBaseline().fit(texts),

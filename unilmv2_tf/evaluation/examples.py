@@ -9,6 +9,8 @@ import numpy as np
 from unilmv2_tf.datasets import load_labeled
 from unilmv2_tf.datasets import load_pairs
 from unilmv2_tf.datasets import load_questions
+from unilmv2_tf.preprocessing.text_cleaning import is_blank
+from unilmv2_tf.preprocessing.text_cleaning import plain_text
 
 _WORD_OR_SIGN = re.compile(rb"[A-Za-z\x80-\xff]+|[0-9]+|[^\sA-Za-z0-9]")
 
@@ -93,7 +95,7 @@ def read_pairs(source, split=None, **options):
         for key in ("encoder_text", "decoder_text")
     }
     targets = columns["decoder_text"]
-    has_target = np.array([bool(text.strip()) for text in targets], bool)
+    has_target = np.array([not is_blank(x) for x in decoded(targets)], bool)
     if not has_target.any():
         raise ValueError(
             f"{source} must have pairs with a target. Received: "
@@ -147,9 +149,28 @@ def texts_of(examples):
     }
 
 
+def input_texts(examples):
+    """What a model is given, the texts of each example joined."""
+    names = {"encoder_text", "question", "context", "text", "text_a", "text_b"}
+    columns = [
+        [
+            x if isinstance(x, str) else x.decode("utf-8", "replace")
+            for x in column
+        ]
+        for name, column in examples.columns.items()
+        if name in names
+    ]
+    return list(map(" ".join, zip(*columns)))
+
+
 def decoded(column):
     """Bytes as strings; corpora of TFDS promise nothing about encodings."""
     return [text.decode("utf-8", "replace") for text in column]
+
+
+def readable(column):
+    """Bytes as strings to be read or scored, WordPieces joined."""
+    return list(map(plain_text, decoded(column)))
 
 
 def evaluation_split(source):

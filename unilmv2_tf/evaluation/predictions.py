@@ -17,6 +17,7 @@ from unilmv2_tf.evaluation import score_texts
 from unilmv2_tf.evaluation.examples import decoded
 from unilmv2_tf.evaluation.examples import has_label_lists
 from unilmv2_tf.evaluation.examples import is_labeled
+from unilmv2_tf.evaluation.examples import readable
 from unilmv2_tf.evaluation.examples import texts_of
 from unilmv2_tf.filesystem import replacing
 from unilmv2_tf.filesystem import write_text
@@ -94,8 +95,8 @@ class TextPredictions:
 
     def __init__(self, examples, texts):
         self.texts = texts
-        self.sources = decoded(examples["encoder_text"])
-        self.references = decoded(examples["decoder_text"])
+        self.sources = readable(examples["encoder_text"])
+        self.references = readable(examples["decoder_text"])
 
     def scores(self, metrics=None):
         """Scores against the targets, see `score_texts`."""

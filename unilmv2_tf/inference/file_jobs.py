@@ -57,10 +57,11 @@ def find_kind(preset, command):
     )
 
 
-def load_model(preset, command, precision=None):
+def load_model(preset, command, precision=None, special_tokens=None):
     """Loads the task of a preset, with a preprocessor."""
     find_kind(preset, command)
-    model = load_task(preset, **({"dtype": precision} if precision else {}))
+    dtype = {"dtype": precision} if precision else {}
+    model = load_task(preset, special_tokens, **dtype)
     if model.preprocessor is None:
         raise ValueError(
             "`preset` must hold a preprocessor. Received: preset="

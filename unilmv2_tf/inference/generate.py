@@ -18,6 +18,7 @@ def generate(
     precision: Literal["float32", "bfloat16", "mixed_bfloat16", "float16"]
     | None = None,
     skip_misfits: bool = False,
+    special_tokens_in_strings: bool | None = None,
     runner: str | None = None,
     runner_options: list[str] = [],  # noqa: B006
     sampler_args: SamplerArgs = PRESET_SAMPLER,
@@ -45,6 +46,8 @@ def generate(
         precision: Dtype policy of the computation.
         skip_misfits: Whether to skip invalid lines, with a warning. By default
             nothing is computed if there are any.
+        special_tokens_in_strings: Whether special tokens such as [SEP] in
+            texts are single tokens. Defaults to what the preset says.
         runner: An Apache Beam runner that computes the texts, such as
             DirectRunner or DataflowRunner. All its workers must see the preset
             and the folder of the output under the same paths.
@@ -62,7 +65,13 @@ def generate(
         )
     find_kind(preset, "generate")
     job = GenerateJob(
-        preset, batch_size, precision, prefix, max_length, sampler_args
+        preset,
+        batch_size,
+        precision,
+        prefix,
+        max_length,
+        special_tokens_in_strings,
+        sampler_args,
     )
     run_job(
         *(job, input, output, overwrite, skip_misfits, runner, runner_options)
@@ -78,6 +87,7 @@ class GenerateJob:
     precision: str | None
     prefix: str
     max_length: int | None
+    special_tokens_in_strings: bool | None
     sampler_args: SamplerArgs
 
     columns = (("src",),)
@@ -88,9 +98,18 @@ class GenerateJob:
 
     def load(self, output, items=None):
         from unilmv2_tf.inference.file_jobs import load_model
+        from unilmv2_tf.inference.item_files import item_text
+        from unilmv2_tf.preprocessing.tokenizer import note_special_tokens
 
-        self.model = load_model(self.preset, "generate", self.precision)
+        self.model = load_model(
+            self.preset,
+            "generate",
+            self.precision,
+            self.special_tokens_in_strings,
+        )
         preprocessor = self.model.preprocessor
+        sources = [item_text(item, "src") for item in items or ()]
+        note_special_tokens(preprocessor.tokenizer, sources, "sources")
         self.sampler = self.sampler_args.make_sampler(
             self.model.sampler, preprocessor.tokenizer
         )
@@ -181,6 +200,7 @@ def _json_line(item, results):
 def _ranked_lines(item, results):
     """The source, its texts with their scores, and an empty line."""
     from unilmv2_tf.inference.item_files import item_text
+    from unilmv2_tf.preprocessing.text_cleaning import plain_text
 
     scores = [f"{score:.3f}" for _, score in results]
     width = max(map(len, scores))
@@ -188,7 +208,8 @@ def _ranked_lines(item, results):
         f"  {score:>{width}}  {text}".rstrip()
         for (text, _), score in zip(results, scores)
     ]
-    return "\n".join([item_text(item, "src"), *lines]) + "\n\n"
+    source = plain_text(item_text(item, "src"))
+    return "\n".join([source, *lines]) + "\n\n"
 
 
 def show_attention(

@@ -136,11 +136,7 @@ def read_items(path, columns, may_be_empty=False, skip_misfits=False):
 
 
 def item_text(item, key):
-    """The text of an item; WordPieces are joined.
-
-    >>> item_text({"src": ["un", "##folds"]}, "src")
-    'unfolds'
-    """
+    """The text of an item, of WordPieces one of `join_word_pieces`."""
     return text_of(item, key, may_be_empty=True)
 
 

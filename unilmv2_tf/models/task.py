@@ -237,9 +237,17 @@ def task_class(preset):
     return cls
 
 
-def load_task(preset: str | os.PathLike, **kwargs):
+def load_task(
+    preset: str | os.PathLike,
+    special_tokens_in_strings: bool | None = None,
+    **kwargs,
+):
     """Loads the task of a preset folder, of any class, see `from_preset`."""
-    return task_class(preset).from_preset(preset, **kwargs)
+    task = task_class(preset).from_preset(preset, **kwargs)
+    if special_tokens_in_strings is not None and task.preprocessor is not None:
+        tokenizer = task.preprocessor.tokenizer
+        tokenizer.special_tokens_in_strings = special_tokens_in_strings
+    return task
 
 
 def check_rows_fit(backbone, preprocessor):

@@ -36,11 +36,14 @@ def tokens_with_offsets(tokenizer, texts):
     words, word_starts, word_ends = tokenizer.words(
         tf.where(is_token, "", segments.values)
     )
-    pieces, *limits = tokenizer.pieces_with_offsets(words.values)
+    pieces, *limits = tokenizer.pieces(words.values)
     word = pieces.value_rowids()
     word_sizes = word_ends.values - word_starts.values
     word_bytes = tf.cast(tf.strings.length(words.values), tf.int64)
     is_spelled = tf.gather(word_bytes == word_sizes, word)
+    is_spelled &= tf.cast(limits[1].values, tf.int64) <= tf.gather(
+        word_sizes, word
+    )
     word_base = word_starts.values + tf.gather(
         bytes_before, tf.gather(splits, words.value_rowids())
     )

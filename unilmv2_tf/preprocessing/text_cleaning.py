@@ -1,6 +1,11 @@
-"""How text becomes words: BERT's cleaning, and splitting."""
+"""How text becomes words: BERT's cleaning, and splitting.
+
+Cleaning depends on no other characters of the text, so that `offsets.py` and
+`clean_words` can do it character by character.
+"""
 
 import functools
+import re
 import unicodedata
 
 from unilmv2_tf.preprocessing.tensorflow_graph import tf
@@ -9,30 +14,28 @@ from unilmv2_tf.preprocessing.tensorflow_graph import tf_text
 CLEANINGS = ("bert", "keras_hub")
 # BERT maps longer words to `[UNK]`.
 MAX_WORD_CHARACTERS = 100
-# Begins each piece of a list of WordPieces. Control characters are dropped in
-# texts, so that none has a reason to hold this sequence.
-PIECE_MARK = "\x10\x1f\x10"
+# Begins each piece of `join_word_pieces`: code points that Unicode reserves for
+# such uses.
+PIECE_MARK = "\ufdd0\ufdd1"
+
 _INVISIBLE = (
-    r"[\x{0}-\x{8}\x{B}\x{C}\x{E}-\x{1F}\x{7F}-\x{9F}\p{Cf}\p{Co}\x{FFFD}]"
-)
+    r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F\p{Cf}\p{Co}" + "\ufffd]"
+)  # fmt: skip
 _SEPARATOR = (
     r"[\s\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}"
     r"\x{3000}]"
 )
-# Without punctuation of later Unicode, which BERT's tables take for letters.
-_PUNCTUATION = r"[!-/:-@\[-`{-~]|[^\P{P}\x{61D}\x{2E43}-\x{2E5D}]"
+# Punctuation of later Unicode, which BERT's tables take for letters.
+_LATER = "\u061d\u2e43-\u2e5d"
+_PUNCTUATION = r"[!-/:-@\[-`{-~]|[^\P{P}" + _LATER + "]"
 _IDEOGRAPH = (
-    r"[\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}"
-    r"\x{20000}-\x{2A6DF}\x{2A700}-\x{2CEAF}\x{2F800}-\x{2FA1F}]"
+    "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df"
+    "\U0002a700-\U0002ceaf\U0002f800-\U0002fa1f]"
 )
 
 
 def normalize(texts, lowercase, strip_accents):
-    """Cleans a tensor of texts character by character, as BERT does.
-
-    Without its context a character becomes what it becomes in a text, which is
-    how `offsets.py` finds the characters of a token.
-    """
+    """Cleans a tensor of texts as BERT does."""
     texts = tf.strings.regex_replace(texts, _INVISIBLE, "")
     if strip_accents:
         texts = tf_text.normalize_utf8(texts, "NFD")
@@ -57,12 +60,41 @@ def split_words(texts, split_on_cjk=True):
     return tf_text.regex_split_with_offsets(texts, f"{kept}|{_SEPARATOR}", kept)
 
 
-@functools.lru_cache(4096)
-def _is_no_token(character):
+class _CleanWords(dict):
+    """Both in Python: a table for `str.translate` before `str.split`."""
+
+    def __init__(self, lowercase, strip_accents, split_on_cjk):
+        self.lowercase, self.strip_accents = lowercase, strip_accents
+        self.split_on_cjk = split_on_cjk
+
+    def __missing__(self, code):
+        text = "" if _is_invisible(chr(code)) else chr(code)
+        if self.strip_accents:
+            text = unicodedata.normalize("NFD", text)
+            text = "".join(x for x in text if unicodedata.category(x) != "Mn")
+        if self.lowercase:
+            text = text.lower()
+        self[code] = "".join(f" {x} " if self._is_word(x) else x for x in text)
+        return self[code]
+
+    def _is_word(self, character):
+        if "!" <= character <= "~":
+            return not character.isalnum()
+        if re.match(_IDEOGRAPH, character):
+            return self.split_on_cjk
+        is_punctuation = unicodedata.category(character)[0] == "P"
+        return is_punctuation and not re.match(f"[{_LATER}]", character)
+
+
+# Keras would replace an attribute of a layer by a plain dictionary.
+clean_words = functools.cache(_CleanWords)
+
+
+def _is_invisible(character):
     category = unicodedata.category(character)
-    return (
-        category in ("Cc", "Cf", "Co", "Mn", "Zs", "Zl", "Zp")
-        or character == "\ufffd"
+    is_white_space = character in "\t\n\r"
+    return character == "\ufffd" or (
+        category in ("Cc", "Cf", "Co") and not is_white_space
     )
 
 
@@ -72,7 +104,12 @@ def is_blank(text):
     >>> is_blank(" \\u200b\\u3000\\x00\\ue000"), is_blank("\\u200b.")
     (True, False)
     """
-    return PIECE_MARK not in text and all(map(_is_no_token, text))
+    return all(
+        character.isspace()
+        or _is_invisible(character)
+        or unicodedata.category(character) == "Mn"
+        for character in text
+    )
 
 
 def join_word_pieces(pieces) -> str:
@@ -83,8 +120,7 @@ def join_word_pieces(pieces) -> str:
             and `##` pieces at the beginning. Others become `[UNK]`.
 
     Returns:
-        A string, to be passed to tokenizers, preprocessors and tasks. The
-        pieces are marked by control characters, which are dropped in texts.
+        A string, to be passed to tokenizers, preprocessors and tasks.
 
     Example:
 
@@ -96,9 +132,22 @@ def join_word_pieces(pieces) -> str:
     >>> np.array(tokenizer(text)).tolist()
     [6, 3, 5]
     """
-    return " ".join(PIECE_MARK + piece for piece in pieces)
+    return " ".join(map(encode_piece, pieces))
+
+
+def encode_piece(piece):
+    """Makes a word of a piece, which cleaning and splitting leave as it is."""
+    return PIECE_MARK + piece.encode("utf-8", "replace").hex()
 
 
 def plain_text(text):
-    """The text to read of a text that may be of `join_word_pieces`."""
-    return text.replace(f" {PIECE_MARK}##", "").replace(PIECE_MARK, "")
+    """The text to read of a text that may be one of `join_word_pieces`."""
+    if PIECE_MARK not in text:
+        return text
+    pieces = (
+        bytes.fromhex(word.removeprefix(PIECE_MARK)).decode("utf-8")
+        if re.fullmatch(f"{PIECE_MARK}([0-9a-f]{{2}})+", word)
+        else word
+        for word in text.split(" ")
+    )
+    return " ".join(pieces).replace(" ##", "")

@@ -1,5 +1,6 @@
 import os
 import re
+import sys
 
 import keras
 import keras_hub
@@ -10,7 +11,10 @@ from unilmv2_tf.preprocessing.tensorflow_graph import tf_text
 from unilmv2_tf.preprocessing.text_cleaning import CLEANINGS
 from unilmv2_tf.preprocessing.text_cleaning import MAX_WORD_CHARACTERS
 from unilmv2_tf.preprocessing.text_cleaning import PIECE_MARK
+from unilmv2_tf.preprocessing.text_cleaning import clean_words
+from unilmv2_tf.preprocessing.text_cleaning import encode_piece
 from unilmv2_tf.preprocessing.text_cleaning import normalize
+from unilmv2_tf.preprocessing.text_cleaning import plain_text
 from unilmv2_tf.preprocessing.text_cleaning import split_words
 from unilmv2_tf.preprocessing.vocabulary import check_vocabulary
 from unilmv2_tf.preprocessing.vocabulary import load_vocabulary
@@ -122,26 +126,25 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
             check_vocabulary(vocabulary)
         self._num_lines = len(vocabulary)
         vocabulary = _with_added_tokens(vocabulary, self.added_tokens)
-        # The library refuses tokens that are there twice, empty or have a NUL.
-        # No word has a space, so that other names may have it.
+        # TensorFlow Text refuses tokens that are there twice, empty or have a
+        # NUL. No word has a space, so that other names may have it.
         last = {token: index for index, token in enumerate(vocabulary)}
         last.pop("", None)
-        super().set_vocabulary(
-            [
-                token
-                if last.get(token) == index and not {" ", "\0"} & set(token)
-                else f"  {index}"
-                for index, token in enumerate(vocabulary)
-            ]
-        )
+        unused = {" ", "\0", *PIECE_MARK}
+        names = [
+            token
+            if last.get(token) == index and not unused & set(token)
+            else f"  {index}"
+            for index, token in enumerate(vocabulary)
+        ]
+        super().set_vocabulary(names)
         self.vocabulary = vocabulary
-        # A lookup table would have a state, which exports must track.
-        with tf.device("cpu"):
-            self._tokens = tf.constant(vocabulary)
-            hashes = _hash(self._tokens).numpy()
-            order = np.argsort(hashes, kind="stable").astype("int32")
-            self._hashes = tf.constant(hashes[order])
-            self._ids_of_hashes = tf.constant(order)
+        self._ids_of_tokens = last
+        self._ids_of_names = {
+            name: index for index, name in enumerate(names[: self._num_lines])
+        }
+        if self._fast_word_piece is not None:
+            self._set_tables()
 
     def _set_vocabulary_tf(self):
         # KerasHub's limits words to 100 bytes. A character has at most 4.
@@ -154,6 +157,16 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
             no_pretokenization=True,
         )
 
+    def _set_tables(self):
+        # A lookup table would have a state, which exports must track.
+        with tf.device("cpu"):
+            self._tokens = tf.constant(self.vocabulary)
+            hashes = _hash([*map(encode_piece, self._ids_of_tokens)]).numpy()
+            order = np.argsort(hashes)
+            ids = np.array([*self._ids_of_tokens.values()], "int32")
+            self._hashes = tf.constant(hashes[order])
+            self._ids_of_hashes = tf.constant(ids[order])
+
     def save_assets(self, dir_path):
         tokens = self.vocabulary[: self._num_lines]
         save_vocabulary(tokens, os.path.join(dir_path, self.file_assets[0]))
@@ -163,9 +176,23 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
 
     def tokenize(self, inputs):
         self._check_vocabulary()
+        if isinstance(inputs, bytes):
+            inputs = inputs.decode("utf-8", errors="replace")
+        # TensorFlow takes a hundred times as long to start.
+        if (
+            self.cleaning == "bert"
+            and self.compute_dtype != "string"
+            and not self.sequence_length
+        ):
+            if isinstance(inputs, str):
+                return np.array(self._python_ids(inputs), self.compute_dtype)
+            if isinstance(inputs, list) and all(
+                isinstance(text, str) for text in inputs
+            ):
+                return [self._python_ids(text) for text in inputs]
         with tf.device("cpu"):
             if not isinstance(inputs, (tf.Tensor, tf.RaggedTensor)):
-                inputs = tf.convert_to_tensor(_valid_utf8(inputs), tf.string)
+                inputs = tf.convert_to_tensor(inputs, tf.string)
             ids = self._ids(inputs)
             if self.compute_dtype == "string":
                 ids = tf.ragged.map_flat_values(tf.gather, self._tokens, ids)
@@ -180,6 +207,41 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
             return ids
         return ids.to_list() if hasattr(ids, "to_list") else ids.numpy()
 
+    def _python_ids(self, text):
+        tokens = self._tokens_in_strings()
+        parts = [text]
+        if tokens:
+            parts = re.split(f"({'|'.join(map(re.escape, tokens))})", text)
+        table = clean_words(
+            self.lowercase, self.strip_accents, self.split_on_cjk
+        )
+        ids = []
+        for part in parts:
+            if part in tokens:
+                ids.append(self._ids_of_tokens[part])
+                continue
+            for word in part.translate(table).split():
+                ids += self._python_pieces(word)
+        return ids
+
+    def _python_pieces(self, word):
+        """Longest match first."""
+        if word.startswith(PIECE_MARK):
+            token = plain_text(word)
+            return [self._ids_of_tokens.get(token, self.unk_token_id)]
+        ids, start = [], 0
+        while start < len(word) <= MAX_WORD_CHARACTERS:
+            prefix = self.suffix_indicator if start else ""
+            for end in range(len(word), start, -1):
+                token_id = self._ids_of_names.get(prefix + word[start:end])
+                if token_id is not None:
+                    break
+            else:
+                return [self.unk_token_id]
+            ids.append(token_id)
+            start = end
+        return ids or [self.unk_token_id]
+
     def _ids(self, texts):
         if texts.shape.rank == 0:
             texts = texts[tf.newaxis]
@@ -187,11 +249,25 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
             if not isinstance(texts, tf.RaggedTensor):
                 texts = tf.RaggedTensor.from_tensor(texts)
             return texts.with_values(self._ids(texts.values))
+        if not self._tokens_in_strings():
+            return self._ids_of_plain_texts(texts)
         segments, tokens, is_token = self.segments(texts)
-        words, _, _ = self.words(tf.where(is_token, "", segments.values))
-        pieces = self._fast_word_piece.tokenize(words).merge_dims(1, 2)
-        ids = tf.concat([tokens, pieces], axis=1)
+        plain = tf.where(is_token, "", segments.values)
+        ids = tf.concat([tokens, self._ids_of_plain_texts(plain)], axis=1)
         return segments.with_values(ids).merge_dims(1, 2)
+
+    def _ids_of_plain_texts(self, texts):
+        words, _, _ = self.words(texts)
+        ids, _, _ = self.pieces(words.values)
+        return words.with_values(ids).merge_dims(1, 2)
+
+    def _tokens_in_strings(self):
+        """Tokens that are matched as they are, the longest first."""
+        tokens = set(self.added_tokens)
+        if self.special_tokens_in_strings:
+            tokens.update(self.special_tokens)
+            tokens.update(self._init_special_tokens or ())
+        return sorted(tokens, key=lambda token: (-len(token), token))
 
     def segments(self, texts):
         """Splits texts at the tokens that are matched as they are.
@@ -199,32 +275,20 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         Returns the segments, ragged; of all segments the ids of such tokens,
         ragged, one or none; and whether they are such tokens.
         """
-        tokens = set(self.added_tokens)
-        if self.special_tokens_in_strings:
-            tokens.update(self.special_tokens)
-            tokens.update(self.get_config()["special_tokens"] or ())
-        # The first alternative that matches counts.
-        patterns = map(re.escape, sorted(tokens, key=len, reverse=True))
-        pattern = "|".join([f"{PIECE_MARK}[^{PIECE_MARK[0]} ]*", *patterns])
         # TensorFlow Text would drop what follows a NUL.
         texts = tf.strings.regex_replace(texts, r"\x{0}", "\x01")
+        # A pattern that matches nothing, if there are no tokens.
+        names = self._tokens_in_strings() or [PIECE_MARK + PIECE_MARK]
+        pattern = "|".join(map(re.escape, names))
         segments = tf_text.regex_split(texts, pattern, pattern)
-        is_token = tf.strings.regex_full_match(segments.values, pattern)
-        ids = self._lookup(
-            tf.strings.regex_replace(
-                tf.boolean_mask(segments.values, is_token), PIECE_MARK, ""
-            )
-        )
+        is_name = segments.values[:, tf.newaxis] == tf.constant(names)
+        is_token = tf.reduce_any(is_name, axis=1)
+        ids = [self._ids_of_tokens.get(name, 0) for name in names]
+        ids = tf.gather(ids, tf.argmax(tf.boolean_mask(is_name, is_token), 1))
         ids = tf.RaggedTensor.from_row_lengths(
             ids, tf.cast(is_token, tf.int64), validate=False
         )
         return segments, ids, is_token
-
-    def _lookup(self, tokens):
-        place = tf.searchsorted(self._hashes, _hash(tokens), side="right")
-        ids = tf.gather(self._ids_of_hashes, tf.maximum(place - 1, 0))
-        is_known = tf.gather(self._tokens, ids) == tokens
-        return tf.where(is_known, ids, self.unk_token_id)
 
     def normalize(self, texts):
         """Cleans texts before they are split."""
@@ -239,17 +303,34 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         words, starts, ends = split_words(
             self.normalize(texts), self.split_on_cjk
         )
-        values = words.values
         if self.lowercase and self.cleaning != "bert":
-            values = tf_text.case_fold_utf8(values)
-        is_long = tf.strings.length(values, "UTF8_CHAR") > MAX_WORD_CHARACTERS
-        # A space makes a word unknown.
-        values = tf.where(is_long, " " + values, values)
-        return words.with_values(values), starts, ends
+            words = words.with_values(tf_text.case_fold_utf8(words.values))
+        return words, starts, ends
 
-    def pieces_with_offsets(self, words):
-        """The pieces of words, and their first bytes and ends in the words."""
-        return self._fast_word_piece.tokenize_with_offsets(words)
+    def pieces(self, words):
+        """The pieces of words: ids, first bytes and ends in words, ragged."""
+        is_piece = tf.strings.substr(words, 0, len(PIECE_MARK.encode()))
+        is_piece = is_piece == PIECE_MARK
+        is_long = tf.strings.length(words, "UTF8_CHAR") > MAX_WORD_CHARACTERS
+        # A space makes a word unknown.
+        ids, starts, ends = self._fast_word_piece.tokenize_with_offsets(
+            tf.where(is_long & ~is_piece, " " + words, words)
+        )
+        # Pieces of lists are one unknown token until now.
+        places = tf.where(is_piece)[:, 0]
+        hashes = _hash(tf.gather(words, places))
+        found = tf.searchsorted(self._hashes, hashes)
+        found = tf.minimum(found, len(self._ids_of_tokens) - 1)
+        values = tf.tensor_scatter_nd_update(
+            ids.values,
+            tf.gather(ids.row_starts(), places)[:, tf.newaxis],
+            tf.where(
+                tf.gather(self._hashes, found) == hashes,
+                tf.gather(self._ids_of_hashes, found),
+                self.unk_token_id,
+            ),
+        )
+        return ids.with_values(values), starts, ends
 
     def detokenize(self, inputs):
         if tf.executing_eagerly():
@@ -283,16 +364,28 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         return super().from_config({"cleaning": "keras_hub", **config})
 
 
+def note_special_tokens(tokenizer, texts, name):
+    """Prints how many texts hold special tokens that are split like text."""
+    if tokenizer.special_tokens_in_strings:
+        return
+    special = "|".join(map(re.escape, tokenizer.special_tokens))
+    search = re.compile(special).search
+    found = [
+        match.group()
+        for text in texts
+        if PIECE_MARK not in text and (match := search(text))
+    ]
+    if found:
+        print(
+            f"{len(found):,} of {len(texts):,} {name} hold special tokens such "
+            f"as {found[0]}, which are split like other text. With "
+            "--special_tokens_in_strings true they are single tokens",
+            file=sys.stderr,
+        )
+
+
 def _hash(tokens):
     return tf.strings.to_hash_bucket_fast(tokens, 2**62)
-
-
-def _valid_utf8(texts):
-    if isinstance(texts, bytes):
-        return texts.decode("utf-8", errors="replace")
-    if isinstance(texts, (list, tuple)):
-        return [_valid_utf8(text) for text in texts]
-    return texts
 
 
 def _with_added_tokens(vocabulary, added_tokens):

@@ -10,8 +10,8 @@ import warnings
 from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.preprocessing.tensorflow_graph import tf
 from unilmv2_tf.preprocessing.text_cleaning import MAX_WORD_CHARACTERS
-from unilmv2_tf.preprocessing.text_cleaning import PIECE_MARK
 from unilmv2_tf.preprocessing.text_cleaning import normalize
+from unilmv2_tf.preprocessing.text_cleaning import plain_text
 from unilmv2_tf.preprocessing.text_cleaning import split_words
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -189,9 +189,6 @@ def _count_words(documents, lowercase, strip_accents):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def split(texts):
-        # Lists of WordPieces become texts.
-        for pattern in (f" {PIECE_MARK}##", PIECE_MARK):
-            texts = tf.strings.regex_replace(texts, pattern, "")
         words, _, _ = split_words(normalize(texts, lowercase, strip_accents))
         return words.flat_values
 
@@ -209,8 +206,9 @@ def _count_words(documents, lowercase, strip_accents):
 
 def _batches(documents):
     if isinstance(documents, tf.data.Dataset):
-        for batch in documents.batch(_TEXTS_AT_ONCE):
-            yield from tf.nest.flatten(batch)
+        for batch in documents.batch(_TEXTS_AT_ONCE).as_numpy_iterator():
+            for texts in tf.nest.flatten(batch):
+                yield [plain_text(x.decode("utf-8", "replace")) for x in texts]
         return
     if isinstance(documents, str | bytes):
         raise ValueError(
@@ -225,7 +223,7 @@ def _batches(documents):
                     "`documents` must hold strings. Received: "
                     f"{text!r:.60} of type {type(text).__name__}"
                 )
-        yield texts
+        yield list(map(plain_text, texts))
 
 
 def _choose_alphabet(words, room):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from unilmv2_tf.models import UniLMv2Backbone
+from unilmv2_tf.preprocessing.text_cleaning import PIECE_MARK
 
 FOX = "The quick brown fox jumps over the lazy dog."
 
@@ -141,10 +142,15 @@ class Endpoint:
 
     def from_text(self, **texts):
         """Computes the signatures that take strings."""
-        # As Python's `errors="replace"`; the tokenizer drops U+FFFD.
+        # As Python's `errors="replace"`; the tokenizer drops U+FFFD. Lists of
+        # WordPieces are not for clients.
         texts = {
-            name: tf.strings.unicode_transcode(
-                text, "UTF-8", "UTF-8", errors="replace"
+            name: tf.strings.regex_replace(
+                tf.strings.unicode_transcode(
+                    text, "UTF-8", "UTF-8", errors="replace"
+                ),
+                PIECE_MARK,
+                "",
             )
             for name, text in texts.items()
         }

@@ -25,6 +25,7 @@ def export(
     max_answer_length: int | None = None,
     pooling: Literal["mean", "cls"] | None = None,
     num_candidates: int | None = None,
+    special_tokens_in_strings: bool | None = None,
     warm_up: bool | None = None,
     check: bool = True,
     sampler_args: SamplerArgs = PRESET_SAMPLER,
@@ -54,6 +55,8 @@ def export(
         max_answer_length: Maximum length of an answer in tokens.
         pooling: Vector of a text in encode: the mean of its tokens, or cls.
         num_candidates: Number of words for each gap in fill.
+        special_tokens_in_strings: Whether special tokens such as [SEP] in
+            texts are single tokens. Defaults to what the preset says.
         warm_up: Write requests that warm a server up. Defaults to true if
             tensorflow-serving-api is installed.
         check: Check the export in a clean process before it appears.
@@ -75,6 +78,7 @@ def export(
         None if is_litert else dtype,
         None if is_litert else quantize,
         sampler_args,
+        special_tokens_in_strings,
         buckets=buckets,
         max_length=max_length,
         pairs=pairs or None,
@@ -140,6 +144,7 @@ def load_endpoints(
     dtype=None,
     quantize=None,
     sampler_args=PRESET_SAMPLER,
+    special_tokens_in_strings=None,
     **options,
 ):
     """Loads a preset and makes its endpoints, by name, the default first.
@@ -149,7 +154,11 @@ def load_endpoints(
     from unilmv2_tf.models.task import load_task
     from unilmv2_tf.serving.endpoint import endpoints_of
 
-    task = load_task(preset, **({} if dtype is None else {"dtype": dtype}))
+    task = load_task(
+        preset,
+        special_tokens_in_strings,
+        **({} if dtype is None else {"dtype": dtype}),
+    )
     possible = endpoints_of(task)
     names = list(names or [next(iter(possible))])
     for name in names:

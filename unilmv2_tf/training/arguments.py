@@ -215,6 +215,8 @@ class FinetuneArgs(RunArgs):
             training stops; by default it does not.
         evaluations_per_epoch: Number of evaluations in each epoch.
         skip_misfits: Leave out records that do not fit, instead of an error.
+        special_tokens_in_strings: Whether special tokens such as [SEP] in
+            texts are single tokens. Defaults to what the preset says.
         seeds: Number of runs, with consecutive seeds.
         evaluation_batch_size: Rows in each batch of an evaluation.
     """
@@ -223,6 +225,7 @@ class FinetuneArgs(RunArgs):
     test: str | None = None
     vocabulary: str | None = None
     lowercase: bool = True
+    special_tokens_in_strings: bool | None = None
     num_examples: int | None = None
     epochs: int = 10
     learning_rate: float = 3e-5

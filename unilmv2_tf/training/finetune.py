@@ -100,7 +100,9 @@ def finetune_seq2seq(args: Seq2SeqArgs) -> dict | None:
 def _finetune(args, adapter_cls):
     import absl.logging
 
+    from unilmv2_tf.evaluation.examples import input_texts
     from unilmv2_tf.filesystem import replacing
+    from unilmv2_tf.preprocessing.tokenizer import note_special_tokens
     from unilmv2_tf.run_settings import check_same_settings
     from unilmv2_tf.run_settings import recorded_settings
     from unilmv2_tf.training.finetune_report import write_card
@@ -126,6 +128,9 @@ def _finetune(args, adapter_cls):
     )
     for line in adapter.describe():
         print(f"fine-tuning: {line}", flush=True)
+    note_special_tokens(
+        adapter.tokenizer, input_texts(adapter.train), "training examples"
+    )
     # 4. One run for each seed; completed ones are not repeated.
     try:
         results = [

@@ -111,11 +111,15 @@ def load_tokenizer(args):
                 f"{args.preset}"
             )
         with hub_errors(args.preset):
-            return UniLMv2Tokenizer.from_preset(args.preset)
-    if args.vocabulary is None:
+            tokenizer = UniLMv2Tokenizer.from_preset(args.preset)
+    elif args.vocabulary is None:
         raise ValueError(
             "`vocabulary` is needed with a built-in size: a file that `unilmv2 "
             f"vocabulary` wrote. Received: preset={args.preset}. A preset "
             "folder has its own vocabulary."
         )
-    return UniLMv2Tokenizer(args.vocabulary, lowercase=args.lowercase)
+    else:
+        tokenizer = UniLMv2Tokenizer(args.vocabulary, args.lowercase)
+    if args.special_tokens_in_strings is not None:
+        tokenizer.special_tokens_in_strings = args.special_tokens_in_strings
+    return tokenizer
