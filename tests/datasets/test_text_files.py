@@ -70,7 +70,9 @@ def test_documents_of_any_lines(tmp_path_factory, lines, end):
 @given(
     st.lists(
         st.tuples(
-            st.text(min_size=1).filter(lambda text: not text_files.is_blank(text)),
+            st.text(min_size=1).filter(
+                lambda text: not text_files.is_blank(text)
+            ),
             st.lists(
                 st.sampled_from(["un", "##like", "##ly", ".", "é"]), min_size=1
             ),

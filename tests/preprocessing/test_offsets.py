@@ -31,6 +31,8 @@ OPTIONS = {
     "accents": {"strip_accents": False},
     "special": {"special_tokens_in_strings": True},
     "no_cjk": {"split_on_cjk": False},
+    "keras_hub": {"cleaning": "keras_hub"},
+    "added": {"added_tokens": {"<e>": len(VOCABULARY)}},
 }
 
 
@@ -62,24 +64,24 @@ def located(texts, name="default"):
     [
         ("  The   FOX\u3000jumped", "default", "The FOX jump ed"),
         ("Cafe\u0301s", "default", "Cafe\u0301 s"),
-        ("Cafe\u0301s", "accents", "Cafe\u0301 s"),
+        ("Cafe\u0301s", "accents", "Cafe\u0301s"),
         ("e\u200d\u0301 a", "accents", "e\u200d\u0301 a"),
         ("a\u200b the\ufe0f", "default", "a the\ufe0f"),
         ("ju\u00admp\x00ed\x00", "default", "ju\u00admp ed"),
         ("\x00\u202ethe", "default", "the"),
         ("the東京fox", "default", "the 東 京 fox"),
-        ("Stra\u00dfe", "default", "Stra\u00dfe"),
-        # One ligature, three pieces; two letters share one character.
-        ("\ufb03x", "default", "\ufb03 \ufb03 \ufb03 x"),
-        # Hangul as one, two or three code points, and as letters apart.
-        ("한글", "default", "한 글"),
-        ("\u1112\u1161\u11ab글", "default", "\u1112\u1161\u11ab 글"),
-        ("\uac00\u1161\u1161", "default", "\uac00 \u1161 \u1161"),
+        ("Stra\u00dfe", "default", "S t r a \u00df e"),
+        ("\ufb03x", "default", "\ufb03x"),
+        ("x\ufb03", "keras_hub", "x \ufb03 \ufb03 \ufb03"),
+        ("한글", "accents", "한 글"),
+        ("한글", "default", "한글"),
+        ("\u03a3\u03a3 fox", "default", "\u03a3\u03a3 fox"),
         # Unknown words.
         ("\u2603\u0301 😀😀 😀", "default", "\u2603\u0301 😀😀 😀"),
         ("a" * 101, "default", "a" * 101),
         ("[MASK]the[CLS]", "special", "[MASK] the [CLS]"),
         ("[MASK]", "default", "[ MASK ]"),
+        ("the <e>\u0301fox\x00<e>", "added", "the <e> fox <e>"),
     ],
 )
 def test_tokens_stand_for_their_characters(text, name, expected):
@@ -89,7 +91,7 @@ def test_tokens_stand_for_their_characters(text, name, expected):
 
 
 CHARACTERS = st.one_of(
-    st.characters(exclude_categories=["Cs"]),
+    st.characters(exclude_categories=["Cs", "Cn"]),
     st.sampled_from(
         "aAbé ÉtheTHEfox\t東京!.[]#1😀ßmask'\u0301\u00a0\x00\u200d"
     ),
@@ -102,7 +104,7 @@ TEXTS = st.lists(st.text(CHARACTERS, max_size=20), min_size=1, max_size=8)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(texts=TEXTS)
 def test_any_text(name, texts):
     tokenizer, function = tokenizer_and_function(name)

@@ -61,7 +61,7 @@ def load_model(preset, command, precision=None, special_tokens=None):
     """Loads the task of a preset, with a preprocessor."""
     find_kind(preset, command)
     dtype = {"dtype": precision} if precision else {}
-    model = load_task(preset, special_tokens, **dtype)
+    model = load_task(preset, special_tokens_in_strings=special_tokens, **dtype)
     if model.preprocessor is None:
         raise ValueError(
             "`preset` must hold a preprocessor. Received: preset="
