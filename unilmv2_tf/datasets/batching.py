@@ -19,19 +19,10 @@ def seeded_batches(
 ) -> tf.data.Dataset:
     """Makes shuffled batches, each a function of seed and step.
 
-    Each epoch has a new order, until `num_steps`. An interrupted training that
-    resumes at a step gets the batches that it would have got. All batches have
-    the same size: an epoch may end inside a batch.
-
-    With `lengths`, int of shape `(n,)` or `(n, 2)`, examples of similar length
-    form a batch, so that batches that are cut to their longest example have
-    less padding: they are sorted within every 50 batches of shuffled examples,
-    and the batches are shuffled. Examples with two lengths, such as those of
-    source and target, are grouped by the first, and within a group by the
-    second.
-
-    `columns` is a dict of arrays. Each batch comes in `parts` successive parts,
-    which are the steps: dicts of the columns and of `epoch`, int64.
+    All batches have the same size, each in `parts` successive steps; an epoch
+    may end inside a batch. Examples of similar length, `(n,)` or `(n, 2)` of
+    source and target, share a batch: less padding. Batches are dicts of
+    `columns`, and of `epoch`, int64.
     """
     num_examples = len(next(iter(columns.values()))) if columns else 0
     if num_examples == 0:

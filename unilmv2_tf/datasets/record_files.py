@@ -22,7 +22,7 @@ from unilmv2_tf.datasets.text_files import check_columns
 from unilmv2_tf.datasets.text_files import check_encodable
 from unilmv2_tf.datasets.text_files import check_keys
 from unilmv2_tf.datasets.text_files import decode_line
-from unilmv2_tf.datasets.text_files import decoded_lines
+from unilmv2_tf.datasets.text_files import errors_at
 from unilmv2_tf.datasets.text_files import extension_of
 from unilmv2_tf.datasets.text_files import fitting_records
 from unilmv2_tf.datasets.text_files import numbered_lines
@@ -134,7 +134,11 @@ def _read(path, kind, from_columns, from_object, quoting, skip_misfits):
             skip_misfits,
         )
     if quoting is None:
-        _check_quotes(path)
+        check_quotes(
+            path,
+            "Read it so with --quoting true; if the quotes belong to the "
+            "texts, with --quoting false",
+        )
     if quoting:
         lines, split = _quoted_lines(path), lambda columns: columns
     else:
@@ -149,8 +153,11 @@ def _read(path, kind, from_columns, from_object, quoting, skip_misfits):
 
 def _quoted_lines(path):
     """Yields line number and columns of TSV with quotes."""
+    lines = []
     with open_file(path) as file:
-        lines = [f"{line}\n" for _, line in decoded_lines(path, file)]
+        for number, line in enumerate(file, 1):
+            with errors_at(f"{path}:{number}"):
+                lines.append(f"{decode_line(line)}\n")
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(lines, delimiter="\t", strict=True)
     number = 1
@@ -166,7 +173,7 @@ def _quoted_lines(path):
         ) from None
 
 
-def _check_quotes(path):
+def check_quotes(path, remedy):
     """Refuses TSV with quotes, as `csv` and pandas write it."""
     with open_file(path) as file:
         text = file.read().decode("utf-8", "replace")
@@ -187,13 +194,12 @@ def _check_quotes(path):
             "\t" in field or "\n" in field for row in rows for field in row
         ) or any(
             all(field[:1] == field[-1:] == '"' for field in column)
-            for column in zip(*lines)
+            for column in zip(*(lines[1:] or lines))
         )
     if is_quoted:
         raise ValueError(
             f"{path} looks like TSV with quotes around texts, as csv and "
-            "pandas write it. Read it so with --quoting true; if the quotes "
-            "belong to the texts, with --quoting false"
+            f"pandas write it. {remedy}"
         )
 
 

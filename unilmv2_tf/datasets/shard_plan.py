@@ -15,6 +15,7 @@ from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import text_files
 from unilmv2_tf.datasets import tfds_data
 from unilmv2_tf.datasets.source_reading import check_docstrings
+from unilmv2_tf.datasets.source_reading import list_sources
 from unilmv2_tf.datasets.source_reading import split_scheme
 from unilmv2_tf.datasets.splits import HASHED_BYTES
 from unilmv2_tf.datasets.splits import SPLITS
@@ -79,15 +80,9 @@ class DocumentRange:
 
 def plan_shards(sources, data_dir=None, text_key="text"):
     """Plans the shards of training rows, tuples of `DocumentRange`."""
-    sources = sources if isinstance(sources, list | tuple) else [sources]
-    if not sources:
-        raise ValueError(
-            "`sources` must name at least one file or corpus. Received: "
-            f"sources={sources!r}"
-        )
     ranges = [
         part
-        for source in sources
+        for source in list_sources(sources)
         for part in _ranges_of(source, data_dir, text_key)
     ]
     total = sum(part.num_bytes for part in ranges)
@@ -149,15 +144,13 @@ def _ranges_of(source, data_dir, text_key):
     if scheme == "tfds":
         found = tfds_data.find_ranges(name, data_dir, text_key)
         name, _ = tfds_data.split_place(name)
-        return [
-            DocumentRange(
-                source, start, end, num_bytes,
-                functools.partial(
-                    _read_tfds, name, split, data_dir, text_key
-                ),
+        ranges = []
+        for split, start, end, num_bytes in found:
+            read = functools.partial(
+                _read_tfds, name, split, data_dir, text_key
             )
-            for split, start, end, num_bytes in found
-        ]  # fmt: skip
+            ranges.append(DocumentRange(source, start, end, num_bytes, read))
+        return ranges
     if scheme == "docstrings":
         check_docstrings(source, name)
         return [_docstring_range(source, split) for split in SPLITS]
@@ -187,19 +180,14 @@ def _docstring_range(source, split):
 
 
 def _read_docstrings(split, start, end):
-    documents = (
-        docstrings.load_examples("", split).skip(start).take(end - start)
-    )
-    return _texts_of(documents)
+    documents = docstrings.load_examples("", split).skip(start)
+    return _texts_of(documents.take(end - start))
 
 
 def _read_tfds(name, split, data_dir, text_key, start, end):
     builder = tfds_data.open_builder(name, data_dir)
-    return _texts_of(
-        tfds_data.read_documents(
-            name, builder, f"{split}[{start}:{end}]", text_key
-        )
-    )
+    part = f"{split}[{start}:{end}]"
+    return _texts_of(tfds_data.read_documents(name, builder, part, text_key))
 
 
 def _texts_of(documents):

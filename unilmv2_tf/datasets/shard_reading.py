@@ -150,16 +150,10 @@ def shuffled_rows(
 ):
     """Reads rows of token ids in a new random order in each epoch.
 
-    A chunk is `chunk_rows` successive rows of a shard. In each epoch the chunks
-    are permuted, `window_chunks` of them are read at a time, and the rows of
-    this window are permuted. Of the first `start_row` rows, which are skipped,
-    only those of one window are read.
-
-    Without a `seed` rows come in the order of the shards; `num_epochs=None` is
-    without end; `max_rows` limits the rows of an epoch.
-
-    Returns a `tf.data.Dataset` of pairs `(token_ids, epochs)`, int32 of shape
-    `(rows, length)` and int64 of shape `(rows,)`, with varying `rows`.
+    Chunks of successive rows are permuted, `window_chunks` of them are read at
+    a time, and their rows are permuted. Without a `seed` rows come in the order
+    of the shards. Returns pairs `(token_ids, epochs)` of varying sizes, int32
+    `(rows, length)` and int64 `(rows,)`.
     """
     chunks = _Chunks(shards, split, max_rows, chunk_rows)
     first_epoch, first_row = divmod(start_row, chunks.num_rows)

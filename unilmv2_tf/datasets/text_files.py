@@ -117,14 +117,6 @@ def decode_line(line):
         ) from None
 
 
-def decoded_lines(path, lines):
-    """Yields number (from 1) and text of lines; `path` is for errors."""
-    for number, line in enumerate(lines, 1):
-        with errors_at(f"{path}:{number}"):
-            text = decode_line(line)
-        yield number, text
-
-
 def numbered_lines(path):
     """Yields number and bytes of the lines that are not blank."""
     with open_file(path) as file:

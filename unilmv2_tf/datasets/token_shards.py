@@ -84,7 +84,16 @@ def open_token_shards(folder: str | os.PathLike) -> TokenShards:
             f"There is no folder {folder!r}. Give the folder that `unilmv2 "
             "prepare` wrote"
         )
-    metadata = _read_json(folder, METADATA)
+    path = os.path.join(folder, METADATA)
+    if not os.path.exists(path):
+        raise ValueError(
+            f"{folder} has no {METADATA}: it was not made by `unilmv2 prepare`"
+        )
+    try:
+        with open(path, encoding="utf-8") as file:
+            metadata = json.load(file)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
     if metadata.get("format") != FORMAT:
         raise ValueError(
             f"{folder} has token shards of format {metadata.get('format')!r}, "
@@ -118,22 +127,6 @@ def shard_name(split, number, num_shards):
 def token_dtype(vocabulary_size):
     """Returns the type in which token ids are stored."""
     return np.uint16 if vocabulary_size <= 2**16 else np.int32
-
-
-def _read_json(folder, name):
-    try:
-        with open(os.path.join(folder, name), encoding="utf-8") as file:
-            content = json.load(file)
-    except FileNotFoundError:
-        raise ValueError(
-            f"{folder} has no {name}: it was not made by `unilmv2 prepare`, "
-            "or that was interrupted"
-        ) from None
-    except ValueError as error:
-        raise ValueError(f"{folder}/{name} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{folder}/{name} is damaged: it is not an object")
-    return content
 
 
 def _check_sizes(shards):

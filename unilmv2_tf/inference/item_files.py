@@ -12,6 +12,7 @@ import select
 import sys
 
 from unilmv2_tf.datasets.record_files import COLUMN_NAMES
+from unilmv2_tf.datasets.record_files import check_quotes
 from unilmv2_tf.datasets.squad_files import read_squad_file
 from unilmv2_tf.datasets.text_files import decode_line
 from unilmv2_tf.datasets.text_files import find_files
@@ -130,6 +131,8 @@ def read_items(path, columns, may_be_empty=False, skip_misfits=False):
         records = read_squad_file(path, False, skip_misfits)
         names = ("id", *columns[0])
         return checksum, [dict(zip(names, record)) for record in records]
+    if extension == ".tsv":
+        check_quotes(path, "Write it as JSON lines, or without quotes")
     parse = ItemParser(columns, extension, may_be_empty)
     items = fitting_records(path, "lines", lines, parse, skip_misfits)
     return checksum, [item for _, item in items]
