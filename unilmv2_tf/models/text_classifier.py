@@ -341,8 +341,12 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         names = self.label_names or list(range(self.num_classes))
         best = [names[index] for index in outputs.argmax(axis=-1)]
         if self._has_activation("linear") and self.has_probabilities:
-            activate = ops.sigmoid if self.multi_label else ops.softmax
-            outputs = ops.convert_to_numpy(activate(outputs))
+            # In NumPy the bits of a row do not depend on the number of rows.
+            if self.multi_label:
+                outputs = np.exp(-np.logaddexp(0, -outputs))
+            else:
+                outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+                outputs /= outputs.sum(axis=1, keepdims=True)
         rows = outputs.tolist()
         if self.multi_label:
             best = [
