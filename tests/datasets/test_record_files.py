@@ -9,8 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from unilmv2_tf.datasets import label_names
+from unilmv2_tf.datasets import load_documents
 from unilmv2_tf.datasets import load_labeled
 from unilmv2_tf.datasets import load_pairs
+from unilmv2_tf.datasets.shard_plan import plan_shards
 
 CASES = pathlib.Path(__file__).parent / "cases"
 
@@ -198,6 +200,11 @@ def test_pairs_with_quotes(tmp_path, quoting):
         for record in load_pairs(path, quoting=True).as_numpy_iterator()
     ]
     assert found == rows
+    path.write_text('"one ""document"""\nand another\n')
+    with pytest.raises(ValueError, match=r"quotes.*JSON lines"):
+        load_documents(path)
+    with pytest.raises(ValueError, match=r"quotes.*JSON lines"):
+        plan_shards(path)
     path.write_text('a\tb\n"never closed\tx\n')
     assert len(load_pairs(path)) == 2
     with pytest.raises(ValueError, match=r"a.tsv:2: not valid TSV with quotes"):

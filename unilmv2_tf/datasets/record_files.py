@@ -8,8 +8,10 @@ otherwise.
 """
 
 import collections
+import contextlib
 import csv
 import io
+import itertools
 import json
 import re
 import sys
@@ -173,29 +175,23 @@ def _quoted_lines(path):
         ) from None
 
 
-def check_quotes(path, remedy):
+def check_quotes(path, remedy, max_bytes=-1):
     """Refuses TSV with quotes, as `csv` and pandas write it."""
     with open_file(path) as file:
-        text = file.read().decode("utf-8", "replace")
+        text = file.read(max_bytes).decode("utf-8", "replace")
     if not re.search(r'^"|\t"', text, re.MULTILINE):
         return
-    is_quoted = bool(_ESCAPED.search(text))
+    lines = [line.split("\t") for line in text.split("\n") if line.strip()]
+    is_quoted = _ESCAPED.search(text) or any(
+        all(re.fullmatch('".*"\r?', field) for field in column)
+        for column in zip(*(lines[1:] or lines))
+    )
     if not is_quoted:
-        try:
-            rows = list(
-                csv.reader(
-                    io.StringIO(text, newline=""), delimiter="\t", strict=True
-                )
-            )
-        except csv.Error:
-            return
-        lines = [line.split("\t") for line in text.split("\n") if line.strip()]
-        is_quoted = any(
-            "\t" in field or "\n" in field for row in rows for field in row
-        ) or any(
-            all(field[:1] == field[-1:] == '"' for field in column)
-            for column in zip(*(lines[1:] or lines))
-        )
+        file = io.StringIO(text, newline="")
+        reader = csv.reader(file, delimiter="\t", strict=True)
+        with contextlib.suppress(csv.Error):
+            fields = itertools.chain.from_iterable(list(reader))
+            is_quoted = any("\t" in x or "\n" in x for x in fields)
     if is_quoted:
         raise ValueError(
             f"{path} looks like TSV with quotes around texts, as csv and "

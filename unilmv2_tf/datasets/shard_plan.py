@@ -15,6 +15,7 @@ from unilmv2_tf.datasets import docstrings
 from unilmv2_tf.datasets import text_files
 from unilmv2_tf.datasets import tfds_data
 from unilmv2_tf.datasets.source_reading import check_docstrings
+from unilmv2_tf.datasets.source_reading import check_documents
 from unilmv2_tf.datasets.source_reading import list_sources
 from unilmv2_tf.datasets.source_reading import split_scheme
 from unilmv2_tf.datasets.splits import HASHED_BYTES
@@ -156,7 +157,7 @@ def _ranges_of(source, data_dir, text_key):
         return [_docstring_range(source, split) for split in SPLITS]
     ranges = []
     for path in text_files.find_files(name):
-        text_files.extension_of(path, "documents")
+        check_documents(path)
         text_files.open_file(path).close()
         size = os.path.getsize(path)
         if size > MIN_SHARD_BYTES and path.lower().endswith(".txt"):

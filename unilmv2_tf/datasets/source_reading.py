@@ -52,7 +52,15 @@ def _read_file(path, kind, options):
     )
 
 
+def check_documents(path):
+    """Checks extension and quotes of a file of documents."""
+    if text_files.extension_of(path, "documents") == ".tsv":
+        remedy = "Write it as JSON lines, or without quotes"
+        record_files.check_quotes(path, remedy, text_files.MAX_TEXT_BYTES)
+
+
 def _documents_of_file(path):
+    check_documents(path)
     # The first pass finds what is wrong, which inside a dataset would be
     # reported late and as an error of TensorFlow.
     count = sum(is_start for _, is_start in text_files.read_texts(path))
