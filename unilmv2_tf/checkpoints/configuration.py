@@ -156,11 +156,11 @@ def foreign_head(config, arrays):
     if kernel is None:
         return ""
     if architectures and "ForSequenceClassification" not in architectures:
-        return f"that of {architectures}"
+        return f"the head of {architectures}"
     if "pooler.dense.weight" not in arrays:
-        return "that of a tagger, as there is no pooler"
+        return "the head of a tagger, as there is no pooler"
     if config.get("problem_type") == "regression" and len(kernel) > 1:
-        return f"that of a regression of {len(kernel)} values"
+        return f"the head of a regression of {len(kernel)} values"
     return ""
 
 

@@ -146,7 +146,7 @@ def _load_own_preset(folder):
 
 
 def _build(checkpoint, tokenizer, positions, position_method):
-    names = checkpoint.weights.arrays.keys()
+    names = checkpoint.arrays.keys()
     if {"classifier.weight", "pooler.dense.weight"} <= names:
         cls = models.UniLMv2TextClassifier
     elif "qa_outputs.weight" in names:

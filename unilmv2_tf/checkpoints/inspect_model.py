@@ -118,7 +118,7 @@ def _read_checkpoint(path, config):
     checkpoint = open_checkpoint(path, config)
     tensors = [
         (name, values.size, values.dtype)
-        for name, values in checkpoint.weights.arrays.items()
+        for name, values in checkpoint.arrays.items()
         if "buffer" not in OPTIONAL_TENSORS.get(name, "")
     ]
     place = pathlib.Path(str(checkpoint.path))

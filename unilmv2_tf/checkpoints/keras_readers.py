@@ -9,10 +9,10 @@ import numpy as np
 
 from unilmv2_tf.checkpoints.configuration import sizes_of_backbone
 from unilmv2_tf.checkpoints.layouts import WORD_EMBEDDINGS
+from unilmv2_tf.checkpoints.layouts import Checkpoint
 from unilmv2_tf.checkpoints.layouts import from_keras_name
 from unilmv2_tf.checkpoints.layouts import from_keras_shape
 from unilmv2_tf.checkpoints.readers import WEIGHT_NAMES
-from unilmv2_tf.checkpoints.readers import Tensors
 from unilmv2_tf.checkpoints.readers import read_config
 from unilmv2_tf.checkpoints.readers import registered_name
 
@@ -58,7 +58,9 @@ def read_keras_hub_preset(source, config=None):
     else:
         cls, kwargs = keras_hub.models.BertBackbone, {}
     model = cls.from_preset(preset, **kwargs)
-    return read_keras_hub_model(model, config)._replace(path=source)
+    checkpoint = read_keras_hub_model(model, config)
+    checkpoint.path = source
+    return checkpoint
 
 
 def read_keras_hub_model(model, config=None):
@@ -78,7 +80,7 @@ def read_keras_hub_model(model, config=None):
         if "seed_generator" not in variable.path
     ]
     arrays = _common_arrays(variables, model.name)
-    return Tensors(model, "KerasHub BERT", arrays, found)
+    return Checkpoint(model, "KerasHub BERT", arrays, found)
 
 
 def read_model_garden_encoder(encoder, config=None):
@@ -108,7 +110,7 @@ def read_model_garden_encoder(encoder, config=None):
     }
     variables = [(each.name, each.numpy()) for each in encoder.variables]
     arrays = _common_arrays(variables, encoder.name)
-    return Tensors(encoder, "Model Garden BERT", arrays, found)
+    return Checkpoint(encoder, "Model Garden BERT", arrays, found)
 
 
 # === TensorFlow checkpoints ===
@@ -166,7 +168,7 @@ def read_tensorflow_checkpoint(source, config=None):
             f"variable of Google's BERT. Put its {_GOOGLE_CONFIG_NAME} beside "
             "it, or pass config=."
         )
-    return Tensors(prefix, "TensorFlow BERT", arrays, found)
+    return Checkpoint(prefix, "TensorFlow BERT", arrays, found)
 
 
 def _read_variables(prefix):

@@ -5,6 +5,7 @@ ones, in PyTorch's orientation (dense weights `(out, in)`): every reader and
 writer translates to or from them. To add a layout, map its names to these.
 """
 
+import dataclasses
 import re
 import warnings
 from typing import NamedTuple
@@ -152,17 +153,29 @@ _SELF = "attention.self."
 _PROJECTIONS = ("query", "key", "value")
 
 
-class CommonWeights(NamedTuple):
-    """Arrays and their names in the file, both by common name."""
+@dataclasses.dataclass
+class Checkpoint:
+    """A checkpoint of any format: what its reader finds, then its weights."""
 
-    arrays: dict
-    sources: dict
-    # Name in the file -> why it is not among them.
-    unused: dict
+    # The file, or the object.
+    path: object
+    # The format, for reports.
+    kind: str
+    # By name in the file, without a prefix, or by common name.
+    tensors: dict
+    # With Hugging Face's keys; a reader gives `None` if there is none.
+    config: dict | None
+    prefix: str = ""
+    # Both by common name: the weights, and their names in the file.
+    arrays: dict = dataclasses.field(default_factory=dict)
+    sources: dict = dataclasses.field(default_factory=dict)
+    # Name in the file -> why it is not among the sources.
+    unused: dict = dataclasses.field(default_factory=dict)
 
 
-def without_wrapper(tensors):
-    """Takes off a prefix around the names of a model, and returns it too."""
+def take_off_prefix(checkpoint):
+    """Takes off what all names of the model begin with, such as "module."."""
+    tensors = checkpoint.tensors
     found = [match[1] for match in map(_WRAPPED.fullmatch, tensors) if match]
     prefix = found[0] if len(found) == 1 else ""
     unwrapped = {
@@ -172,31 +185,40 @@ def without_wrapper(tensors):
     is_common = all(
         name.startswith(prefix) for name in tensors if "encoder.layer." in name
     )
-    if not prefix or not is_common or len(unwrapped) < len(tensors):
-        return tensors, ""
-    count = sum(name.startswith(prefix) for name in tensors)
-    warnings.warn(
-        f"{prefix!r} was taken off {count} of {len(tensors)} names.",
-        stacklevel=3,
-    )
-    return unwrapped, prefix
+    if prefix and is_common and len(unwrapped) == len(tensors):
+        count = sum(name.startswith(prefix) for name in tensors)
+        warnings.warn(
+            f"{prefix!r} was taken off {count} of {len(tensors)} names.",
+            stacklevel=3,
+        )
+        checkpoint.tensors, checkpoint.prefix = unwrapped, prefix
 
 
-def to_common_names(tensors):
+def find_weights(checkpoint):
     """Translates PyTorch's layouts; unknown names are kept, to be refused."""
-    weights = CommonWeights(arrays={}, sources={}, unused={})
-    for source, values in tensors.items():
+    arrays, sources = checkpoint.arrays, checkpoint.sources
+    for source, values in checkpoint.tensors.items():
         for name, part in _common_parts(source, values):
-            if name in weights.arrays:
+            if name in arrays:
                 raise ValueError(
                     f"The file must hold each weight once. Received: "
-                    f"{weights.sources[name]!r} and {source!r}, both "
-                    f"{name!r}. Remove one of them."
+                    f"{sources[name]!r} and {source!r}, both {name!r}. Remove "
+                    "one of them."
                 )
-            weights.arrays[name] = part
-            weights.sources[name] = source
-    _drop_tied(weights)
-    return weights
+            arrays[name], sources[name] = part, source
+    for tied, original in _TIED.items():
+        if tied not in arrays:
+            continue
+        source, values = sources.pop(tied), arrays.pop(tied)
+        if original in arrays:
+            _check_tied(values, arrays[original], source, original)
+            checkpoint.unused[source] = f"the same as {original}, tied with it"
+        elif original == OUTPUT_BIAS:
+            arrays[original], sources[original] = values, source
+    if arrays.keys() >= {OUTPUT_BIAS, WORD_EMBEDDINGS}:
+        arrays[OUTPUT_BIAS] = _without_spare(
+            arrays[OUTPUT_BIAS], arrays[WORD_EMBEDDINGS], sources[OUTPUT_BIAS]
+        )
 
 
 def _common_parts(source, values):
@@ -225,24 +247,6 @@ def _common_parts(source, values):
     return [(name, values)]
 
 
-def _drop_tied(weights):
-    for tied, original in _TIED.items():
-        if tied not in weights.arrays:
-            continue
-        source = weights.sources.pop(tied)
-        values = weights.arrays.pop(tied)
-        if original in weights.arrays:
-            _check_tied(values, weights.arrays[original], source, original)
-            weights.unused[source] = f"the same as {original}, tied with it"
-        elif original == OUTPUT_BIAS:
-            weights.arrays[original] = values
-            weights.sources[original] = source
-    table, bias = map(weights.arrays.get, (WORD_EMBEDDINGS, OUTPUT_BIAS))
-    if bias is not None and table is not None:
-        source = weights.sources[OUTPUT_BIAS]
-        weights.arrays[OUTPUT_BIAS] = _without_spare(bias, table, source)
-
-
 def _without_spare(values, original, source):
     """Leaves out rows of zeros beyond those of the original."""
     rows = len(np.atleast_1d(original))
@@ -251,7 +255,7 @@ def _without_spare(values, original, source):
         return values
     warnings.warn(
         f"{len(spare)} spare rows of zeros in {source!r} were left out.",
-        stacklevel=6,
+        stacklevel=5,
     )
     return values[:rows]
 
@@ -267,7 +271,7 @@ def _check_tied(values, original, source, name):
             warnings.warn(
                 f"{source!r} is {name!r}, rounded to {np.dtype(dtype)}, and "
                 "tied with it: the latter counts.",
-                stacklevel=5,
+                stacklevel=4,
             )
             return
     raise ValueError(

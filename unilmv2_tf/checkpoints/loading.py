@@ -99,27 +99,11 @@ def load_checkpoint(
 # === Reading ===
 
 
-class Checkpoint(NamedTuple):
-    """A checkpoint of any format, read."""
-
-    # The file, or the object.
-    path: object
-    # Its format, for reports.
-    kind: str
-    # By the names in the file, without the prefix.
-    tensors: dict
-    weights: layouts.CommonWeights
-    config: dict
-    # What was taken off the names, such as "module.".
-    prefix: str
-    # Why `classifier.weight` is not that of a text classifier.
-    foreign_head: str
-
-
 def open_checkpoint(source, config=None):
     """Reads a checkpoint of any format, see `load_checkpoint`."""
-    path, kind, tensors, config = _choose_reader(source)(source, config)
-    for name, values in tensors.items():
+    checkpoint = _choose_reader(source)(source, config)
+    path = checkpoint.path
+    for name, values in checkpoint.tensors.items():
         if is_float(values.dtype) and not np.isfinite(values).all():
             bad = int(values.size - np.isfinite(values).sum())
             raise ValueError(
@@ -127,21 +111,22 @@ def open_checkpoint(source, config=None):
                 f"{values.size} places. The training that wrote it diverged "
                 "or the file is damaged; take an earlier checkpoint."
             )
-    tensors, prefix = layouts.without_wrapper(tensors)
-    weights = layouts.to_common_names(tensors)
-    config = configuration.complete_config(config, weights.arrays, path)
-    foreign = configuration.foreign_head(config, weights.arrays)
-    if foreign:
+    layouts.take_off_prefix(checkpoint)
+    layouts.find_weights(checkpoint)
+    arrays = checkpoint.arrays
+    config = configuration.complete_config(checkpoint.config, arrays, path)
+    checkpoint.config = config
+    if foreign := configuration.foreign_head(config, arrays):
         warnings.warn(
             f"The classifier of the file is {foreign}, for which there is no "
             "task here: it was left out.",
             stacklevel=3,
         )
-        for name in ("classifier.weight", "classifier.bias"):
-            if weights.arrays.pop(name, None) is not None:
-                source = weights.sources.pop(name)
-                weights.unused[source] = f"left out: {foreign}"
-    return Checkpoint(path, kind, tensors, weights, config, prefix, foreign)
+        for name in arrays.keys() & {"classifier.weight", "classifier.bias"}:
+            del arrays[name]
+            source = checkpoint.sources.pop(name)
+            checkpoint.unused[source] = f"left out: {foreign}"
+    return checkpoint
 
 
 def _choose_reader(source):
@@ -175,13 +160,12 @@ def build_model(
     checkpoint, cls, positions=None, position_method="cyclic", **kwargs
 ):
     """Builds a model, and lists the `Placement` of every tensor."""
-    weights = checkpoint.weights
     arguments = configuration.backbone_arguments(checkpoint.config)
     rows = layouts.table_rows(
         cls, arguments["num_layers"], arguments["num_relative_buckets"] > 0
     )
     rows = _check_names(rows, checkpoint, cls)
-    arrays = dict(weights.arrays)
+    arrays = dict(checkpoint.arrays)
     if positions is not None:
         arguments["max_sequence_length"] = positions
         arrays[layouts.POSITION_EMBEDDINGS] = resize_positions(
@@ -191,14 +175,14 @@ def build_model(
     destinations = {}
     for row in rows:
         variable = row.variable(model)
-        source = weights.sources[row.name]
+        source = checkpoint.sources[row.name]
         variable.assign(_fit(row, arrays[row.name], source, variable))
         destinations.setdefault(source, []).append(variable.path)
     used = set(destinations)
     for name in arrays.keys() - {row.name for row in rows}:
         reason = f"left out: {layouts.OPTIONAL_TENSORS[name]}"
-        destinations.setdefault(weights.sources[name], []).append(reason)
-    for source, reason in weights.unused.items():
+        destinations.setdefault(checkpoint.sources[name], []).append(reason)
+    for source, reason in checkpoint.unused.items():
         destinations[source] = [reason]
     return model, [
         Placement(
@@ -211,17 +195,20 @@ def build_model(
 def _new_model(cls, checkpoint, arguments, dtype=None, **kwargs):
     if not issubclass(cls, UniLMv2Backbone):
         found = configuration.head_arguments(
-            cls, checkpoint.config, checkpoint.weights.arrays
+            cls, checkpoint.config, checkpoint.arrays
         )
         if {"num_classes", "label_names"} & kwargs.keys():
             for name in ("num_classes", "label_names"):
                 found.pop(name, None)
-        elif issubclass(cls, UniLMv2TextClassifier) and checkpoint.foreign_head:
+        elif (
+            issubclass(cls, UniLMv2TextClassifier)
+            and "classifier.weight" in checkpoint.unused
+        ):
             raise ValueError(
                 "The head of a text classifier must come from one. Received: "
-                f"{checkpoint.path}, with {checkpoint.foreign_head}. Load a "
-                "UniLMv2Backbone, or pass num_classes= or label_names= for a "
-                "newly initialized head."
+                f"{checkpoint.path}, {checkpoint.unused['classifier.weight']}. "
+                "Load a UniLMv2Backbone, or pass num_classes= or label_names= "
+                "for a newly initialized head."
             )
         kwargs = {**found, **kwargs}
         return cls(UniLMv2Backbone(**arguments, dtype=dtype), **kwargs)
@@ -236,11 +223,10 @@ def _new_model(cls, checkpoint, arguments, dtype=None, **kwargs):
 
 def _check_names(rows, checkpoint, cls):
     """Returns the rows that the file has tensors for."""
-    weights = checkpoint.weights
-    missing = [row for row in rows if row.name not in weights.arrays]
+    missing = [row for row in rows if row.name not in checkpoint.arrays]
     if issubclass(cls, (UniLMv2TextClassifier, UniLMv2QuestionAnswerer)):
         # Layers of the head that are missing in the file.
-        layers = {_layer(name) for name in weights.arrays}
+        layers = {_layer(name) for name in checkpoint.arrays}
         new = [
             row
             for row in missing
@@ -257,7 +243,9 @@ def _check_names(rows, checkpoint, cls):
         rows = [row for row in rows if row not in new]
         missing = [row for row in missing if row not in new]
     known = {row.name for row in rows} | layouts.OPTIONAL_TENSORS.keys()
-    unused = {weights.sources[name] for name in weights.arrays.keys() - known}
+    unused = {
+        checkpoint.sources[name] for name in checkpoint.arrays.keys() - known
+    }
     begins = {name.partition(".")[0] for name in checkpoint.tensors}
     prefix = checkpoint.prefix
     if not prefix and len(begins) == 1 and begins != {"bert"}:

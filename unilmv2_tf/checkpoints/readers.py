@@ -1,7 +1,7 @@
 """Files of weights, configurations and vocabularies, by format.
 
 A reader takes a path (or an object) and the user's configuration, and returns
-`Tensors`. To add a format, write its reader and choose it in
+a `Checkpoint`. To add a format, write its reader and choose it in
 `loading.open_checkpoint`.
 """
 
@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import warnings
-from typing import NamedTuple
 
 import keras_hub
 import ml_dtypes
@@ -19,6 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from unilmv2_tf.checkpoints.configuration import published_name
+from unilmv2_tf.checkpoints.layouts import Checkpoint
 from unilmv2_tf.checkpoints.pytorch_files import read_pytorch_file
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
 from unilmv2_tf.preprocessing.vocabulary import SPECIAL_TOKENS
@@ -32,18 +32,6 @@ ADDED_TOKENS_NAME = "added_tokens.json"
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 _INDEX_SUFFIX = ".index.json"
 _PYTORCH_SUFFIXES = (".bin", ".pt", ".pth")
-
-
-class Tensors(NamedTuple):
-    """What a reader returns: the arrays by name in the file, or common name."""
-
-    # The file, or the object.
-    path: object
-    # The format, for reports.
-    kind: str
-    arrays: dict
-    # With Hugging Face's keys; `None` if there is no configuration at all.
-    config: dict | None
 
 
 def is_float(dtype):
@@ -109,7 +97,7 @@ def read_files(source, config=None):
         kind = "s2s-ft, saved"
     else:
         kind = "UniLM v2" if "rel_pos_bias" in names else "BERT"
-    return Tensors(path, kind, arrays, config)
+    return Checkpoint(path, kind, arrays, config)
 
 
 def _find_weights(path):
