@@ -578,9 +578,57 @@ def test_vocabularies_of_a_tokenizer_json(convert, folder, plain):
         assert status == 2 and name in text
 
 
+@pytest.mark.parametrize("place", ["added", "decoder", "json"])
+def test_added_tokens(place, convert, tmp_path):
+    case = CASES / "08_tokenizer_files" / "added_tokens"
+    source = shutil.copytree(case, tmp_path / "source")
+    added = json.loads((source / "added_tokens.json").read_text())
+    assert added == {"[E1]": 44, "[/E1]": 45}
+    tokens = [{"id": 2, "content": "[CLS]"}]
+    tokens += [{"id": index, "content": name} for name, index in added.items()]
+    if place != "added":
+        (source / "added_tokens.json").unlink()
+    if place == "decoder":
+        content = {
+            "do_lower_case": True,
+            "added_tokens_decoder": {str(each["id"]): each for each in tokens},
+        }
+        (source / "tokenizer_config.json").write_text(json.dumps(content))
+    if place == "json":
+        other = CASES / "08_tokenizer_files" / "tokenizer_json"
+        content = json.loads((other / "tokenizer.json").read_text())
+        content["added_tokens"] = tokens
+        (source / "tokenizer.json").write_text(json.dumps(content))
+    status, _, out = convert(source)
+    assert status == 0
+    tokenizer = tokenizer_of(out)
+    assert ids(tokenizer, "[E1] fox [/E1] [CLS]")[:3] == [44, 8, 45]
+    assert 2 not in ids(tokenizer, "[CLS]")
+    shutil.move(out, f"{out}_first")
+    status, _, out = convert(f"{out}_first")
+    assert status == 0
+    assert (out / "vocab.txt").read_bytes() == (case / "vocab.txt").read_bytes()
+    assert json.loads((out / "added_tokens.json").read_text()) == added
+    transformers = pytest.importorskip("transformers")
+    theirs = transformers.BertTokenizer.from_pretrained(out)
+    encoded = theirs("[E1] fox [/E1]", add_special_tokens=False)
+    assert encoded["input_ids"] == [44, 8, 45]
+
+
 def test_added_tokens_beyond_the_model_are_refused(convert, tmp_path):
     case = CASES / "08_tokenizer_files" / "added_tokens"
     source = shutil.copytree(case, tmp_path / "source")
     (source / "added_tokens.json").write_text('{"[E1]": 46}')
     status, text, _ = convert(source)
     assert status == 2 and "47 tokens, but the model has 46" in text
+
+
+def test_odd_vocabularies_go_in_and_out(convert):
+    """One token is U+2028, another one is there twice."""
+    case = CASES / "07_vocabularies" / "model"
+    status, _, out = convert(case)
+    assert status == 0
+    assert ids(tokenizer_of(out), "fox dog") == [6, 9]
+    shutil.move(out, f"{out}_first")
+    status, _, out = convert(f"{out}_first")
+    assert (out / "vocab.txt").read_bytes() == (case / "vocab.txt").read_bytes()
