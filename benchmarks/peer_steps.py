@@ -40,13 +40,14 @@ def keras_hub_bert(settings):
     task = keras_hub.models.BertMaskedLM(backbone)
     _compile(task, settings.get("jit_compile", False))
     ids = masked["token_ids"]
-    x = {
-        "token_ids": ids,
-        "segment_ids": np.zeros_like(ids),
-        "padding_mask": np.ones_like(ids),
-        "mask_positions": masked["positions"],
-    }
-    x = tensors(x)
+    x = tensors(
+        {
+            "token_ids": ids,
+            "segment_ids": np.zeros_like(ids),
+            "padding_mask": np.ones_like(ids),
+            "mask_positions": masked["positions"],
+        }
+    )
     return lambda: float(task.train_on_batch(x, masked["labels"]))
 
 

@@ -137,10 +137,8 @@ def exported(settings):
             warm_up=False,
         )
         model = tf.saved_model.load(version)
-    signature, batches = (
-        model.signatures[settings["kind"]],
-        text_batches(settings),
-    )
+    signature = model.signatures[settings["kind"]]
+    batches = text_batches(settings)
 
     def ask():
         outputs = signature(text=tf.constant(next(batches)))

@@ -52,7 +52,7 @@ generated.txt: generate {output}/finetuned/preset --input {output}/sources.txt
 saved_model: export {output}/finetuned/preset --output {output}/saved_model
   --check false
 
-export_check/report.md: check-export {output}/saved_model
+export_check/report.json: check-export {output}/saved_model
   --output {output}/export_check
 
 mask.png: show-mask "The shape of the tensor is given by a tuple of integers."
@@ -67,7 +67,7 @@ PICTURES = {
     "Losses of pre-training": "pretrained/curves.png",
     "Which token attends to which": "mask.png",
 }
-CHECK = "export_check/report.md"
+CHECK = "export_check/report.json"
 NUM_SHOWN = 5
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from unilmv2_tf.models import UniLMv2Backbone
 from unilmv2_tf.preprocessing.text_cleaning import PIECE_MARK
 
+_EXAMPLE = ("cls", "mask", "sep")
 FOX = "The quick brown fox jumps over the lazy dog."
 
 
@@ -72,7 +73,6 @@ class Endpoint:
     is_deterministic = True
     runs_on_litert = False
     examples = {"text": FOX}
-    example_token = "unk"
 
     def __init__(self, task, sequence_length=None, buckets="auto"):
         if self.tasks and not isinstance(task, self.tasks):
@@ -205,12 +205,9 @@ class Endpoint:
 
     def example(self, inputs):
         """One row of a request for a signature with these inputs."""
-        tokenizer = self.tokenizer
-        middle = getattr(tokenizer, f"{self.example_token}_token_id")
+        tokens = [getattr(self.tokenizer, f"{x}_token_id") for x in _EXAMPLE]
         ids = {name: [0, 0, 0] for name in self.id_inputs}
-        ids[self.id_inputs[0]] = [
-            tokenizer.cls_token_id, middle, tokenizer.sep_token_id,
-        ]  # fmt: skip
+        ids[self.id_inputs[0]] = tokens
         ids[self.id_inputs[-1]] = [1, 1, 1]
         return {
             name: ids[name] if name in ids else self.examples.get(name, FOX)

@@ -9,7 +9,6 @@ from unilmv2_tf.filesystem import write_text
 from unilmv2_tf.serving import clean_process
 from unilmv2_tf.serving.clean_process import LIVE_ANSWERS
 from unilmv2_tf.serving.clean_process import save_answers
-from unilmv2_tf.serving.server_folder import fill_template
 from unilmv2_tf.serving.server_folder import newest_version
 
 BATCH_SIZES = (1, 3, 32)
@@ -67,8 +66,8 @@ def check_export(
             newest is checked.
         seconds: float. How long each signature is timed at each batch size, at
             least 3 calls, at most 100. Defaults to `1.0`.
-        output: a folder for `report.json` and `report.md`. Defaults to `None`,
-            `assets.extra` of the SavedModel.
+        output: a folder for `report.json`. Defaults to `None`, `assets.extra`
+            of the SavedModel.
 
     Returns:
         What was found, a dict, as in `report.json`.
@@ -123,11 +122,8 @@ def check_export(
         marks = ", ".join(report["xla_marks"])
         report["failures"].append(f"XLA is asked for: {marks}")
     output = os.path.join(folder, "assets.extra") if output is None else output
-    for name, text in (
-        ("report.json", json.dumps(report, indent=2) + "\n"),
-        ("report.md", _report_text(report)),
-    ):
-        write_text(os.path.join(output, name), text)
+    path = os.path.join(output, "report.json")
+    write_text(path, json.dumps(report, indent=2) + "\n")
     if report["failures"]:
         raise RuntimeError(
             f"The check of the SavedModel in {folder} fails: "
@@ -178,33 +174,3 @@ def write_live_answers(folder, endpoints, text_signatures, with_answers):
         )
         store(endpoint, f"{endpoint.name}_ids", rows, endpoint.live_ids)
     save_answers(os.path.join(folder, LIVE_ANSWERS), signatures)
-
-
-def _report_text(report):
-    rows = []
-    for name, found in report["signatures"].items():
-        compared = ["not compared"] * 2
-        if found["is_compared"]:
-            gap = f"{found['largest_difference']:.1e}"
-            compared = [str(found["num_different"]), gap]
-        times = ", ".join(
-            f"{x['p50']:.1f} / {x['p95']:.1f}"
-            for x in found["milliseconds"].values()
-        )
-        cells = [f"`{name}`", str(found["num_inputs"]), *compared, times]
-        rows.append(f"| {' | '.join(cells)} |")
-    verdict = "\n- ".join(["**It fails:**\n", *report["failures"]])
-    return fill_template(
-        "report.md",
-        verdict=verdict if report["failures"] else "No differences.",
-        megabytes=f"{report['bytes'] / 1e6:.1f}",
-        seconds=f"{report['load_seconds']:.1f}",
-        tensorflow=report["tensorflow"],
-        sizes=f"ms at batch {', '.join(map(str, BATCH_SIZES))}",
-        signatures="\n".join(rows),
-        xla="" if report["xla_marks"] else "Nothing asks for XLA.",
-        operations=", ".join(
-            f"**`{x}`**" if x in report["from_tensorflow_text"] else f"`{x}`"
-            for x in report["operations"]
-        ),
-    )

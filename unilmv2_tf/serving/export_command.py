@@ -114,8 +114,8 @@ def check_export(folder: str, seconds: float = 1.0, output: str | None = None):
         folder: A SavedModel, or the folder above its versions, of which the
             newest is checked.
         seconds: Seconds that each signature is timed at each batch size.
-        output: Folder for report.md and report.json. Defaults to assets.extra
-            of the SavedModel.
+        output: Folder for report.json. Defaults to assets.extra of the
+            SavedModel.
 
     Raises:
         ValueError: if the check fails.
@@ -135,7 +135,7 @@ def check_export(folder: str, seconds: float = 1.0, output: str | None = None):
         compared = "equal to live" if found["is_compared"] else "runs"
         print(f"{name}: {compared}" + (f"; {times}" if times else ""))
     written = output or os.path.join(newest_version(folder), "assets.extra")
-    print(f"report written to {os.path.join(written, 'report.md')}")
+    print(f"report written to {os.path.join(written, 'report.json')}")
 
 
 def load_endpoints(

@@ -50,7 +50,6 @@ class Fill(Endpoint):
     default_for = UniLMv2PseudoMaskedLM
     text_signatures = {"fill": ("text",)}
     examples = {"text": "The quick brown [MASK] jumps over the lazy dog."}
-    example_token = "mask"
 
     def __init__(self, task, num_candidates=5, buckets="auto"):
         super().__init__(task, task.backbone.max_sequence_length, buckets)

@@ -40,7 +40,7 @@ def export_model(
         path/1/assets.extra/vocab.txt           the WordPieces, one a line
         path/1/assets.extra/signature.json      lengths, sampler, versions
         path/1/assets.extra/live_answers.npz    what the live model answers
-        path/1/assets.extra/report.json, .md    the result of the check
+        path/1/assets.extra/report.json         the result of the check
         path/1/assets.extra/tf_serving_warmup_requests
         path/README.md, models.config, ...      how to serve it
 
