@@ -1,6 +1,8 @@
 """The shipped recipes: parsed, built, run, and compared with the paper."""
 
+import copy
 import dataclasses
+import functools
 import math
 import os
 import pathlib
@@ -80,9 +82,8 @@ def head_of(name):
     return fields
 
 
-def parsed_commands(name, monkeypatch):
-    """The values of the head's three commands, as the command line has them."""
-    monkeypatch.chdir(ROOT)
+@functools.cache
+def parsed_once(name):
     values = {}
     for line in head_of(name)["Commands"]:
         program, command, *arguments = shlex.split(line)
@@ -91,6 +92,12 @@ def parsed_commands(name, monkeypatch):
         values[command] = parser.parse_args(arguments).as_dict()
     assert list(values) == ["vocabulary", "prepare", "pretrain"]
     return values
+
+
+def parsed_commands(name, monkeypatch):
+    """The values of the head's three commands, as the command line has them."""
+    monkeypatch.chdir(ROOT)
+    return copy.deepcopy(parsed_once(name))
 
 
 def settings_of(values):

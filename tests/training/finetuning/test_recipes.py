@@ -12,8 +12,6 @@ import tensorflow_datasets as tfds
 
 from unilmv2_tf.cli import _parser
 from unilmv2_tf.cli import main
-from unilmv2_tf.datasets import docstrings
-from unilmv2_tf.datasets.corpus.docstring_extraction import extract
 from unilmv2_tf.datasets.glue import find_glue_task
 
 FOLDER = pathlib.Path(__file__).resolve().parents[3] / "unilmv2_tf" / "recipes"
@@ -175,28 +173,18 @@ def as_dataset(builder, split=None, **kwargs):
     )
 
 
-@pytest.fixture(scope="module")
-def small_corpus(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(docstrings, "extract", lambda: extract(["numpy"]))
-        yield
-
-
-# One of each kind: pairs with a second validation set, regression, questions
-# that may have no answer, questions to generate, the embedded corpus.
+# One of each kind: pairs with a second validation set, questions that may have
+# no answer, the embedded corpus.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, name",
     [
         ("classify", "mnli"),
-        ("classify", "stsb"),
         ("answer", "squad2"),
-        ("seq2seq", "squad_qg"),
         ("seq2seq", "docstring_arguments"),
     ],
 )
-def test_two_steps(kind, name, tmp_path, capsys, small_corpus):
+def test_two_steps(kind, name, tmp_path, capsys, small_docstrings):
     tokens = [*SPECIAL, *WORDS, ".", ","]
     (tmp_path / "vocabulary.txt").write_text("\n".join(tokens))
     arguments = {
