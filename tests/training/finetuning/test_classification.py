@@ -151,6 +151,8 @@ def test_a_regression(settings, folder, tmp_path):
         data=str(tmp_path / "train.tsv"),
         validation=str(tmp_path / "validation.tsv"),
         test=str(tmp_path / "validation.tsv"),
+        epochs=20,
+        learning_rate=3e-3,
     )
     summary = finetune_classify(run)
     assert summary["metric"] == "pearson"

@@ -34,7 +34,7 @@ def test_a_killed_run_is_the_same(start_process, tmp_path, read_checkpoint):
     last = start_process(*flags, f"--output={killed}")
     output, error = last.communicate()
     assert last.returncode == 0, error
-    assert "resumes from step 2" in output or "from step 3" in output
+    assert "resumes from step" in output
 
     for folder in ("checkpoints", "best"):
         expected = read_checkpoint(whole, folder)
