@@ -1,5 +1,4 @@
 import functools
-import re
 
 import keras
 import numpy as np
@@ -292,6 +291,5 @@ def test_arguments_out_of_range(options, message):
 
 
 def test_words_must_be_cut():
-    tokenizer = UniLMv2Tokenizer(TOKENIZER.get_vocabulary(), split=False)
-    with pytest.raises(ValueError, match=re.escape("split=False")):
-        UniLMv2QuestionAnswererPreprocessor(tokenizer)
+    with pytest.raises(ValueError, match="split=False"):
+        UniLMv2Tokenizer(TOKENIZER.get_vocabulary(), split=False)

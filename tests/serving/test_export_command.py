@@ -105,6 +105,14 @@ def test_mistakes(presets, tmp_path, capsys, task, flags, message):
     assert not output.exists()
 
 
+def test_special_tokens_in_strings(presets):
+    (endpoint,) = load_endpoints(
+        f"{presets}/classify", special_tokens_in_strings=True
+    )
+    rows = endpoint.live_rows(text=["[SEP] the"])
+    assert rows["token_ids"][0, 1] == endpoint.tokenizer.sep_token_id
+
+
 def test_no_export_to_check(tmp_path, capsys):
     assert main(["check-export", str(tmp_path)]) == 2
     assert "saved_model.pb" in one_line(capsys)

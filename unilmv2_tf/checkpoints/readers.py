@@ -289,6 +289,9 @@ def load_tokenizer(source, vocabulary_size, vocabulary=None, lowercase=None):
             if tokens[index : index + 1] != [token]
             or token not in SPECIAL_TOKENS
         }
+    # A file may end in empty lines.
+    while len(tokens) > vocabulary_size and not tokens[-1]:
+        tokens.pop()
     size = max([len(tokens) - 1, *added.values()]) + 1
     spare = vocabulary_size - size
     if spare < 0 or (

@@ -14,8 +14,8 @@ from unilmv2_tf.plots.figures import new_figure
 from unilmv2_tf.plots.figures import save_figure
 from unilmv2_tf.preprocessing import UniLMv2PseudoMaskedLMPreprocessor
 from unilmv2_tf.preprocessing import UniLMv2Tokenizer
-from unilmv2_tf.preprocessing import learn_vocabulary
-from unilmv2_tf.preprocessing import load_vocabulary
+from unilmv2_tf.preprocessing.text_cleaning import clean_words
+from unilmv2_tf.preprocessing.text_cleaning import is_blank
 from unilmv2_tf.preprocessing.vocabulary import SPECIAL_TOKENS
 
 _SEGMENTS = ("context", "revealed", "pseudo")
@@ -43,13 +43,10 @@ class _LabeledRow:
     @property
     def runs(self):
         """Ranges (start, end) of slots with the same segment and step."""
-        kinds = list(zip(self.segments, self.steps))
-        starts = [
-            slot
-            for slot, kind in enumerate(kinds)
-            if slot == 0 or kinds[slot - 1] != kind
-        ]
-        return list(zip(starts, [*starts[1:], len(kinds)]))
+        kinds = np.stack([self.segments, self.steps])
+        changes = np.any(kinds[:, 1:] != kinds[:, :-1], axis=0)
+        starts = [0, *np.flatnonzero(changes) + 1]
+        return list(zip(starts, [*starts[1:], kinds.shape[1]]))
 
 
 def _make_row(tokens, steps, target_positions, context_tokens=None):
@@ -238,9 +235,6 @@ def plot_visibility(
         ncols=len(_SEGMENTS),
         frameon=False,
         fontsize=font_size,
-        handlelength=1,
-        handleheight=1,
-        columnspacing=1,
     )
     save_figure(figure, path)
     return figure
@@ -348,15 +342,12 @@ def _named(example, tokenizer):
 
 
 def _summary(tokens, steps, target_positions, context_tokens):
-    lines = [("text", tokens), ("context", context_tokens)]
-    for step in sorted(set(steps)):
-        predicted = [
-            tokens[position]
-            for position, target_step in zip(target_positions, steps)
-            if target_step == step
-        ]
-        lines.append((f"step {step}", predicted))
-    return "\n".join(f"{name:<8} {' '.join(words)}" for name, words in lines)
+    lines = {"text": tokens, "context": context_tokens}
+    for position, step in zip(target_positions, steps):
+        lines.setdefault(f"step {step}", []).append(tokens[position])
+    return "\n".join(
+        f"{name:<8} {' '.join(words)}" for name, words in lines.items()
+    )
 
 
 def show_mask_command(
@@ -378,14 +369,13 @@ def show_mask_command(
         block_probability: The probability that a span is longer than one token.
         seed: The random seed of the masking.
     """
-    if not text.strip():
-        raise ValueError(
-            "`text` must hold at least one word. Received an empty text."
-        )
-    if vocabulary is None:
-        tokenizer = _tokenizer_of_words(text)
-    else:
-        tokenizer = UniLMv2Tokenizer(load_vocabulary(vocabulary))
+    if is_blank(text):
+        raise ValueError("`text` must hold a word. Received an empty text.")
+    # Without a vocabulary each word is a token.
+    words = text.translate(clean_words(True, True, True)).split()
+    tokenizer = UniLMv2Tokenizer(
+        vocabulary or list(dict.fromkeys([*SPECIAL_TOKENS, *words]))
+    )
     drawing, _ = show_mask(
         text,
         tokenizer,
@@ -397,14 +387,3 @@ def show_mask_command(
     )
     print(drawing)
     print(f"\nwritten to {output}")
-
-
-def _tokenizer_of_words(text):
-    # Pieces that occur twice are merged, so the repeated text has all words.
-    # Shorter pieces go, because they might come up as random tokens.
-    tokens = learn_vocabulary([text, text], vocabulary_size=4096)
-    token_ids = np.unique(UniLMv2Tokenizer(tokens)(text))
-    words = [tokens[token_id] for token_id in token_ids]
-    return UniLMv2Tokenizer(
-        [*SPECIAL_TOKENS, *(w for w in words if w not in SPECIAL_TOKENS)]
-    )

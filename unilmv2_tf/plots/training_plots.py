@@ -22,8 +22,6 @@ def plot_history(
     path=None,
     title: str | None = None,
     reference: float | None = None,
-    reference_label: str = "unigram entropy",
-    show_sum: bool = True,
 ):
     """Plots the loss curves of a training.
 
@@ -33,10 +31,8 @@ def plot_history(
             `epoch`. A missing `loss` is the sum of `ae_loss` and `par_loss`.
         path: string or path. The picture file. Defaults to `None`.
         title: string. Defaults to `None`.
-        reference: float. The height of a horizontal line. Defaults to `None`.
-        reference_label: string. Defaults to `"unigram entropy"`.
-        show_sum: bool. Whether to plot the sum of AE and PAR too. Defaults to
-            `True`.
+        reference: float. The unigram entropy of the text, a horizontal line.
+            Defaults to `None`.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -54,17 +50,11 @@ def plot_history(
     ['AE', 'PAR', 'AE + PAR']
     """
     axis_name, curves = _loss_curves(history)
-    if not show_sum and {"ae_loss", "par_loss"} <= set(curves):
-        curves = {
-            name: points
-            for name, points in curves.items()
-            if name.removeprefix(_VALIDATION) != "loss"
-        }
     figure, axes = _curve_axes(axis_name, "loss (nats per token)", title)
     for name, (x, y) in curves.items():
         _draw_curve(axes, name, x, y, has_parts="ae_loss" in curves)
     if reference is not None:
-        label = f"{reference_label} ({reference:.2f})"
+        label = f"unigram entropy ({reference:.2f})"
         axes.axhline(reference, color=QUIET_COLOR, linestyle=":", label=label)
     axes.legend(frameon=False)
     save_figure(figure, path)

@@ -116,11 +116,6 @@ class UniLMv2QuestionAnswererPreprocessor(
                 f"{max_question_length}. Received: sequence_length="
                 f"{sequence_length}. Make it longer, or questions shorter."
             )
-        if tokenizer is not None and not tokenizer.split:
-            raise ValueError(
-                "`tokenizer` must split text into words, to locate answers. "
-                "Received: a tokenizer with split=False"
-            )
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
         self.doc_stride = doc_stride

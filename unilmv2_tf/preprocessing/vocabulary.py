@@ -8,15 +8,12 @@ import os
 import warnings
 
 from unilmv2_tf.filesystem import write_text
-from unilmv2_tf.preprocessing.tensorflow_graph import tf
 from unilmv2_tf.preprocessing.text_cleaning import MAX_WORD_CHARACTERS
-from unilmv2_tf.preprocessing.text_cleaning import normalize
+from unilmv2_tf.preprocessing.text_cleaning import clean_words
 from unilmv2_tf.preprocessing.text_cleaning import plain_text
-from unilmv2_tf.preprocessing.text_cleaning import split_words
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-_TEXTS_AT_ONCE = 256
 # Pairs of pieces that occur less often are not merged.
 _MIN_FREQUENCY = 2
 # The share of the text's characters that the vocabulary covers if its size
@@ -186,44 +183,37 @@ def check_vocabulary(vocabulary, name="`vocabulary`"):
 
 
 def _count_words(documents, lowercase, strip_accents):
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-    def split(texts):
-        words, _, _ = split_words(normalize(texts, lowercase, strip_accents))
-        return words.flat_values
-
+    table = clean_words(lowercase, strip_accents, True)
     counts = collections.Counter()
-    for texts in _batches(documents):
-        counts.update(split(tf.constant(texts, tf.string)).numpy().tolist())
-    words = {}
-    for word, count in counts.items():
-        text = word.decode("utf-8", "replace")
-        # Longer words are unknown to the tokenizer.
-        if len(text) <= MAX_WORD_CHARACTERS:
-            words[text] = count
-    return words
+    for text in _texts(documents):
+        counts.update(plain_text(text).translate(table).split())
+    # Longer words are unknown to the tokenizer.
+    return {
+        word: count
+        for word, count in counts.items()
+        if len(word) <= MAX_WORD_CHARACTERS
+    }
 
 
-def _batches(documents):
-    if isinstance(documents, tf.data.Dataset):
-        for batch in documents.batch(_TEXTS_AT_ONCE).as_numpy_iterator():
-            for texts in tf.nest.flatten(batch):
-                yield [plain_text(x.decode("utf-8", "replace")) for x in texts]
+def _texts(documents):
+    # A dataset has this method; TensorFlow need not be imported to know.
+    if hasattr(documents, "as_numpy_iterator"):
+        for record in documents.as_numpy_iterator():
+            texts = record.values() if isinstance(record, dict) else [record]
+            yield from (text.decode("utf-8", "replace") for text in texts)
         return
     if isinstance(documents, str | bytes):
         raise ValueError(
             "`documents` must be a dataset or an iterable of strings, not one "
             f"string. Received: documents={documents[:40]!r}"
         )
-    iterator = iter(documents)
-    while texts := list(itertools.islice(iterator, _TEXTS_AT_ONCE)):
-        for text in texts:
-            if not isinstance(text, str):
-                raise ValueError(
-                    "`documents` must hold strings. Received: "
-                    f"{text!r:.60} of type {type(text).__name__}"
-                )
-        yield list(map(plain_text, texts))
+    for text in documents:
+        if not isinstance(text, str):
+            raise ValueError(
+                "`documents` must hold strings. Received: "
+                f"{text!r:.60} of type {type(text).__name__}"
+            )
+        yield text
 
 
 def _choose_alphabet(words, room):

@@ -14,8 +14,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from unilmv2_tf import UniLMv2TextClassifier
 from unilmv2_tf.cli import main
 from unilmv2_tf.evaluation.evaluate import evaluate
+from unilmv2_tf.preprocessing.tokenizer import note_special_tokens
 from unilmv2_tf.training.classify_adapter import class_weights
 from unilmv2_tf.training.finetune import finetune_classify
+from unilmv2_tf.training.task_adapter import load_tokenizer
 
 
 def weights_of(output):
@@ -249,3 +251,13 @@ def test_callbacks_in_yaml(settings, tmp_path, monkeypatch):
 def test_callbacks_that_are_none(settings, callback):
     with pytest.raises(ValueError, match="`callbacks` must hold Keras"):
         finetune_classify(settings(callbacks=[callback]))
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_special_tokens_in_strings(settings, is_given, capsys):
+    args = settings(special_tokens_in_strings=is_given or None)
+    tokenizer = load_tokenizer(args)
+    assert tokenizer.special_tokens_in_strings == is_given
+    note_special_tokens(tokenizer, ["w1 [SEP] w2", "w1"], "examples")
+    error = capsys.readouterr().err
+    assert ("1 of 2 examples hold special tokens" in error) != is_given
