@@ -114,8 +114,9 @@ def run_job(
             input, job.columns, job.may_be_empty, skip_misfits
         )
         num_items = len(items)
-        settings = {
-            **dataclasses.asdict(job),
+        settings = dataclasses.asdict(job)
+        settings |= settings.pop("sampler_args", {})
+        settings |= {
             "preset": folder_checksum(job.preset),
             "input": checksum,
             "skip_misfits": skip_misfits,
