@@ -1,1 +1,1 @@
-"""The parts of `unilmv2 generate`."""
+"""The commands `unilmv2 generate` and `unilmv2 predict`, for whole files."""
