@@ -320,6 +320,9 @@ def test_wrong_lists_of_labels(make_classifier, labels, message):
 
 
 def test_options_that_multi_label_excludes(make_classifier):
+    names = tf.data.Dataset.from_tensors((TEXTS[:1], [["cat", "dog"]]))
+    with pytest.raises(ValueError, match=r"shape \(n, 2\) with `multi_label`"):
+        make_classifier(multi_label=True).fit(names)
     with pytest.raises(ValueError, match="activation=softmax"):
         make_classifier(multi_label=True, activation="softmax")
     with pytest.raises(ValueError, match="left out with `multi_label`"):

@@ -87,7 +87,7 @@ def read_pairs_file(path, quoting=None, skip_misfits=False):
 
 def read_labeled_file(path, task=None, quoting=None, skip_misfits=False):
     """Reads a file into a dict of columns, lists."""
-    num_texts = []
+    num_texts, are_lists = [], []
 
     def check(parsed):
         texts, label = parsed
@@ -97,6 +97,9 @@ def read_labeled_file(path, task=None, quoting=None, skip_misfits=False):
                 "a file holds texts or pairs, not both. This line has "
                 f"{len(texts)}, the first one {num_texts[0]}"
             )
+        are_lists.append(isinstance(label, list))
+        if are_lists[-1] != are_lists[0]:
+            raise ValueError("all lines of a file have 'labels', or none has")
         if isinstance(label, float) and not abs(label) <= _LARGEST:
             raise ValueError(
                 f"the label {label} is not a finite number (of 32 bits). "

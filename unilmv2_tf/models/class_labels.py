@@ -91,8 +91,15 @@ def multi_hot_labels(y, label_names, num_classes):
     return labels.astype("float32")
 
 
-def weights_by_id(class_weight, label_names):
+def weights_by_id(class_weight, label_names, multi_label):
     """Class weights with ids as keys, as Keras takes them."""
+    if multi_label:
+        # Keras would take the first largest entry for the class.
+        raise ValueError(
+            "`class_weight` must be left out with `multi_label`. Received: "
+            f"class_weight={class_weight}. Pass `sample_weight`, or a weighted "
+            "loss to `compile`."
+        )
     ids = {name: index for index, name in enumerate(label_names or ())}
     for key in class_weight:
         if isinstance(key, str) and key not in ids:

@@ -244,15 +244,8 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
             texts, labels, *weights = validation_data
             validation_data = texts, self._checked_labels(labels), *weights
         if kwargs.get("class_weight"):
-            if self.multi_label:
-                # Keras would take the first largest entry for the class.
-                raise ValueError(
-                    "`class_weight` must be left out with `multi_label`. "
-                    f"Received: class_weight={kwargs['class_weight']}. Pass "
-                    "`sample_weight`, or a weighted loss to `compile`."
-                )
             kwargs["class_weight"] = weights_by_id(
-                kwargs["class_weight"], self.label_names
+                kwargs["class_weight"], self.label_names, self.multi_label
             )
         may_shuffle = kwargs.get("shuffle", True)
         if y is not None and may_shuffle and not kwargs.get("validation_split"):
@@ -275,6 +268,14 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
         y = self._checked_labels(y)
         return super().evaluate(x, y, batch_size, sample_weight, **kwargs)
 
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        if self.multi_label and getattr(y, "dtype", None) == "string":
+            raise ValueError(
+                "Labels of a dataset must be 0 and 1 of shape (n, "
+                f"{self.num_classes}) with `multi_label`. Received: strings"
+            )
+        return super().preprocess_samples(x, y, sample_weight)
+
     def _checked_labels(self, y):
         if y is None:
             return None
@@ -293,8 +294,7 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
                 a batch of them: a list, a tuple of two lists, a dict of lists.
                 Without a preprocessor, what `predict` takes.
             batch_size: int. Defaults to `32`.
-            return_probabilities: bool. Whether to return the probabilities of
-                the classes. Defaults to `False`.
+            return_probabilities: bool. Defaults to `False`.
 
         Returns:
             A list for a batch, its only element for one example. The name of
@@ -329,8 +329,7 @@ class UniLMv2TextClassifier(UniLMv2Task, keras_hub.models.TextClassifier):
             part = slice(start, start + batch_size)
             rows = self.preprocessor({key: y[part] for key, y in x.items()})
             outputs += self.predict_rows(rows, batch_size)
-        outputs = np.concatenate(outputs)
-        results = self.results_of(outputs, return_probabilities)
+        results = self.results_of(np.concatenate(outputs), return_probabilities)
         return results[0] if is_single else results
 
     def results_of(self, outputs, return_probabilities=False):

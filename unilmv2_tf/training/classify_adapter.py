@@ -87,6 +87,12 @@ class ClassifyAdapter(TaskAdapter):
                 f"{len(labels):,} examples that all have the label "
                 f"{labels[0]!r}"
             )
+        if self.multi_label and len(self.label_names) < 2:
+            raise ValueError(
+                "`data` must have at least two different names in 'labels'. "
+                f"Received: {self.label_names}. Write two classes instead: a "
+                "'label' for those with this name, and another for the rest"
+            )
         if self.label_names is not None:
             check_known(self.held_out, self.label_names, "validation")
 
