@@ -46,7 +46,7 @@ def golden_dir():
 def small_docstrings(tmp_path_factory):
     """The embedded corpus of two packages: the whole takes long to read."""
     from unilmv2_tf.datasets import docstrings
-    from unilmv2_tf.datasets.corpus.docstring_extraction import extract
+    from unilmv2_tf.datasets.docstring_extraction import extract
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNILMV2_CACHE", str(tmp_path_factory.mktemp("cache")))

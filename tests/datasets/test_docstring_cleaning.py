@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unilmv2_tf.datasets.corpus.docstring_cleaning import argument_descriptions
-from unilmv2_tf.datasets.corpus.docstring_cleaning import clean_document
-from unilmv2_tf.datasets.corpus.docstring_cleaning import clean_inline
-from unilmv2_tf.datasets.corpus.docstring_cleaning import is_prose
-from unilmv2_tf.datasets.corpus.docstring_cleaning import normalize
-from unilmv2_tf.datasets.corpus.docstring_extraction import docstrings_of_source
-from unilmv2_tf.datasets.corpus.docstring_extraction import source_files
+from unilmv2_tf.datasets.docstring_cleaning import argument_descriptions
+from unilmv2_tf.datasets.docstring_cleaning import clean_document
+from unilmv2_tf.datasets.docstring_cleaning import clean_inline
+from unilmv2_tf.datasets.docstring_cleaning import is_prose
+from unilmv2_tf.datasets.docstring_cleaning import normalize
+from unilmv2_tf.datasets.docstring_extraction import docstrings_of_source
+from unilmv2_tf.datasets.docstring_extraction import source_files
 
 DOCSTRING = """Sums :class:`~numpy.ndarray` elements over
     a *given* axis [1]_.

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from unilmv2_tf.datasets.corpus import docstring_extraction
+from unilmv2_tf.datasets import docstring_extraction
 
 
 def test_names_and_docstrings_of_nested_definitions():

@@ -26,7 +26,7 @@ from unilmv2_tf.datasets import record_files
 from unilmv2_tf.datasets import squad_files
 from unilmv2_tf.datasets import text_files
 from unilmv2_tf.datasets import tfds_data
-from unilmv2_tf.datasets.corpus.docstring_extraction import PACKAGES
+from unilmv2_tf.datasets.docstring_extraction import PACKAGES
 from unilmv2_tf.datasets.glue import find_glue_task
 from unilmv2_tf.datasets.source_reading import check_docstrings
 from unilmv2_tf.datasets.source_reading import list_sources

@@ -14,8 +14,8 @@ import collections
 import hashlib
 import re
 
-from unilmv2_tf.datasets.corpus.docstring_cleaning import is_prose
-from unilmv2_tf.datasets.corpus.docstring_cleaning import normalize
+from unilmv2_tf.datasets.docstring_cleaning import is_prose
+from unilmv2_tf.datasets.docstring_cleaning import normalize
 from unilmv2_tf.datasets.splits import SPLITS
 
 VALIDATION_SHARE = 0.05

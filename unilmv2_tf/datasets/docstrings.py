@@ -23,11 +23,11 @@ import zlib
 import tensorflow as tf
 
 from unilmv2_tf.datasets import docstring_examples
-from unilmv2_tf.datasets.corpus.docstring_cleaning import normalize
-from unilmv2_tf.datasets.corpus.docstring_extraction import extract
-from unilmv2_tf.datasets.corpus.docstring_extraction import package_versions
+from unilmv2_tf.datasets.docstring_cleaning import normalize
 from unilmv2_tf.datasets.docstring_examples import by_split
 from unilmv2_tf.datasets.docstring_examples import digest
+from unilmv2_tf.datasets.docstring_extraction import extract
+from unilmv2_tf.datasets.docstring_extraction import package_versions
 from unilmv2_tf.datasets.splits import SPLITS
 from unilmv2_tf.datasets.squad_files import questions_dataset
 from unilmv2_tf.filesystem import replacing

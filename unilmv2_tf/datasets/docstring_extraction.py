@@ -9,8 +9,8 @@ import re
 import sysconfig
 import warnings
 
-from unilmv2_tf.datasets.corpus.docstring_cleaning import argument_descriptions
-from unilmv2_tf.datasets.corpus.docstring_cleaning import clean_document
+from unilmv2_tf.datasets.docstring_cleaning import argument_descriptions
+from unilmv2_tf.datasets.docstring_cleaning import clean_document
 
 # Distribution names, for the versions in the key of the cache.
 DISTRIBUTIONS = {

@@ -1,1 +1,0 @@
-"""Docstrings of installed packages as clean text."""
