@@ -63,8 +63,7 @@ class RunArgs:
         beta_2: Exponential decay rate of the second moment.
         epsilon: Small constant added to the denominator of an update.
         clip_norm: Maximum global norm of the gradients; null for no clipping.
-        precision: Keras dtype policy of the computation. Weights are float32
-            in any case.
+        precision: Keras dtype policy of the computation; weights are float32.
         strategy: one (a single device), mirrored (several devices of this
             machine), multiworker (several machines, named in TF_CONFIG;
             pretrain only) or tpu.
@@ -200,8 +199,7 @@ class FinetuneArgs(RunArgs):
             size with random weights, which needs --vocabulary.
         validation: What is evaluated on, by default a part of the data: the
             validation split of those that have one, 5% of a file.
-        test: What the best model predicts in the end, for example
-            tfds:glue/sst2:test.
+        test: What the best model predicts in the end: tfds:glue/sst2:test.
         vocabulary: Vocabulary file of a built-in size, one token a line.
         lowercase: Lowercase the text; with a built-in size only.
         num_examples: Number of training examples to use, by default all.
@@ -211,8 +209,7 @@ class FinetuneArgs(RunArgs):
             below it, for example 0.9; 1 by default.
         lora_rank: Rank of LoRA updates of the attention; by default all
             weights of the backbone are trained.
-        patience: Number of evaluations without a better score after which the
-            training stops; by default it does not.
+        patience: Evaluations without a better score before training stops.
         evaluations_per_epoch: Number of evaluations in each epoch.
         skip_misfits: Leave out records that do not fit, instead of an error.
         special_tokens_in_strings: Whether special tokens such as [SEP] in
