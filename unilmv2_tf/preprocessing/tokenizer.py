@@ -229,18 +229,18 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         if word.startswith(PIECE_MARK):
             token = plain_text(word)
             return [self._ids_of_tokens.get(token, self.unk_token_id)]
-        ids, start = [], 0
-        while start < len(word) <= MAX_WORD_CHARACTERS:
-            prefix = self.suffix_indicator if start else ""
-            for end in range(len(word), start, -1):
-                token_id = self._ids_of_names.get(prefix + word[start:end])
-                if token_id is not None:
+        if len(word) > MAX_WORD_CHARACTERS:
+            return [self.unk_token_id]
+        ids, prefix = [], ""
+        while word:
+            for end in range(len(word), 0, -1):
+                if (name := prefix + word[:end]) in self._ids_of_names:
                     break
             else:
                 return [self.unk_token_id]
-            ids.append(token_id)
-            start = end
-        return ids or [self.unk_token_id]
+            ids.append(self._ids_of_names[name])
+            word, prefix = word[end:], self.suffix_indicator
+        return ids
 
     def _ids(self, texts):
         if texts.shape.rank == 0:
@@ -333,7 +333,7 @@ class UniLMv2Tokenizer(keras_hub.tokenizers.WordPieceTokenizer):
         return ids.with_values(values), starts, ends
 
     def detokenize(self, inputs):
-        if tf.executing_eagerly():
+        if not self._use_tf_workflow():
             return super().detokenize(inputs)
         words = tf.ragged.map_flat_values(
             lambda x: tf.gather(
