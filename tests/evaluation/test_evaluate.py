@@ -59,7 +59,7 @@ def evaluate_task(monkeypatch, tmp_path):
     def run(task, data, **options):
         monkeypatch.setattr(
             "unilmv2_tf.models.task.load_task",
-            lambda preset: task,
+            lambda *_: task,
         )
         scores = evaluate("run/preset", data, str(tmp_path / "out"), **options)
         path = tmp_path / "out" / "predictions.jsonl"
