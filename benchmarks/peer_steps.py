@@ -226,7 +226,20 @@ def model_garden_bert(settings):
         "masked_lm_positions": tf.constant(masked["positions"]),
     }
 
-    loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss={"mlm_logits": loss})
-    y = {"mlm_logits": masked["labels"]}
-    return lambda: model.train_on_batch(x, y)
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            losses = tf_keras.losses.sparse_categorical_crossentropy(
+                masked["labels"],
+                model(x, training=True)["mlm_logits"],
+                from_logits=True,
+            )
+            loss = tf.reduce_mean(losses)
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply_gradients(
+            [pair for pair in zip(gradients, variables) if pair[0] is not None]
+        )
+        return loss
+
+    return lambda: step().numpy()
