@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file
+from tokenizers import BertWordPieceTokenizer
 
 from unilmv2_tf import UniLMv2Backbone
 from unilmv2_tf import UniLMv2PseudoMaskedLM
@@ -632,3 +633,55 @@ def test_odd_vocabularies_go_in_and_out(convert):
     shutil.move(out, f"{out}_first")
     status, _, out = convert(f"{out}_first")
     assert (out / "vocab.txt").read_bytes() == (case / "vocab.txt").read_bytes()
+
+
+@pytest.mark.slow
+def test_chinese_vocabulary(convert, folder, plain, tmp_path):
+    """In, through training, to an export, and back out."""
+    special = [f"[unused{i}]" for i in range(1, 100)]
+    special = ["[PAD]", *special, "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    characters = [chr(0x4E00 + i) for i in range(10_000)]
+    tokens = [*special, "\u2028", *"\uff0c\u3002,.2\uff12", *characters]
+    tokens += [f"##{character}" for character in characters]
+    # The vocabulary of one published model holds a token twice.
+    tokens += ["[unused99]", *(f"word{i}" for i in range(21_127 - len(tokens)))]
+    assert len(tokens) == 21_128
+    source = folder(
+        {
+            name: np.resize(values, (21_128, *values.shape[1:]))
+            if values.shape[0] == 44
+            else values
+            for name, values in plain.items()
+        },
+        vocab_size=21_128,
+        architectures=["BertModel"],
+    )
+    content = "\n".join(tokens) + "\n"
+    (source / "vocab.txt").write_bytes(content.encode("utf-8"))
+    status, _, out = convert(source)
+    assert status == 0
+    text = "\u4f60\u597d\uff0c2\uff12\u3002"
+    theirs = BertWordPieceTokenizer(str(source / "vocab.txt"))
+    encoded = theirs.encode(text, add_special_tokens=False).ids
+    assert ids(tokenizer_of(out), text) == encoded
+
+    classifier = UniLMv2TextClassifier.from_preset(
+        str(out), label_names=["bad", "good"]
+    )
+    texts = [text, "\u574f", "\u597d\u3002"]
+    classifier.fit(texts, ["good", "bad", "good"], batch_size=3, verbose=0)
+    preset = tmp_path / "preset"
+    classifier.save_to_preset(preset)
+    export = tmp_path / "export"
+    arguments = ["export", str(preset), "--output", str(export)]
+    assert main([*arguments, "--check", "false"]) == 0
+    served = tf.saved_model.load(str(export / "1")).signatures["classify"]
+    scores = classifier.classify(texts, return_probabilities=True)
+    answer = served(tf.constant(texts))["probabilities"].numpy()
+    for row, score in zip(answer, scores, strict=True):
+        np.testing.assert_allclose(
+            sorted(row), sorted(score["probabilities"].values()), atol=1e-5
+        )
+    status, _, back = convert(preset)
+    assert status == 0
+    assert (back / "vocab.txt").read_bytes() == content.encode("utf-8")
