@@ -82,7 +82,7 @@ def test_help(command, capsys):
         (["vocabulary", "x.txt", "--frobnicate", "1"], "--frobnicate"),
         (["vocabulary", "x.txt", "--vocabulary_size", "many"], "many"),
         (["vocabulary", "missing.txt"], "missing.txt"),
-        (["show-mask", " "], "`text` must hold at least one word"),
+        (["show-mask", " "], "`text` must hold a word"),
         (
             ["show-mask", "a b", "--mask_selection_rate", "2"],
             "`mask_selection_rate` must be in",
@@ -133,7 +133,7 @@ def test_output_that_cannot_be_written(text, capsys):
     "content, message",
     [
         (SPECIAL + "word\n", "[MASK]"),
-        (SPECIAL + "[MASK]\nword\nword\n", "word"),
+        ('{"model": {}}', "JSON"),
     ],
 )
 def test_vocabulary_with_a_defect(tmp_path, capsys, content, message):

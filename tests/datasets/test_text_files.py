@@ -97,8 +97,8 @@ def test_json_lines_come_back_as_they_were_written(
 
 def test_tsv_columns(tmp_path):
     path = tmp_path / "a.TSV"
-    path.write_bytes('é a\tb\r\n\n"q"\t x'.encode())
-    assert rows(path, "pairs") == [("é a", "b"), ('"q"', " x")]
+    path.write_bytes('é a\tb\r\n\n"q" r\t x'.encode())
+    assert rows(path, "pairs") == [("é a", "b"), ('"q" r', " x")]
     path = tmp_path / "b.tsv"
     path.write_text("one\n\ntwo\n")
     assert rows(path, "documents") == [("one",), ("two",)]

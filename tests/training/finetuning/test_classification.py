@@ -128,7 +128,7 @@ def test_balanced_weights_are_those_of_scikit_learn():
         (["w1\tgood", "w2\todd"], "that the model knows: bad, fair, good"),
         (["w1\tnan", "w2\t1.5"], "nan"),
         (["w1\tgood", "\tbad"], "empty"),
-        (["w1\t1.5", "w2\t2.5"], "`validation` must have labels as"),
+        (["w1\t1.5", "w2\t2.5"], "that the model knows: bad, fair, good"),
         (["w1\tw2\tgood", "w3\tw4\tbad"], "`validation` must have texts as"),
     ],
 )

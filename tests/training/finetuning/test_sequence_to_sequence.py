@@ -114,7 +114,7 @@ def test_the_whole_way(values, folder, tmp_path, capsys):
     assert [row["src"] for row in rows] == [x["src"] for x in held_out[::3]]
     model = UniLMv2Seq2SeqLM.from_preset(output / "preset")
     assert model.sampler.num_beams == 2
-    assert model.sampler.ignored_token_ids == (11, 12)
+    assert model.sampler.ignored_token_ids == [11, 12]
     texts = model.generate([row["src"] for row in rows])
     assert texts == [row["prediction"] for row in rows]
     best = results["seeds"][0]["best"]["scores"]
