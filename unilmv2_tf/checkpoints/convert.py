@@ -189,6 +189,10 @@ def _print_report(placements, notes):
     for (source, shape, destination), count in lines.items():
         times = f"{count} x " if count > 1 else ""
         print(f"{source:{width}}  {times}{shape}  -> {destination}")
-    for note in notes:
-        if issubclass(note.category, UserWarning):
-            print(f"note: {note.message}")
+    messages = [
+        str(note.message)
+        for note in notes
+        if issubclass(note.category, UserWarning)
+    ]
+    for message in dict.fromkeys(messages):
+        print(f"note: {message}")

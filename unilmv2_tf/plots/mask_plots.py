@@ -274,9 +274,9 @@ def show_mask(
     Args:
         text: string. Truncated to what fits into the row.
         tokenizer: A `UniLMv2Tokenizer`.
-        mask_selection_rate, block_probability, sequence_length, whole_words,
-            seed: See `UniLMv2PseudoMaskedLMPreprocessor`. The rate is higher
-            than in pre-training, to see more.
+        mask_selection_rate: See `UniLMv2PseudoMaskedLMPreprocessor`, as for
+            `block_probability`, `sequence_length`, `whole_words` and `seed`.
+            The rate is higher than in pre-training, to see more.
         path: string or path. The picture file. Defaults to `None`.
 
     Returns:
