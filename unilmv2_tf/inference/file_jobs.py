@@ -6,8 +6,8 @@ A job is a dataclass of the settings of a command, which workers receive. It has
 - `columns`, `may_be_empty` and `stream_format`: the items, see `ItemParser`;
 - `extensions` of the output; `label` and `unit`, for the progress;
 - `load(output, items)`, which loads the model, and checks settings and items;
-- `process(items, index)`, the results of some items, of which the first one is
-  number `index`, and `line(item, result)`, the text of one;
+- `process(items, index)`, the results of a chunk whose first item is number
+  `index`, and `line(item, result)`, the text of one;
 - `num_cut`, how many items were too long for the model.
 """
 

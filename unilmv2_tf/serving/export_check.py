@@ -62,8 +62,8 @@ def check_export(
     them. A graph that asks for XLA fails.
 
     Args:
-        folder: a SavedModel, or the folder above its versions, of which the
-            newest is checked.
+        folder: a SavedModel, or the folder above its versions; the newest
+            version is checked.
         seconds: float. How long each signature is timed at each batch size, at
             least 3 calls, at most 100. Defaults to `1.0`.
         output: a folder for `report.json`. Defaults to `None`, `assets.extra`

@@ -4,6 +4,7 @@ The long version is `benchmarks/kill_and_resume.py`.
 """
 
 import os
+import re
 import time
 
 import numpy as np
@@ -34,7 +35,8 @@ def test_a_killed_run_is_the_same(start_process, tmp_path, read_checkpoint):
     last = start_process(*flags, f"--output={killed}")
     output, error = last.communicate()
     assert last.returncode == 0, error
-    assert "resumes from step" in output
+    # Killed before or after the new state became the last one.
+    assert int(re.search(r"resumes from step (\d+)", output)[1]) >= 10
 
     for folder in ("checkpoints", "best"):
         expected = read_checkpoint(whole, folder)
